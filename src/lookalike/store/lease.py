@@ -1,0 +1,229 @@
+"""One builder per key at a time, across processes and machines that share a file system.
+
+A lease only saves work: publishing is correct without it, so every race that is left here costs a
+build done twice and nothing else. It is a file created exclusively. Its owner keeps it open and
+touches it through the open descriptor, so a heartbeat never revives a file that somebody else has put
+in its place. A lease is abandoned when its owner provably died (same machine, same boot), or when its
+last heartbeat is too old by the *file server's* clock: that of a file touched a moment ago.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+from lookalike.store.files import token
+
+LEASE_SECONDS = 120.0
+"""Without a heartbeat for this long a lease may be taken over; network file systems cache for up to 60 s."""
+BEATS_PER_LEASE = 6
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that holds a lease."""
+
+    host: str
+    boot: str
+    """Boot id and process namespace: the same process ids mean the same processes."""
+    pid: int
+    started: str
+    """The kernel's start time of that process (another process may have got its id); empty if unknown."""
+    job: str | None
+    """The SLURM job, if any."""
+
+    @classmethod
+    def here(cls) -> Owner:
+        """The owner that this process would be."""
+        return cls(
+            platform.node(), _boot(), os.getpid(), _start_of(os.getpid()), os.environ.get("SLURM_JOB_ID")
+        )
+
+    def __str__(self) -> str:
+        job = f" (job {self.job})" if self.job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+    def is_dead(self) -> bool:
+        """True only when it is certain: of another machine's processes nothing is known."""
+        if (self.host, self.boot) != (platform.node(), _boot()):
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        seen = _start_of(self.pid)
+        return bool(seen and self.started) and seen != self.started
+
+
+@cache
+def _boot() -> str:
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot_id} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _start_of(pid: int) -> str:
+    """Start of a process in clock ticks since boot; "ended" for a zombie; "" where /proc is silent."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = status.rpartition(")")[2].split()
+    return "ended" if fields[0] in "ZX" else fields[19]
+
+
+class Lease:
+    """Context manager that waits until this process may build, and holds off others while inside.
+
+    ``on_wait`` is called once, with the present owner (None when the lease does not say), before waiting.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        seconds: float = LEASE_SECONDS,
+        on_wait: Callable[[Owner | None], None] | None = None,
+    ) -> None:
+        self.path = path
+        self.seconds = seconds
+        self._on_wait = on_wait
+        self._descriptor = -1
+        self._released = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name=f"lease {path.name}", daemon=True)
+
+    def __enter__(self) -> Lease:
+        pause = SHORTEST_PAUSE
+        while not self._create():
+            if clear_abandoned(self.path, self.seconds):
+                continue
+            if self._on_wait:
+                self._on_wait(owner_of(self.path))
+                self._on_wait = None
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._released.set()
+        self._heart.join()
+        if self.is_held():
+            self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def is_held(self) -> bool:
+        """Whether nobody has taken the lease over (this process may have been suspended)."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
+    def _create(self) -> bool:
+        try:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return False
+        text = json.dumps({"owner": asdict(Owner.here()), "seconds": self.seconds})
+        try:
+            os.write(self._descriptor, text.encode("ascii"))
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            raise
+        return True
+
+    def _beat(self) -> None:
+        while not self._released.wait(self.seconds / BEATS_PER_LEASE):
+            try:
+                os.utime(self._descriptor)
+            except OSError:  # the file server is away; it may be back for the next beat
+                continue
+
+
+def owner_of(path: Path) -> Owner | None:
+    """Who holds the lease; None when nobody does or it is just being written."""
+    try:
+        return _parse(path.read_text(encoding="ascii"), 0)[0]
+    except OSError:
+        return None
+
+
+def is_live(path: Path, seconds: float = LEASE_SECONDS) -> bool:
+    """Whether the lease exists and is not abandoned."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _is_abandoned(path, descriptor, seconds)
+    finally:
+        os.close(descriptor)
+
+
+def clear_abandoned(path: Path, seconds: float = LEASE_SECONDS) -> bool:
+    """Take an abandoned lease out of the way; True when ``path`` is free (for anyone) now.
+
+    ``seconds`` counts where the lease itself does not say how long it is good without a heartbeat.
+    Two that clear at once: the slower might move the faster one's new lease, notices, and puts it back.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)  # kept open, so that nobody gets the same inode meanwhile
+    except FileNotFoundError:
+        return True
+    try:
+        if not _is_abandoned(path, descriptor, seconds):
+            return False
+        moved = path.with_name(f"{path.name}.{token()}.gone")
+        path.rename(moved)
+        was_judged = os.path.samestat(moved.stat(), os.fstat(descriptor))
+        if not was_judged:
+            with suppress(OSError):  # then its owner goes on without a lease, which is safe
+                os.link(moved, path)
+        moved.unlink()
+    except FileNotFoundError:  # somebody else cleared it
+        return True
+    else:
+        return was_judged
+    finally:
+        os.close(descriptor)
+
+
+def _is_abandoned(path: Path, descriptor: int, seconds: float) -> bool:
+    owner, seconds = _parse(os.pread(descriptor, 1 << 16, 0).decode("ascii", "replace"), seconds)
+    if owner and owner.is_dead():
+        return True
+    return _server_time(path) - os.fstat(descriptor).st_mtime > seconds
+
+
+def _parse(text: str, seconds: float) -> tuple[Owner | None, float]:
+    try:
+        content = json.loads(text)
+        return Owner(**content["owner"]), float(content["seconds"])
+    except (ValueError, TypeError, KeyError):
+        return None, seconds
+
+
+def _server_time(path: Path) -> float:
+    """The present time by the clock of the file server that holds ``path``."""
+    probe = path.with_name(f"{path.name}.{token()}.clock")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)

@@ -1,0 +1,300 @@
+"""Find what was built before, build what was not, publish it in one step."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lookalike.environment import MemoryMeter
+from lookalike.errors import StoreError
+from lookalike.progress import SILENT, Progress
+from lookalike.store import reasons, upkeep
+from lookalike.store.artifact import Artifact, DamageError, check, hashing_bar, read_artifact, seal
+from lookalike.store.files import fsync, says_disk_full, sha256_of, stamp_of, write_json
+from lookalike.store.layout import DRAFT, MANIFEST, TRASH, WORKBENCH, Layout, changed_at, children
+from lookalike.store.lease import LEASE_SECONDS, Lease, Owner
+from lookalike.store.recipe import Recipe
+from lookalike.store.root import create, disk_full, has_format, reading, writing
+
+RELATIVES = 200
+"""Manifests of the same kind, newest first, that are read for the reason of a build."""
+
+Build = Callable[[Path], Mapping[str, Any] | None]
+
+
+class Store:
+    """A folder of artifacts, shared by any number of threads, processes and machines.
+
+    ``reuse``: True, False, or the kinds that may be reused; the others are built again, once per Store,
+    and replace what was there. The folder is created at the first write. ``lease_seconds``: a builder on
+    another machine that gave no sign of life for this long is believed dead.
+
+    Raises ``StoreError`` when ``root`` is a file, holds something else than a store, or a store of
+    another format; later, when it cannot be written or its disk is full.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        reuse: bool | Collection[str] = True,
+        progress: Progress = SILENT,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
+        self.root = Path(root)
+        self.layout = Layout(self.root)
+        self.progress = progress
+        self.lease_seconds = lease_seconds
+        self._reuse = reuse if isinstance(reuse, bool) else frozenset(reuse)
+        self._built: set[str] = set()
+        self._leases: dict[str, Lease] = {}
+        self._is_created = False
+        has_format(self.layout)
+
+    # --- finding and building --------------------------------------------------------------------------
+
+    def find(self, recipe: Recipe) -> Artifact | None:
+        """What was published for the recipe, whatever ``reuse`` says; None when there is nothing sound.
+
+        Files are believed when size, mtime and inode are those of their stamps, else hashed. A damaged
+        artifact is moved out of the way and will be built again.
+        """
+        return self._open(self.layout.artifact(recipe.kind, recipe.key))
+
+    def obtain(self, recipe: Recipe, build: Build) -> Artifact:
+        """Find the artifact, or build and publish it.
+
+        ``build`` gets an empty folder, leaves files there (no links; not ``manifest.json``,
+        ``stamps.json``) and returns facts for the manifest (JSON values). While another process builds
+        the same key, this one waits and reuses. Whatever interrupts a build publishes nothing; only its
+        workbench stays. Errors of ``build`` pass through, except that a full disk is a ``StoreError``.
+        """
+        if found := self._reusable(recipe):
+            return found
+        while True:
+            with self._lease(recipe) as lease:
+                if found := self._reusable(recipe):
+                    return found
+                try:
+                    return self._build(recipe, build, lease)
+                except Exception:
+                    if lease.is_held():
+                        raise
+            # This process was suspended for so long that another took over and cleared its folders away.
+
+    def workbench(self, recipe: Recipe) -> Path:
+        """A folder for resumable work, inside ``obtain``'s ``build`` only; it survives a killed process.
+
+        It holds what an earlier attempt at the same key left, and goes when the artifact is published.
+        Write each file under a temporary name and rename it: an attempt may end anywhere.
+        """
+        lease = self._leases.get(recipe.key)
+        if lease is None or not lease.is_held():
+            raise RuntimeError("a workbench is used inside the build function, while its key is leased")
+        bench = self.layout.new_scratch(recipe.key, WORKBENCH)
+        with writing(self.root):
+            earlier = self.layout.scratch_of(recipe.key, WORKBENCH)
+            if not earlier:
+                bench.mkdir()
+                return bench
+            # Under a new name, so that a suspended owner that wakes up does not find it.
+            return earlier[0].rename(bench)
+
+    def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
+        """All that is published (of one kind), newest first, read lazily and not verified."""
+        folders = [
+            folder
+            for parent in children(self.layout.kinds)
+            if kind in (None, parent.name)
+            for folder in children(parent)
+        ]
+        for folder in sorted(folders, key=lambda folder: changed_at(folder / MANIFEST), reverse=True):
+            try:
+                yield read_artifact(folder)
+            except (FileNotFoundError, NotADirectoryError, DamageError):
+                continue
+
+    def usable(self, kind: str) -> Iterator[Artifact]:
+        """What a build may take parts from, newest first: found sound as by ``find``, and open to reuse.
+
+        Where ``reuse`` leaves out the kind, only what this Store built itself.
+        """
+        for artifact in self.artifacts(kind):
+            if self._may_reuse(kind, artifact.key) and (sound := self._open(artifact.path)):
+                yield sound
+
+    def file_hash(self, path: Path) -> str:
+        """SHA-256 of a file outside the store, remembered for as long as its size, mtime and inode stay.
+
+        ``OSError`` when the file cannot be read.
+        """
+        path = Path(path).resolve()
+        stamp = stamp_of(path)
+        memory = self.layout.remembered_hash(path)
+        try:
+            known = json.loads(memory.read_bytes())
+            if known["stamp"] == stamp:
+                return str(known["sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # never seen, or no longer readable: hash it
+        with hashing_bar(self.progress, f"hashing {path.name}", stamp[0]) as bar:
+            digest = sha256_of(path, bar)
+        if stamp_of(path) == stamp:
+            with suppress(StoreError), writing(self.root):  # to forget it costs time and nothing else
+                self._create()
+                write_json(memory, {"path": str(path), "stamp": stamp, "sha256": digest})
+        return digest
+
+    # --- upkeep ----------------------------------------------------------------------------------------
+
+    def entries(self, kind: str | None = None) -> list[upkeep.Entry]:
+        """One row per artifact, newest first."""
+        return upkeep.entries(self, kind)
+
+    def verify(self) -> Iterator[upkeep.Finding]:
+        """Hash every file of every artifact; see :func:`lookalike.store.upkeep.verify`."""
+        return upkeep.verify(self)
+
+    def prune(
+        self,
+        kinds: Collection[str] | None = None,
+        unused_days: float | None = None,
+        keep: Collection[str] | None = None,
+        dry_run: bool = True,
+    ) -> list[upkeep.Removal]:
+        """Remove left-overs and chosen artifacts; see :func:`lookalike.store.upkeep.prune`."""
+        return upkeep.prune(self, kinds, unused_days, keep, dry_run)
+
+    def condemn(self, folder: Path, damage: str) -> None:
+        """Move a damaged artifact out of the way and note what was wrong, for the reason of its rebuild."""
+        with writing(self.root):
+            try:
+                folder.rename(self.layout.new_damaged(folder.name))
+            except FileNotFoundError:
+                return  # another process was faster
+            self.layout.damage_note(folder.name).write_text(damage, encoding="utf-8")
+        self.progress.warn(f"{folder.parent.name} {folder.name}: {damage}; moved to {self.layout.damaged}")
+
+    def discard(self, folder: Path, key: str) -> None:
+        """Delete a folder, renamed first: nobody ever sees, uses or publishes half of it."""
+        trash = self.layout.new_scratch(key, TRASH)
+        try:
+            folder.rename(trash)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(trash, ignore_errors=True)
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _reusable(self, recipe: Recipe) -> Artifact | None:
+        return self.find(recipe) if self._may_reuse(recipe.kind, recipe.key) else None
+
+    def _may_reuse(self, kind: str, key: str) -> bool:
+        if key in self._built:
+            return True
+        return self._reuse if isinstance(self._reuse, bool) else kind in self._reuse
+
+    def _open(self, folder: Path) -> Artifact | None:
+        """The sound artifact in a folder; a damaged one is moved out of the way."""
+        with reading(self.root):
+            while True:
+                try:
+                    inode = folder.stat().st_ino
+                    artifact = read_artifact(folder)
+                    check(artifact, self.progress)
+                except (FileNotFoundError, NotADirectoryError):
+                    return None
+                except DamageError as damage:
+                    if folder.exists() and folder.stat().st_ino != inode:
+                        continue  # it was replaced while we looked
+                    self.condemn(folder, str(damage))
+                    return None
+                return artifact
+
+    @contextmanager
+    def _lease(self, recipe: Recipe) -> Iterator[Lease]:
+        def say_waiting(owner: Owner | None) -> None:
+            self.progress.say(
+                f"{recipe.kind}: waiting for {owner or 'another process'}, which is building it"
+            )
+
+        self._create()
+        lease = Lease(self.layout.lease(recipe.key), self.lease_seconds, say_waiting)
+        with writing(self.root):
+            lease.__enter__()
+        try:
+            self._leases[recipe.key] = lease
+            yield lease
+        finally:
+            self._leases.pop(recipe.key, None)
+            lease.__exit__(None, None, None)
+
+    def _build(self, recipe: Recipe, build: Build, lease: Lease) -> Artifact:
+        for abandoned in self.layout.scratch_of(recipe.key, DRAFT):
+            self.discard(abandoned, recipe.key)
+        reason = self._reason(recipe)
+        draft = self.layout.new_scratch(recipe.key, DRAFT)
+        try:
+            with writing(self.root):
+                draft.mkdir()
+            started = time.perf_counter()
+            with MemoryMeter() as memory:
+                facts = build(draft) or {}
+            cost = {"build_seconds": time.perf_counter() - started, "memory": memory.as_dict()}
+            with writing(self.root):
+                seal(draft, recipe, facts, cost=cost, reason=reason, progress=self.progress)
+                artifact = self._publish(recipe, draft, reason)
+        except Exception as error:
+            if says_disk_full(error):
+                raise disk_full(self.root) from error
+            raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        if lease.is_held():  # else the workbench is its new owner's
+            for bench in self.layout.scratch_of(recipe.key, WORKBENCH):
+                self.discard(bench, recipe.key)
+        return artifact
+
+    def _publish(self, recipe: Recipe, draft: Path, reason: str) -> Artifact:
+        """Rename the draft into place, or leave it when another process was faster.
+
+        A rebuild moves the old artifact aside first; who looks in that instant waits for our lease.
+        """
+        folder = self.layout.artifact(recipe.kind, recipe.key)
+        folder.parent.mkdir(exist_ok=True)
+        while True:
+            if not self._may_reuse(recipe.kind, recipe.key):
+                self.discard(folder, recipe.key)
+            elif found := self.find(recipe):
+                return found
+            try:
+                draft.rename(folder)
+            except OSError as error:
+                if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                    continue  # somebody published since we looked
+                raise
+            fsync(folder.parent)
+            self._built.add(recipe.key)
+            self.layout.damage_note(recipe.key).unlink(missing_ok=True)
+            return replace(read_artifact(folder), reused=False, reason=reason)
+
+    def _reason(self, recipe: Recipe) -> str:
+        if self.layout.artifact(recipe.kind, recipe.key).exists():
+            return reasons.REUSE_IS_OFF
+        try:
+            return self.layout.damage_note(recipe.key).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            newest = islice(self.artifacts(recipe.kind), RELATIVES)
+            return reasons.explain(recipe, (artifact.manifest for artifact in newest))
+
+    def _create(self) -> None:
+        if not self._is_created:
+            create(self.layout)
+            self._is_created = True

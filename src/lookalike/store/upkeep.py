@@ -1,0 +1,209 @@
+"""What ``lookalike store ls | verify | prune`` shows and does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike.store.artifact import Artifact, DamageError, read_artifact, rehash
+from lookalike.store.files import bytes_below
+from lookalike.store.layout import STAMPS, WORKBENCH, changed_at, children
+from lookalike.store.lease import clear_abandoned, is_live
+from lookalike.store.recipe import KEY_LENGTH
+
+if TYPE_CHECKING:
+    from lookalike.store.store import Store
+
+DAY_SECONDS = 86_400.0
+WORKBENCH_DAYS = 7.0
+"""A workbench that was left for this long is not going to be resumed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published artifact, as ``lookalike store ls`` shows it."""
+
+    kind: str
+    key: str
+    bytes: int
+    files: int
+    built_at: str
+    """ISO 8601, UTC."""
+    used_at: float
+    """Unix time of the last build, find or check."""
+    build_seconds: float
+    reason: str
+    parameters: Mapping[str, Any]
+    parents: Mapping[str, str]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What ``verify`` found about one artifact."""
+
+    kind: str
+    key: str
+    bytes: int
+    problem: str | None
+    """"index.faiss was damaged"; None when every byte is as published."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something that ``prune`` removes, or would."""
+
+    what: str
+    """An artifact's kind, or "unfinished build", "workbench", "damaged copy", "lease", "file hash"."""
+    path: Path
+    bytes: int
+    why: str
+
+
+def entries(store: Store, kind: str | None = None) -> list[Entry]:
+    """One row per artifact, newest first."""
+    return [
+        Entry(
+            kind=artifact.kind,
+            key=artifact.key,
+            bytes=artifact.bytes,
+            files=len(artifact.manifest["files"]),
+            built_at=artifact.manifest["built_at"],
+            used_at=_used_at(artifact),
+            build_seconds=artifact.build_seconds,
+            reason=artifact.manifest["reason"],
+            parameters=artifact.manifest["parameters"],
+            parents=artifact.manifest["parents"],
+            path=artifact.path,
+        )
+        for artifact in store.artifacts(kind)
+    ]
+
+
+def verify(store: Store) -> Iterator[Finding]:
+    """Hash every file of every artifact, believing no stamp; yield one finding each, by kind and key.
+
+    What is damaged is moved to the store's ``damaged`` folder, so that the next run builds it again.
+    """
+    for parent in sorted(children(store.layout.kinds)):
+        for folder in sorted(children(parent)):
+            size, problem = 0, None
+            try:
+                artifact = read_artifact(folder)
+                size = artifact.bytes
+                rehash(artifact, list(artifact.manifest["files"]), store.progress)
+            except FileNotFoundError:
+                continue  # pruned or replaced meanwhile
+            except OSError as error:
+                problem = f"could not be read ({error})"
+            except DamageError as damage:
+                problem = str(damage)
+                store.condemn(folder, problem)
+            yield Finding(parent.name, folder.name, size, problem)
+
+
+def prune(
+    store: Store,
+    kinds: Collection[str] | None = None,
+    unused_days: float | None = None,
+    keep: Collection[str] | None = None,
+    dry_run: bool = True,
+) -> list[Removal]:
+    """Remove (list, when ``dry_run``) what nobody needs; returns what went, artifacts first.
+
+    Always: unfinished builds without a living builder, workbenches left for a week (or already
+    published), damaged copies, abandoned leases, and remembered hashes of files that changed or went.
+    Artifacts only when asked for, and then those to which *all* given conditions apply: of one of these
+    ``kinds``; not built, found or checked for ``unused_days``; not among the keys in ``keep`` nor an
+    ancestor of one. What a living process is building stays.
+    """
+    removals = list(_chosen_artifacts(store, kinds, unused_days, keep))
+    removals += [*_scratch(store), *_damaged(store), *_leases(store), *_hashes(store)]
+    if not dry_run:
+        for removal in removals:
+            _remove(store, removal)
+    return removals
+
+
+def _chosen_artifacts(
+    store: Store, kinds: Collection[str] | None, unused_days: float | None, keep: Collection[str] | None
+) -> Iterator[Removal]:
+    if kinds is None and unused_days is None and keep is None:
+        return
+    artifacts = list(store.artifacts())
+    kept = set() if keep is None else _with_ancestors(keep, artifacts)
+    for artifact in artifacts:
+        idle_days = (time.time() - _used_at(artifact)) / DAY_SECONDS
+        if (
+            (kinds is None or artifact.kind in kinds)
+            and (unused_days is None or idle_days >= unused_days)
+            and artifact.key not in kept
+            and not is_live(store.layout.lease(artifact.key))
+        ):
+            why = f"unused for {idle_days:.0f} days" if unused_days is not None else "chosen"
+            yield Removal(artifact.kind, artifact.path, bytes_below(artifact.path), why)
+
+
+def _with_ancestors(keys: Collection[str], artifacts: Collection[Artifact]) -> set[str]:
+    parents = {artifact.key: artifact.manifest["parents"].values() for artifact in artifacts}
+    found: set[str] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(parents.get(key, ()))
+    return found
+
+
+def _scratch(store: Store) -> Iterator[Removal]:
+    published = {folder.name for parent in children(store.layout.kinds) for folder in children(parent)}
+    for path in sorted(children(store.layout.scratch)):
+        key = path.name[:KEY_LENGTH]
+        if is_live(store.layout.lease(key)):
+            continue
+        if path.suffix != WORKBENCH:
+            yield Removal("unfinished build", path, bytes_below(path), "its process ended")
+        elif key in published:
+            yield Removal("workbench", path, bytes_below(path), "already published")
+        elif time.time() - changed_at(path) > WORKBENCH_DAYS * DAY_SECONDS:
+            yield Removal("workbench", path, bytes_below(path), f"left for over {WORKBENCH_DAYS:.0f} days")
+
+
+def _damaged(store: Store) -> Iterator[Removal]:
+    for path in sorted(children(store.layout.damaged)):
+        if path.is_dir():
+            yield Removal("damaged copy", path, bytes_below(path), "kept for inspection")
+
+
+def _leases(store: Store) -> Iterator[Removal]:
+    for path in sorted(children(store.layout.leases)):
+        if not is_live(path):
+            yield Removal("lease", path, bytes_below(path), "its owner is gone")
+
+
+def _hashes(store: Store) -> Iterator[Removal]:
+    for path in sorted(children(store.layout.hashes)):
+        try:
+            is_stale = not Path(json.loads(path.read_bytes())["path"]).exists()
+        except (ValueError, KeyError, TypeError):
+            is_stale = True
+        if is_stale:
+            yield Removal("file hash", path, bytes_below(path), "its file is gone")
+
+
+def _remove(store: Store, removal: Removal) -> None:
+    if removal.what == "lease":
+        clear_abandoned(removal.path)
+    elif removal.path.is_dir():
+        store.discard(removal.path, removal.path.name[:KEY_LENGTH])
+    else:
+        removal.path.unlink(missing_ok=True)
+
+
+def _used_at(artifact: Artifact) -> float:
+    return changed_at(artifact.path / STAMPS)

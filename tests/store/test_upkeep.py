@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lookalike.store import Recipe, Store
+from lookalike.store.upkeep import DAY_SECONDS
+
+from .builders import Builder, recipe_of
+
+
+def age(path: Path, days: float) -> None:
+    then = time.time() - days * DAY_SECONDS
+    os.utime(path, (then, then))
+
+
+def leave(store: Store, recipe: Recipe, bench_days: float = 0) -> None:
+    """What a killed builder leaves: a lease, half a draft and a workbench."""
+    key = recipe.key
+    (store.root / "leases" / key).write_text("")
+    age(store.root / "leases" / key, 1)
+    for name in (f"{key}.0.draft", f"{key}.0.workbench"):
+        (store.root / "scratch" / name).mkdir()
+        (store.root / "scratch" / name / "half").write_bytes(b"12345")
+    age(store.root / "scratch" / f"{key}.0.workbench", bench_days)
+
+
+def test_entries_tell_what_is_there(store: Store) -> None:
+    store.obtain(recipe_of(64), Builder())
+    (entry,) = store.entries("index")
+    assert (entry.kind, entry.key, entry.bytes, entry.files) == ("index", recipe_of(64).key, 10, 2)
+    assert entry.parameters == {"nlist": 64}
+    assert entry.reason == "first of its kind"
+    assert abs(entry.used_at - time.time()) < 60
+    assert store.entries("exact") == []
+
+
+def test_verify_finds_every_damage_and_nothing_else(store: Store) -> None:
+    artifacts = [store.obtain(recipe_of(nlist), Builder()) for nlist in (1, 2, 3)]
+    artifacts[1].file("ids.bin").write_bytes(b"sdi")
+    problems = {finding.key: finding.problem for finding in store.verify()}
+    assert problems == {
+        artifacts[0].key: None,
+        artifacts[1].key: "ids.bin was damaged",
+        artifacts[2].key: None,
+    }
+    assert not artifacts[1].path.exists()
+    assert len(list(store.verify())) == 2
+
+
+def test_prune_lists_and_removes_what_is_left_over(store: Store, tmp_path: Path) -> None:
+    sound = store.obtain(recipe_of(1), Builder())
+    damaged = store.obtain(recipe_of(2), Builder())
+    damaged.file("ids.bin").unlink()
+    assert store.find(recipe_of(2)) is None
+    leave(store, recipe_of(3), bench_days=8)
+    (tmp_path / "weights").write_bytes(b"x")
+    store.file_hash(tmp_path / "weights")
+    (tmp_path / "weights").unlink()
+
+    planned = store.prune()
+    assert sorted((removal.what, removal.bytes) for removal in planned if removal.what != "file hash") == [
+        ("damaged copy", sum(path.stat().st_size for path in planned_damage(store))),
+        ("lease", 0),
+        ("unfinished build", 5),
+        ("workbench", 5),
+    ]
+    assert all(removal.path.exists() for removal in planned)
+    assert store.prune(dry_run=False) == planned
+    assert not any(removal.path.exists() for removal in planned)
+    assert store.prune() == []
+    assert store.find(recipe_of(1))
+    assert sound.path.exists()
+
+
+def planned_damage(store: Store) -> list[Path]:
+    return [path for path in (store.root / "damaged").rglob("*/*") if path.is_file()]
+
+
+def test_a_fresh_workbench_is_kept_unless_its_artifact_is_published(store: Store) -> None:
+    store.obtain(recipe_of(1), Builder())
+    leave(store, recipe_of(1))
+    leave(store, recipe_of(2))
+    benches = [removal.path.name for removal in store.prune(dry_run=False) if removal.what == "workbench"]
+    assert benches == [f"{recipe_of(1).key}.0.workbench"]
+
+
+def test_what_is_being_built_stays(store: Store) -> None:
+    store.obtain(recipe_of(), Builder())
+    rebuilding = Store(store.root, reuse=False)
+    found = []
+
+    def build(draft: Path) -> None:
+        (rebuilding.workbench(recipe_of()) / "block").write_bytes(b"x")
+        found.extend(store.prune(unused_days=0, dry_run=False))
+
+    rebuilding.obtain(recipe_of(), build)
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({}, []),
+        ({"kinds": ["index"]}, ["index"]),
+        ({"unused_days": 30}, ["embeddings", "trained"]),
+        ({"unused_days": 0, "kinds": ["trained", "index"]}, ["index", "trained"]),
+        ({"unused_days": 30, "kinds": ["index"]}, []),
+        ({"keep": ["INDEX"]}, ["exact"]),
+        ({"keep": []}, ["embeddings", "exact", "index", "trained"]),
+        ({"keep": ["EXACT"], "unused_days": 30}, ["trained"]),
+    ],
+)
+def test_artifacts_go_when_all_conditions_apply(
+    store: Store, conditions: dict[str, object], expected: list[str]
+) -> None:
+    # embeddings ← trained ← index, embeddings ← exact; two were not used for a month
+    embeddings = store.obtain(Recipe("embeddings", 1, {}, {}), Builder())
+    trained = store.obtain(Recipe("trained", 1, {}, {"embeddings": embeddings.key}), Builder())
+    index = store.obtain(Recipe("index", 1, {}, {"trained": trained.key}), Builder())
+    exact = store.obtain(Recipe("exact", 1, {}, {"embeddings": embeddings.key}), Builder())
+    for artifact in (embeddings, trained):
+        age(artifact.path / "stamps.json", 31)
+    keys = {"INDEX": index.key, "EXACT": exact.key}
+    if isinstance(keep := conditions.get("keep"), list):
+        conditions = {**conditions, "keep": [keys[name] for name in keep]}
+    assert sorted(removal.what for removal in store.prune(**conditions)) == expected  # type: ignore[arg-type]
+    store.prune(**conditions, dry_run=False)  # type: ignore[arg-type]
+    kinds = {"embeddings", "trained", "index", "exact"}
+    assert {artifact.kind for artifact in store.artifacts()} == kinds - set(expected)
+
+
+def test_finding_an_artifact_is_a_use(store: Store) -> None:
+    artifact = store.obtain(recipe_of(), Builder())
+    age(artifact.path / "stamps.json", 31)
+    store.find(recipe_of())
+    assert store.prune(unused_days=30) == []
