@@ -1,0 +1,50 @@
+"""A folder of the user's own query images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lookalike import schemas
+from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.folder import expand_root, scan_images
+from lookalike.errors import DatasetError, QueryError
+from lookalike.queries.judgements import read_judgements
+from lookalike.queries.plan import QueryPlan
+from lookalike.queries.sample import sample
+
+
+def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
+    """Return the images below ``config.root`` as queries (n seeded ones of them, if n is set).
+
+    Relevant: what the table ``config.relevance`` names (relative to the root unless absolute); without one
+    nothing is judged. Raises QueryError when the folder or table is not as described, or the dataset has no
+    images.
+    """
+    if isinstance(dataset, VectorSet):
+        raise QueryError(
+            "queries=files embeds images with the gallery's model, and dataset=embeddings does not know it; "
+            "use ready query vectors: queries=vectors"
+        )
+    options = schemas.ImageDataset(
+        name=config.name, max_bad_fraction=dataset.max_bad_fraction, shard_size=dataset.shard_size
+    )
+    try:
+        root = expand_root(config.root, "queries.root")
+        images = scan_images(root, options)
+    except DatasetError as error:
+        raise QueryError(str(error)) from error
+    relevant = None
+    if config.relevance:
+        table = root / Path(config.relevance).expanduser()
+        relevant = read_judgements(table, images.ids, dataset.ids)
+    rows, notices = sample(images.ids, config)
+    plan = QueryPlan(
+        protocol=config.name,
+        description=f"{len(rows):,} images of {root.name}",
+        gallery=dataset,
+        queries=images,
+        sources=images.ids,
+        relevant_ids=relevant,
+        notices=(*images.notices, *notices),
+    )
+    return plan.take(rows)

@@ -1,0 +1,113 @@
+"""Protocols whose queries are images, or ready vectors, of the gallery itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lookalike import schemas
+from lookalike.datasets import ImageSet, VectorSet
+from lookalike.errors import QueryError
+from lookalike.queries.plan import QueryPlan
+from lookalike.queries.sample import sample
+
+
+def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
+    """Return n seeded images as queries against the gallery of all the others.
+
+    Relevant: those of the query's label, or of its group where the dataset has no labels; nothing is judged
+    where it has neither. Raises QueryError when no gallery would be left.
+    """
+    rows, _ = sample(dataset.ids, config)
+    if len(rows) == len(dataset):
+        n = "null" if config.n is None else config.n
+        raise QueryError(
+            f"queries.n={n} leaves no gallery of {len(dataset):,} images; lower it or use queries=in_gallery"
+        )
+    held_out = set(rows)
+    gallery = dataset.take([row for row in range(len(dataset)) if row not in held_out])
+    queries = dataset.take(rows)
+    kind = "label" if dataset.labels is not None else "group"
+    wanted = _annotations(queries, kind)
+    relevant = None
+    if wanted is not None:
+        members = _members(gallery, kind)
+        relevant = [members.get(value, ()) for value in wanted]
+    return QueryPlan(
+        protocol=config.name,
+        description=f"{len(queries):,} images held out of {len(dataset):,}",
+        gallery=gallery,
+        queries=_without_notices(queries),
+        sources=list(queries.ids),
+        relevant_ids=relevant,
+    )
+
+
+def plan_in_gallery(config: schemas.InGalleryQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
+    """Return n seeded gallery images as queries; each query itself is ignored, nothing is judged."""
+    rows, notices = sample(dataset.ids, config)
+    queries = dataset.take(rows)
+    return QueryPlan(
+        protocol=config.name,
+        description=f"{len(queries):,} gallery images, each itself ignored",
+        gallery=dataset,
+        queries=_without_notices(queries),
+        sources=list(queries.ids),
+        ignored_ids=[(id_,) for id_ in queries.ids],
+        notices=notices,
+    )
+
+
+def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
+    """Return n seeded gallery images that are not alone with their label (or group); relevant: the others.
+
+    The query itself is ignored. Raises QueryError when the dataset has no such annotation or no two images
+    share one.
+    """
+    if config.by not in ("label", "group"):
+        raise QueryError(f"queries.by={config.by} is not known; choose label or group")
+    values = _annotations(dataset, config.by)
+    if values is None:
+        raise QueryError(
+            f"queries=labels needs {config.by}s, and the dataset has none; set dataset.{config.by}s to a "
+            "column of dataset.table" + (" or to folder" if config.by == "label" else "")
+        )
+    members = _members(dataset, config.by)
+    eligible = [row for row, value in enumerate(values) if len(members.get(value, ())) > 1]
+    if not eligible:
+        raise QueryError(
+            f"no two images share a {config.by}, so there is nothing to find; use other {config.by}s or "
+            "queries=in_gallery"
+        )
+    chosen, notices = sample([dataset.ids[row] for row in eligible], config)
+    rows = [eligible[row] for row in chosen]
+    queries = dataset.take(rows)
+    return QueryPlan(
+        protocol=config.name,
+        description=f"{len(queries):,} gallery images, leave-one-out by {config.by}",
+        gallery=dataset,
+        queries=_without_notices(queries),
+        sources=list(queries.ids),
+        relevant_ids=[[other for other in members[values[row]] if other != dataset.ids[row]] for row in rows],
+        ignored_ids=[(id_,) for id_ in queries.ids],
+        notices=notices,
+    )
+
+
+def _annotations(images: ImageSet | VectorSet, kind: str) -> Sequence[str | None] | None:
+    return images.labels if kind == "label" else images.groups
+
+
+def _members(images: ImageSet | VectorSet, kind: str) -> dict[str | None, list[str]]:
+    """Return the ids that share each label or group; None is not one."""
+    members: defaultdict[str | None, list[str]] = defaultdict(list)
+    for id_, value in zip(images.ids, _annotations(images, kind) or (), strict=False):
+        if value is not None:
+            members[value].append(id_)
+    return dict(members)
+
+
+def _without_notices(queries: ImageSet | VectorSet) -> ImageSet | VectorSet:
+    """Return the queries without the notices of the dataset that they were taken from."""
+    return replace(queries, notices=())

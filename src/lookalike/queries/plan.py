@@ -1,0 +1,50 @@
+"""What a query protocol decides: what is searched for, where, and what counts as found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lookalike.datasets import ImageSet, TextSet, VectorSet
+
+
+@dataclass(frozen=True)
+class QueryPlan:
+    """Queries against a gallery; everything "per query" is in the order of ``queries``."""
+
+    protocol: str
+    description: str
+    """What a table's caption says of the queries: ``200 originals × 7 edits``."""
+    gallery: ImageSet | VectorSet
+    queries: ImageSet | TextSet | VectorSet
+    sources: Sequence[str]
+    """Per query, what the bootstrap resamples: edited copies of one image are not independent."""
+    edits: Sequence[str] | None = None
+    """Per query, the stratum that results are also given for."""
+    relevant_ids: Sequence[Sequence[str]] | None = None
+    """Per query, the gallery ids to be found, duplicates not yet joined; None: nothing is judged."""
+    ignored_ids: Sequence[Sequence[str]] | None = None
+    """Per query, the gallery ids that neither help nor harm: the query itself."""
+    ready_neighbours: np.ndarray | None = None
+    """Integers, shape (queries, k): gallery rows, nearest first, −1 for none."""
+    notices: tuple[str, ...] = ()
+    """What the user should know of how the queries came about, a sentence each."""
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def take(self, rows: Sequence[int]) -> QueryPlan:
+        """Return the plan of the queries of ``rows``, in that order."""
+        rows = [int(row) for row in rows]
+        ready = self.ready_neighbours
+        return replace(
+            self,
+            queries=self.queries.take(rows),
+            sources=[self.sources[row] for row in rows],
+            edits=None if self.edits is None else [self.edits[row] for row in rows],
+            relevant_ids=None if self.relevant_ids is None else [self.relevant_ids[row] for row in rows],
+            ignored_ids=None if self.ignored_ids is None else [self.ignored_ids[row] for row in rows],
+            ready_neighbours=None if ready is None else ready[rows],
+        )

@@ -1,0 +1,260 @@
+"""Every kind of file that a folder of images can hold becomes upright RGB, or one plain reason."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.datasets.images import decode
+from lookalike.errors import ImageError
+
+LIMIT = 1_000_000
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def two_pixels(left: tuple[int, ...], right: tuple[int, ...]) -> Image.Image:
+    """16 × 8 px: the left half of one colour, the right half of another."""
+    image = Image.new("RGBA" if len(left) == 4 else "RGB", (16, 8), left)
+    image.paste(right, (8, 0, 16, 8))
+    return image
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF", "BMP", "TIFF", "PPM"])
+def test_lossless_formats_come_back_as_they_were(format: str) -> None:
+    image = decode(encoded(two_pixels(RED, BLUE), format), LIMIT)
+    assert image.mode == "RGB"
+    assert image.size == (16, 8)
+    assert image.getpixel((0, 0)) == RED
+    assert image.getpixel((15, 7)) == BLUE
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_lossy_formats_come_back_nearly_as_they_were(format: str) -> None:
+    grey = decode(encoded(Image.new("RGB", (16, 8), (90, 120, 150)), format), LIMIT)
+    assert np.abs(np.asarray(grey).astype(int) - (90, 120, 150)).max() <= 6
+
+
+def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
+    data = encoded(two_pixels(RED, BLUE))
+    (tmp_path / "image.txt").write_bytes(data)
+    assert decode(tmp_path / "image.txt", LIMIT).tobytes() == decode(data, LIMIT).tobytes()
+
+
+# Where the two-coloured stripe (red left of blue) lies once the orientation is applied.
+UPRIGHT = {
+    1: ((0, 0), RED, (15, 0), BLUE),
+    2: ((0, 0), BLUE, (15, 0), RED),
+    3: ((0, 0), BLUE, (15, 0), RED),
+    6: ((0, 0), RED, (0, 15), BLUE),
+    8: ((0, 0), BLUE, (0, 15), RED),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_exif_orientation_is_applied_once(orientation: int, format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lossless = {"lossless": True} if format == "WEBP" else {}
+    image = decode(encoded(two_pixels(RED, BLUE), format, exif=exif, **lossless), LIMIT)
+    first, first_colour, last, last_colour = UPRIGHT[orientation]
+    assert image.getpixel(first) == first_colour
+    assert image.getpixel(last) == last_colour
+
+
+def test_a_damaged_exif_block_costs_the_rotation_only() -> None:
+    data = encoded(Image.new("RGB", (16, 8), RED), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
+    assert decode(data, LIMIT).size == (16, 8)
+
+
+def test_the_first_frame_of_an_animation_is_taken() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    for format in ("GIF", "PNG", "WEBP"):
+        options = {"lossless": True} if format == "WEBP" else {}
+        data = encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+        assert decode(data, LIMIT).getpixel((4, 4)) == RED, format
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bit_greys_are_scaled_not_clipped(format: str) -> None:
+    values = np.array([[0, 257, 25_700, 65_535]], dtype=np.uint16)
+    image = decode(encoded(Image.fromarray(values), format), LIMIT)
+    assert np.asarray(image)[0].tolist() == [[0] * 3, [1] * 3, [100] * 3, [255] * 3]
+
+
+def test_a_dark_sixteen_bit_image_stays_dark() -> None:
+    image = decode(encoded(Image.fromarray(np.full((2, 2), 514, dtype=np.uint16))), LIMIT)
+    assert image.getpixel((0, 0)) == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([0.0, 100.0, 255.0], [0, 100, 255]),
+        ([0.0, 25_700.0, 65_535.0], [0, 100, 255]),
+        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([float("nan"), float("inf"), 1.0], [0, 0, 255]),
+        ([0.0, 0.0, 0.0], [0, 0, 0]),
+        ([-5.0, -5.0, -5.0], [0, 0, 0]),
+    ],
+)
+def test_float_greys_take_the_range_that_holds_them(values: list[float], expected: list[int]) -> None:
+    image = decode(encoded(Image.fromarray(np.array([values], dtype=np.float32)), "TIFF"), LIMIT)
+    assert np.asarray(image)[0, :, 0].tolist() == expected
+
+
+def test_large_integers_are_stretched() -> None:
+    image = decode(
+        encoded(Image.fromarray(np.array([[0, 500_000, 1_000_000]], dtype=np.int32)), "TIFF"), LIMIT
+    )
+    assert np.asarray(image)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_cmyk_becomes_rgb() -> None:
+    image = decode(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100), LIMIT)
+    assert image.mode == "RGB"
+    assert np.abs(np.array(image.getpixel((4, 4))) - RED).max() <= 4
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "YCbCr"])
+def test_other_modes_become_rgb(mode: str) -> None:
+    format = "TIFF" if mode == "YCbCr" else "PNG"
+    image = decode(encoded(Image.new("RGB", (4, 4), "white").convert(mode), format), LIMIT)
+    assert image.getpixel((1, 1)) == (255, 255, 255)
+
+
+def palette_with_transparent_blue() -> bytes:
+    image = Image.new("P", (16, 8), 0)
+    image.putpalette([*RED, *BLUE])
+    image.paste(1, (8, 0, 16, 8))
+    return encoded(image, transparency=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("RGBA", encoded(two_pixels((*RED, 255), (*BLUE, 0)))),
+        ("palette and one index", palette_with_transparent_blue()),
+        ("palette and alpha bytes", encoded(two_pixels((*RED, 255), (*BLUE, 0)).quantize(4))),
+        ("colour key", encoded(two_pixels(RED, BLUE), transparency=BLUE)),
+        ("GIF", encoded(two_pixels((*RED, 255), (*BLUE, 0)), "GIF")),
+        ("WebP", encoded(two_pixels((*RED, 255), (*BLUE, 0)), "WEBP", lossless=True)),
+    ],
+)
+def test_transparency_is_put_on_white(name: str, data: bytes) -> None:
+    image = decode(data, LIMIT)
+    assert image.getpixel((0, 0)) == RED
+    assert image.getpixel((15, 7)) == (255, 255, 255)
+
+
+def test_half_transparent_black_is_grey() -> None:
+    assert decode(encoded(Image.new("LA", (1, 1), (0, 128))), LIMIT).getpixel((0, 0)) == (127, 127, 127)
+
+
+def test_one_pixel_is_an_image() -> None:
+    assert decode(encoded(Image.new("RGB", (1, 1), RED)), LIMIT).getpixel((0, 0)) == RED
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG that announces a size and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    with pytest.raises(ImageError, match=r"30000 × 40000 pixels exceed dataset\.max_pixels=1000000"):
+        decode(png_header(30_000, 40_000), LIMIT)
+
+
+def test_the_limit_is_ours_not_that_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(encoded(two_pixels(RED, BLUE)), 128).size == (16, 8)
+    with pytest.raises(ImageError, match="exceed"):
+        decode(encoded(two_pixels(RED, BLUE)), 127)
+
+
+JPEG = encoded(Image.effect_noise((64, 64), 50).convert("RGB"), "JPEG")
+PNG = encoded(Image.effect_noise((64, 64), 50).convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("zero bytes", b"", "the file is empty"),
+        ("text", b"<html>not found</html>", "not an image in one of the formats JPEG, PNG"),
+        ("a truncated JPEG", JPEG[: len(JPEG) // 2], "truncated"),
+        ("a truncated PNG", PNG[: len(PNG) // 2], "truncated"),
+        ("a JPEG's first bytes", JPEG[:20], "."),
+        ("a PNG's first bytes", PNG[:20], "."),
+        ("PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    ],
+)
+def test_what_is_no_image_has_a_reason_of_one_line(name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason) as raised:
+        decode(data, LIMIT)
+    assert str(raised.value).strip()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_and_a_folder_have_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="No such file"):
+        decode(tmp_path / "gone.png", LIMIT)
+    with pytest.raises(ImageError, match="directory"):
+        decode(tmp_path, LIMIT)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "AVIF"])
+def test_damaged_bytes_never_crash_or_warn(format: str) -> None:
+    random = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if format in ("PNG", "JPEG", "TIFF", "WEBP") else {}
+    sound = encoded(two_pixels(RED, BLUE), format, **options)
+    with warnings.catch_warnings(record=True) as leaked:
+        warnings.simplefilter("always")
+        for _ in range(150):
+            data = bytearray(sound)
+            for place in random.integers(0, len(data), size=3):
+                data[place] = random.integers(256)
+            with contextlib.suppress(ImageError):
+                assert decode(bytes(data), LIMIT).mode == "RGB"
+    assert leaked == []
+
+
+def test_threads_decode_quietly_and_leave_the_filters_as_they_were() -> None:
+    noisy = encoded(Image.new("RGB", (16, 8), RED), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff garbage")
+    with warnings.catch_warnings(record=True) as leaked:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(8) as pool:
+            images = list(pool.map(lambda _: decode(noisy, LIMIT), range(64)))
+        assert warnings.filters == before
+    assert {image.size for image in images} == {(16, 8)}
+    assert leaked == []

@@ -1,0 +1,145 @@
+"""Queries out of the user's own files: images, vectors, and tables of what they should find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.datasets import ImageSet, VectorSet
+from lookalike.errors import QueryError
+from lookalike.queries import plan_queries
+from lookalike.schemas import FilesQueries, VectorsQueries
+from tests.queries.worlds import images, vectors
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "asked"
+    (root / "deep").mkdir(parents=True)
+    for name in ("a.png", "b.png", "deep/c.png"):
+        Image.new("RGB", (4, 4), "red").save(root / name)
+    return root
+
+
+def test_query_images_come_from_a_folder(root: Path) -> None:
+    plan = plan_queries(FilesQueries(root=str(root)), images())
+    assert isinstance(plan.queries, ImageSet)
+    assert plan.queries.ids == ["a.png", "b.png", "deep/c.png"]
+    assert plan.queries.load(2).getpixel((0, 0)) == (255, 0, 0)
+    assert plan.relevant_ids is None
+    assert plan.description == "3 images of asked"
+    assert len(plan.gallery) == 10
+
+
+def test_a_table_names_what_they_should_find(root: Path) -> None:
+    (root / "wanted.csv").write_text(
+        "query,relevant\nb.png,03.png\na.png,00.png\nb.png,01.png\nb.png,03.png\n"
+    )
+    plan = plan_queries(FilesQueries(root=str(root), relevance="wanted.csv"), images())
+    assert plan.relevant_ids == [("00.png",), ("03.png", "01.png"), ()]
+
+
+def test_a_sample_of_files_keeps_their_relevance(root: Path) -> None:
+    (root / "wanted.csv").write_text("query,relevant\na.png,00.png\nb.png,01.png\ndeep/c.png,02.png\n")
+    plan = plan_queries(FilesQueries(root=str(root), relevance="wanted.csv", n=2), images())
+    wanted = {"a.png": ("00.png",), "b.png": ("01.png",), "deep/c.png": ("02.png",)}
+    assert len(plan) == 2
+    assert plan.relevant_ids == [wanted[id_] for id_ in plan.queries.ids]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("query,relevant\nx.png,00.png\n", "row 1: there is no query x.png; queries are called like a.png"),
+        ("query,relevant\na.png,00.png\na.png,99.png\n", "row 2: the gallery has no 99.png"),
+        ("query,relevant\na.png,\n", "row 1: the gallery has no None"),
+        ("image,relevant\na.png,00.png\n", "no column query"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_an_error(root: Path, content: str | None, reason: str) -> None:
+    if content is not None:
+        (root / "wanted.csv").write_text(content)
+    with pytest.raises(QueryError, match=reason):
+        plan_queries(FilesQueries(root=str(root), relevance="wanted.csv"), images())
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [(None, "queries.root is not set"), ("/no/such", "queries.root=/no/such does not exist")],
+)
+def test_a_folder_that_is_not_there_is_an_error(path: str | None, reason: str) -> None:
+    with pytest.raises(QueryError, match=reason):
+        plan_queries(FilesQueries(root=path), images())
+
+
+# --- vectors -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    np.save(tmp_path / "q.npy", np.arange(12, dtype=np.float32).reshape(4, 3))
+    return tmp_path / "q.npy"
+
+
+def test_ready_vectors_are_queries(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "wanted.csv").write_text("query,relevant\n0,v3\n2,v1\n2,v2\n")
+    neighbours = np.array([[1, 2], [3, -1], [5, 6], [7, 9]])
+    np.save(tmp_path / "n.npy", neighbours)
+    config = VectorsQueries(
+        file=str(file), relevance=str(tmp_path / "wanted.csv"), neighbours=str(tmp_path / "n.npy")
+    )
+    plan = plan_queries(config, vectors())
+    assert isinstance(plan.queries, VectorSet)
+    assert plan.queries.ids == ["0", "1", "2", "3"]
+    assert next(plan.queries.blocks(8))[1][3].tolist() == [9, 10, 11]
+    assert plan.relevant_ids == [("v3",), (), ("v1", "v2"), ()]
+    assert plan.ready_neighbours is not None
+    assert plan.ready_neighbours.tolist() == neighbours.tolist()
+
+    config.n = 2
+    some = plan_queries(config, vectors())
+    rows = [int(id_) for id_ in some.queries.ids]
+    assert len(rows) == 2
+    assert some.ready_neighbours is not None
+    assert some.ready_neighbours.tolist() == neighbours[rows].tolist()
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "reason"),
+    [
+        (np.zeros((3, 2), np.int64), r"int64 of shape \(3, 2\); neighbours are integers of shape \(4, k\)"),
+        (np.zeros(4, np.int64), r"shape \(4,\)"),
+        (np.zeros((4, 2), np.float32), "float32"),
+        (np.full((4, 2), 10), "rows from 10 to 10, and the gallery has 10"),
+        (np.full((4, 2), -2), "rows from -2 to -2"),
+    ],
+)
+def test_neighbours_that_do_not_fit_are_an_error(
+    file: Path, tmp_path: Path, neighbours: np.ndarray, reason: str
+) -> None:
+    np.save(tmp_path / "n.npy", neighbours)
+    config = VectorsQueries(file=str(file), neighbours=str(tmp_path / "n.npy"))
+    with pytest.raises(QueryError, match=reason):
+        plan_queries(config, vectors())
+
+
+def test_neighbours_do_not_go_with_a_sample_of_the_gallery(file: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "n.npy", np.zeros((4, 2), np.int64))
+    config = VectorsQueries(file=str(file), neighbours=str(tmp_path / "n.npy"))
+    with pytest.raises(QueryError, match=r"set dataset.limit=null or queries.neighbours=null"):
+        plan_queries(config, vectors(20).take(range(10)))
+
+
+def test_query_vectors_that_do_not_fit_are_an_error(file: Path) -> None:
+    for config, dataset, reason in (
+        (VectorsQueries(file=str(file)), images(), "needs a gallery of ready vectors"),
+        (VectorsQueries(file=str(file)), vectors(dim=5), "has 3 dimensions and the gallery 5"),
+        (VectorsQueries(), vectors(), "queries.file is not set"),
+        (VectorsQueries(file=str(file.with_name("gone.npy"))), vectors(), "does not exist"),
+    ):
+        with pytest.raises(QueryError, match=reason):
+            plan_queries(config, dataset)
