@@ -1,0 +1,177 @@
+"""What each index family is to FAISS: its factory string, its search settings, what can be wrong with it.
+
+FAISS itself is asked only about strings that a user wrote, and imported only then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lookalike import schemas
+from lookalike.errors import IndexingError
+from lookalike.schemas import Index
+
+METRICS = ("l2", "ip")
+REFINEMENTS = ("SQ8", "Flat")
+COUNTS = ("nlist", "pq_m", "opq_d", "ef_construction", "train_size", "threads")
+"""Fields that hold a whole number of 1 or more, where a family has them."""
+RANGES = {"pq_bits": (1, 16), "bits": (1, 9), "hnsw_m": (2, 1024)}
+"""Fields that FAISS takes within bounds."""
+QUOTING = "a comma inside one has to be quoted twice: 'index.factory=\"IVF64,Flat\"'"
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one schema class becomes a FAISS index."""
+
+    factory: Callable[[Any, int], str]
+    """(config, dimensions) → factory string."""
+    settings: Callable[[Any], tuple[str, ...]]
+    """Search settings that the index has, of ``nprobe``, ``ef_search`` and ``k_factor``."""
+
+
+def _has(*names: str) -> Callable[[Any], tuple[str, ...]]:
+    return lambda config: names
+
+
+def _ivf_pq(config: schemas.IvfPqIndex | schemas.OpqIvfPqIndex) -> str:
+    """``np``: without polysemous training, which reorders centroids for a filter that we do not use, for 50 ×
+    the time of everything else.
+    """
+    return f"IVF{config.nlist},PQ{config.pq_m}x{config.pq_bits}np"
+
+
+FAMILIES: dict[type[Index], Family] = {
+    schemas.BruteForceIndex: Family(lambda c, d: "", _has()),
+    schemas.FlatIndex: Family(lambda c, d: "Flat", _has()),
+    schemas.IvfFlatIndex: Family(lambda c, d: f"IVF{c.nlist},Flat", _has("nprobe")),
+    schemas.IvfSq8Index: Family(lambda c, d: f"IVF{c.nlist},SQ8", _has("nprobe")),
+    schemas.IvfPqIndex: Family(lambda c, d: _ivf_pq(c), _has("nprobe")),
+    schemas.IvfPqFastscanRefineIndex: Family(
+        lambda c, d: f"IVF{c.nlist},PQ{c.pq_m}x4fs,Refine({c.refine})", _has("nprobe", "k_factor")
+    ),
+    schemas.OpqIvfPqIndex: Family(lambda c, d: f"OPQ{c.pq_m}_{c.opq_d or d},{_ivf_pq(c)}", _has("nprobe")),
+    schemas.HnswIndex: Family(lambda c, d: f"HNSW{c.hnsw_m},Flat", _has("ef_search")),
+    schemas.IvfRabitqIndex: Family(
+        lambda c, d: f"RR{d},IVF{c.nlist},RaBitQ{c.bits},Refine({c.refine})", _has("nprobe", "k_factor")
+    ),
+    schemas.FactoryIndex: Family(lambda c, d: str(c.factory), lambda c: _settings_in(c.factory)),
+}
+
+
+def factory_string(config: Index, d: int) -> str:
+    """FAISS's description of the index for vectors of ``d`` dimensions; empty for ``brute_force``."""
+    return FAMILIES[type(config)].factory(config, d)
+
+
+def settings_of(config: Index) -> tuple[str, ...]:
+    """Names of the search settings that the index has, in the order in which they are shown."""
+    return FAMILIES[type(config)].settings(config)
+
+
+def nlist_of(config: Index) -> int | None:
+    """Number of inverted lists; None when the index has none."""
+    if isinstance(config, schemas.FactoryIndex):
+        found = re.search(r"\bIVF(\d+)|\bIMI2x(\d+)", config.factory)
+        return None if found is None else int(found[1]) if found[1] else 4 ** int(found[2])
+    return getattr(config, "nlist", None)
+
+
+def _settings_in(factory: str) -> tuple[str, ...]:
+    """The settings of an index that is known by its factory string only.
+
+    ``ef_search`` of an ``IVF…_HNSW…`` is that of its coarse quantiser.
+    """
+    marks = {"nprobe": r"\bIVF\d|\bIMI2x\d", "ef_search": r"HNSW\d", "k_factor": r"\bRFlat\b|\bRefine\("}
+    return tuple(name for name, mark in marks.items() if re.search(mark, factory))
+
+
+def faults(config: Index, d: int | None = None, n: int | None = None) -> list[str]:
+    """Everything that makes the index impossible, each with its cure; empty when nothing does.
+
+    ``d``: the vectors' dimensions, ``n``: the gallery's size; what needs an unknown one is not checked.
+    """
+    found = [*_range_faults(config)]
+    if not found:
+        found += _division_faults(config, d)
+    if not found and isinstance(config, schemas.FactoryIndex):
+        found += _factory_faults(config, d)
+    if not found and n is not None:
+        found += _size_faults(config, n)
+    return found
+
+
+def _range_faults(config: Index) -> Iterator[str]:
+    if config.metric not in METRICS:
+        yield f"index.metric={config.metric} is unknown; choose one of {', '.join(METRICS)}"
+    refine = getattr(config, "refine", REFINEMENTS[0])
+    if refine not in REFINEMENTS:
+        yield f"index.refine={refine} is unknown; choose one of {', '.join(REFINEMENTS)}"
+    for name in COUNTS:
+        count: int | None = getattr(config, name, None)
+        if count is not None and count < 1:
+            yield f"index.{name}={count} is not positive; give 1 or more"
+    for name, (lowest, highest) in RANGES.items():
+        value: int = getattr(config, name, lowest)
+        if not lowest <= value <= highest:
+            yield f"index.{name}={value} is out of range; give {lowest} to {highest}"
+
+
+def _division_faults(config: Index, d: int | None) -> Iterator[str]:
+    """A product quantiser cuts vectors into ``pq_m`` equal parts."""
+    parts: int | None = getattr(config, "pq_m", None)
+    reduced: int | None = getattr(config, "opq_d", None)
+    whole = reduced or d
+    if parts is None or whole is None or whole % parts == 0:
+        return
+    divisors = [m for m in range(1, whole + 1) if whole % m == 0]
+    below = max((m for m in divisors if m < parts), default=None)
+    above = min((m for m in divisors if m > parts), default=None)
+    near = " or ".join(str(m) for m in (above, below) if m is not None)
+    target = f"index.opq_d={reduced}" if reduced else f"the vectors' {d} dimensions"
+    yield f"index.pq_m={parts} does not divide {target}; try {near}"
+
+
+def _factory_faults(config: schemas.FactoryIndex, d: int | None) -> Iterator[str]:
+    """FAISS's opinion of the string; without ``d`` only of its spelling."""
+    from lookalike.index.structure import blank_index
+
+    text = config.factory
+    if not text.strip():
+        yield f"index.factory is empty; give a FAISS factory string ({QUOTING})"
+        return
+    try:
+        blank_index(text, d or 64, config.metric)
+    except IndexingError as error:
+        if d is None and "parse" not in str(error):
+            return
+        hint = "" if "," in text else f"; {QUOTING}"
+        yield f"index.factory={text} is nothing FAISS can make: {error}; mend the string{hint}"
+
+
+def _size_faults(config: Index, n: int) -> Iterator[str]:
+    """The gallery, or the training sample, is too small for the centroids."""
+    centroids = {"index.nlist": nlist_of(config) or 0}
+    bits = 4 if isinstance(config, schemas.IvfPqFastscanRefineIndex) else getattr(config, "pq_bits", None)
+    if bits is not None:
+        centroids["2 to the power of index.pq_bits"] = 2**bits
+    if isinstance(config, schemas.OpqIvfPqIndex):
+        centroids["the rotation's training"] = 256
+    name, needed = max(centroids.items(), key=lambda item: item[1])
+    if needed > n:
+        yield f"{name} needs {needed:,} centroids and the gallery has {n:,} vectors; {_smaller(name)}"
+    elif config.train_size is not None and needed > config.train_size:
+        yield (
+            f"{name} needs {needed:,} centroids and index.train_size={config.train_size} is fewer vectors; "
+            f"raise index.train_size to {39 * needed:,} or more, or {_smaller(name)}"
+        )
+
+
+def _smaller(name: str) -> str:
+    return {
+        "index.nlist": "lower nlist, or take more images",
+        "2 to the power of index.pq_bits": "lower pq_bits, or take more images",
+    }.get(name, "choose a family without OPQ, or take more images")

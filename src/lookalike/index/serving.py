@@ -1,0 +1,90 @@
+"""Memory to serve an index: measured once for each, in a fresh process that only loads and searches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lookalike.errors import IndexingError
+from lookalike.index.build import INDEX_FILE, IndexArtifacts
+from lookalike.progress import SILENT, Progress
+from lookalike.schemas import Index
+from lookalike.store import Artifact, Recipe, Store
+
+if TYPE_CHECKING:
+    from lookalike.embed import Embeddings
+
+SERVING_VERSION = 1
+QUERIES = 64
+"""Gallery vectors that the process searches, spread over the gallery."""
+K = 100
+
+
+def serving_memory(
+    config: Index, built: IndexArtifacts, gallery: Embeddings, store: Store, progress: Progress = SILENT
+) -> Artifact:
+    """Measure, or reuse what was measured for the same index.
+
+    The artifact's facts: ``serving_memory_bytes``, the sum of ``anonymous_bytes`` and ``file_backed_bytes``:
+    what the process holds after :data:`QUERIES` single searches, less what it held before it loaded. They
+    are None where the system does not tell. Pages of FAISS's own code that a search touches (1 to 3 MB) are
+    in the sum. The searches use the settings in ``index.point``.
+    """
+    parameters = {"family": config.family, "mmap": config.mmap, "point": dict(config.point)}
+    if built.index is None:
+        parameters["metric"] = config.metric
+        parents = {f"embeddings of shard {i + 1}": key for i, key in enumerate(gallery.keys)}
+    else:
+        parents = {"index": built.index.key}
+    recipe = Recipe("serving", SERVING_VERSION, parameters, parents)
+
+    def measure(draft: Path) -> dict[str, Any]:
+        with progress.bar("memory to serve the index", None):
+            return _measure(config, built, gallery, draft)
+
+    return store.obtain(recipe, measure)
+
+
+def _measure(config: Index, built: IndexArtifacts, gallery: Embeddings, draft: Path) -> dict[str, Any]:
+    rows = np.unique(np.linspace(0, len(gallery) - 1, QUERIES).astype(np.int64))
+    queries = draft / "queries.npy"
+    np.save(queries, gallery.rows(rows))
+    files = _vector_files(gallery, draft) if built.index is None else [built.index.file(INDEX_FILE)]
+    task = {
+        "index": [str(file) for file in files],
+        "is_faiss": built.index is not None,
+        "metric": config.metric,
+        "mmap": config.mmap,
+        "settings": dict(config.point),
+        "queries": str(queries),
+        "k": min(K, len(gallery)),
+    }
+    command = [sys.executable, "-m", "lookalike.index.serving_process", json.dumps(task)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    for file in draft.iterdir():
+        file.unlink()
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
+        raise IndexingError(
+            f"a fresh process could not serve the index ({last}); "
+            "see that there is memory for a second copy of it"
+        )
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
+
+
+def _vector_files(gallery: Embeddings, draft: Path) -> list[Path]:
+    """The gallery's own files where its shards are mapped from them; others are written to the draft."""
+    files = []
+    for number, shard in enumerate(gallery.shards):
+        if isinstance(shard, np.memmap) and shard.filename is not None:
+            files.append(Path(shard.filename))
+        else:
+            files.append(draft / f"vectors-{number}.npy")
+            np.save(files[-1], shard)
+    return files

@@ -1,0 +1,181 @@
+"""Inside a FAISS index: its parts, what they need for training, and search parameters for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.errors import IndexingError
+from lookalike.index.messages import translated
+
+POINTS_PER_CENTROID = 256
+"""More training vectors than this per centroid change little (FAISS's own default maximum)."""
+OPQ_CENTROIDS = 256
+"""OPQ finds its rotation with an 8-bit product quantiser, whatever comes after it."""
+
+
+def blank_index(factory: str, d: int, metric: str) -> Any:
+    """An empty index, as FAISS's factory makes it. Raises IndexingError with FAISS's reason."""
+    import faiss
+
+    number = {"l2": faiss.METRIC_L2, "ip": faiss.METRIC_INNER_PRODUCT}[metric]
+    try:
+        with translated(f"make {factory!r} for {d} dimensions"):
+            index = faiss.index_factory(d, factory, number)
+    except IndexingError as error:
+        raise IndexingError(str(error).partition(": ")[2]) from error
+    if index.metric_type != number:
+        raise IndexingError(f"it does not know metric={metric}")
+    if any(isinstance(part, faiss.IndexIDMap) for part in parts(index)):
+        raise IndexingError("ids are row numbers here, IDMap has to go")
+    return index
+
+
+def read_index(path: Path, mmap: bool = False) -> Any:
+    """Read an index file that our store has verified: FAISS trusts what a file says of itself.
+
+    ``mmap``: leave codes and vectors in the file, to be paged in when a search needs them (by FAISS's newer
+    flag; IO_FLAG_MMAP maps inverted lists only). Raises IndexingError when the file is no FAISS index.
+    """
+    import faiss
+
+    with translated(f"read {path.name}"):
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
+
+
+def parts(index: Any) -> Iterator[Any]:
+    """The index and all indexes inside it, each as its own class, outermost first.
+
+    They belong to ``index``, which has to outlive them.
+    """
+    import faiss
+
+    index = faiss.downcast_index(index)
+    yield index
+    for name in ("base_index", "refine_index", "index", "quantizer", "storage"):
+        inner = getattr(index, name, None)
+        if inner is not None:
+            yield from parts(inner)
+
+
+def transforms(index: Any) -> Iterator[Any]:
+    """All vector transforms in front of the index, each as its own class."""
+    import faiss
+
+    for part in parts(index):
+        if isinstance(part, faiss.IndexPreTransform):
+            for position in range(part.chain.size()):
+                yield faiss.downcast_VectorTransform(part.chain.at(position))
+
+
+def varies_with_threads(index: Any) -> bool:
+    """Whether training gives other bytes with another number of threads: rotations and PCA do."""
+    import faiss
+
+    return any(isinstance(transform, faiss.LinearTransform) for transform in transforms(index))
+
+
+def is_seeded(index: Any) -> bool:
+    """Whether the index depends on a seed."""
+    return not index.is_trained or any(hasattr(part, "hnsw") for part in parts(index))
+
+
+def centroids_of(index: Any) -> int:
+    """The most centroids that one of the index's clusterings has; 0 when it clusters nothing."""
+    import faiss
+
+    counts = [0]
+    for part in parts(index):
+        if isinstance(part, faiss.IndexIVF) and not _is_product(part.quantizer):
+            counts.append(part.nlist)
+        if hasattr(part, "pq"):
+            counts.append(part.pq.ksub)
+    counts += [OPQ_CENTROIDS for transform in transforms(index) if isinstance(transform, faiss.OPQMatrix)]
+    return max(counts)
+
+
+def _is_product(quantizer: Any) -> bool:
+    """Whether inverted lists are pairs of centroids (IMI), far fewer of which are trained."""
+    import faiss
+
+    return isinstance(faiss.downcast_index(quantizer), faiss.MultiIndexQuantizer)
+
+
+def train(index: Any, sample: npt.NDArray[np.float32], seed: int) -> None:
+    """Train on ``sample``, float32 (n, d), all of it; every clustering and rotation is seeded.
+
+    Raises IndexingError, before FAISS does anything, when there are fewer vectors than centroids.
+    """
+    import faiss
+
+    needed = centroids_of(index)
+    if len(sample) < needed:
+        raise IndexingError(
+            f"{len(sample):,} training vectors cannot make {needed:,} centroids; lower index.nlist or "
+            "index.pq_bits, raise index.train_size, or take more images"
+        )
+    seed_build(index, seed)
+    for part in parts(index):
+        if isinstance(part, faiss.IndexIVF):
+            part.cp.max_points_per_centroid = max(POINTS_PER_CENTROID, -(-len(sample) // part.nlist))
+    rotations = [t for t in transforms(index) if isinstance(t, faiss.OPQMatrix)]
+    quantisers = [faiss.ProductQuantizer(t.d_out, t.M, 8) for t in rotations]
+    for rotation, quantiser in zip(rotations, quantisers, strict=True):
+        quantiser.cp.seed = seed
+        rotation.pq = quantiser
+    try:
+        with translated("train the index"):
+            index.train(sample)
+    finally:
+        for rotation in rotations:
+            rotation.pq = None
+
+
+def seed_build(index: Any, seed: int) -> None:
+    """Seed what is random while the index is trained and filled."""
+    import faiss
+
+    for part in parts(index):
+        if hasattr(part, "cp"):
+            part.cp.seed = seed
+        if hasattr(part, "pq"):
+            part.pq.cp.seed = seed
+        if hasattr(part, "hnsw"):
+            part.hnsw.rng = faiss.RandomGenerator(seed)
+    for transform in transforms(index):
+        if isinstance(transform, faiss.RandomRotationMatrix) and not transform.is_trained:
+            transform.init(seed)
+
+
+def search_parameters(index: Any, settings: Mapping[str, int]) -> Any:
+    """Parameters for ``index.search`` that leave the index as it is; None when it has no settings.
+
+    ``settings``: ``nprobe``, ``ef_search`` and ``k_factor`` by name; one left out is the index's own.
+    """
+    import faiss
+
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        outer = faiss.SearchParametersPreTransform()
+        outer.index_params = search_parameters(index.index, settings)
+        return outer
+    if isinstance(index, faiss.IndexRefine):
+        refine = faiss.IndexRefineSearchParameters()
+        refine.k_factor = settings.get("k_factor", index.k_factor)
+        refine.base_index_params = search_parameters(index.base_index, settings)
+        return refine
+    if isinstance(index, faiss.IndexIVF):
+        of_pq = isinstance(index, faiss.IndexIVFPQ)
+        lists = faiss.IVFPQSearchParameters() if of_pq else faiss.SearchParametersIVF()
+        lists.nprobe = settings.get("nprobe", index.nprobe)
+        lists.quantizer_params = search_parameters(index.quantizer, settings)
+        return lists
+    if hasattr(index, "hnsw"):
+        graph = faiss.SearchParametersHNSW()
+        graph.efSearch = settings.get("ef_search", index.hnsw.efSearch)
+        return graph
+    return None

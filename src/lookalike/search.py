@@ -1,0 +1,149 @@
+"""Operating points: which search settings a run goes through, and which of them are impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike import schemas
+from lookalike.errors import ConfigError
+from lookalike.index.families import nlist_of, settings_of
+
+FAISS_DEFAULTS = {"nprobe": 1, "ef_search": 16, "k_factor": 1}
+"""Every search setting there is, with the value that FAISS takes when nobody names one."""
+MODES = ("single", "batch", "saturated")
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class Searcher(Protocol):
+    """Anything that can be searched and timed."""
+
+    def prepare(self, k: int, settings: Mapping[str, int]) -> Callable[[Floats], tuple[Floats, Rows]]:
+        """A function from queries (float32, C-contiguous, (n, d)) to scores and rows, both (n, k), nearest
+        first, row −1 where fewer were found. It may be called from several threads at once.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operating point: ``k`` and the values of the index's search settings, sorted by name."""
+
+    settings: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, **settings: int) -> Point:
+        """A point from names and values."""
+        return cls(tuple(sorted(settings.items())))
+
+    @property
+    def k(self) -> int:
+        """How many neighbours one search asks for."""
+        return dict(self.settings)["k"]
+
+    @property
+    def label(self) -> str:
+        """``nprobe=8``; empty for an index without search settings."""
+        return " ".join(f"{name}={value}" for name, value in self.settings if name != "k")
+
+    def as_dict(self) -> dict[str, int]:
+        """Settings by name, ``k`` included."""
+        return dict(self.settings)
+
+
+def expand_points(search: schemas.Search, index: schemas.Index) -> tuple[list[Point], list[str]]:
+    """All operating points of one run, each once, in order; and notices of what was left out.
+
+    A setting's values are those that ``search`` names (a value or a list), else, with ``search.ladder``, the
+    index's ladder, else the index's ``point``, else FAISS's own default; several settings make a product.
+    What a user names is taken as it is, possible or not (see :func:`point_faults`); values of the index
+    config that exceed ``nlist`` are dropped or lowered. Raises ConfigError when a value is no positive
+    whole number.
+    """
+    if found := search_faults(search):
+        raise ConfigError(found)
+    notices: list[str] = []
+    axes = {name: _values(name, search, index, notices) for name in settings_of(index)}
+    for name in FAISS_DEFAULTS:
+        if getattr(search, name) is not None and name not in axes:
+            notices.append(f"search.{name} is left out: index={index.family} has no such setting")
+    points = [
+        Point.of(k=search.k, **dict(zip(axes, values, strict=True))) for values in product(*axes.values())
+    ]
+    return list(dict.fromkeys(points)), notices
+
+
+def _values(name: str, search: schemas.Search, index: schemas.Index, notices: list[str]) -> list[int]:
+    """The values one setting takes; what had to be left out is added to ``notices``."""
+    named = getattr(search, name)
+    if named is not None:
+        return _as_list(named)
+    limit = nlist_of(index) if name == "nprobe" else None
+    if search.ladder and index.ladder.get(name):
+        steps = index.ladder[name]
+        possible = [step for step in steps if limit is None or step <= limit]
+        if dropped := [step for step in steps if step not in possible]:
+            said = ", ".join(map(str, dropped))
+            notices.append(f"the ladder goes without {name}={said}: index.nlist is {limit}")
+        if possible:
+            return possible
+    value = index.point.get(name, FAISS_DEFAULTS[name])
+    if limit is not None and value > limit:
+        notices.append(f"{name} is {limit} instead of {value}: index.nlist is {limit}")
+        return [limit]
+    return [value]
+
+
+def search_faults(search: schemas.Search) -> list[str]:
+    """Everything wrong with ``search`` alone, each with its cure."""
+    found = []
+    for name in ("k", "batch_size", "threads", "single_threads", "repeats"):
+        value = getattr(search, name)
+        if not (_is_positive(value) or (value is None and name in ("threads", "repeats"))):
+            found.append(f"search.{name}={value} is no positive whole number; give 1 or more")
+    for name in FAISS_DEFAULTS:
+        values = _as_list(getattr(search, name))
+        if values == []:
+            found.append(f"search.{name}=[] names no value; give one or more, or null")
+        found += [
+            f"search.{name}={value} is no positive whole number; give 1 or more"
+            for value in values
+            if value is not None and not _is_positive(value)
+        ]
+    if search.warm_up < 0:
+        found.append(f"search.warm_up={search.warm_up} is negative; give 0 or more")
+    if search.seconds <= 0:
+        found.append(f"search.seconds={search.seconds} leaves no time to measure; give more than 0")
+    if not search.modes:
+        found.append(f"search.modes is empty; give one or more of {', '.join(MODES)}")
+    unknown = [mode for mode in search.modes if mode not in MODES]
+    return found + [
+        f"search.modes has {mode}, which is unknown; choose of {', '.join(MODES)}" for mode in unknown
+    ]
+
+
+def point_faults(point: Point, index: schemas.Index, n: int | None = None) -> list[str]:
+    """Why the index cannot be searched so, each reason with its cure; ``n``: the gallery's size, if known."""
+    found = []
+    settings, nlist = point.as_dict(), nlist_of(index)
+    nprobe = settings.get("nprobe")
+    if nprobe is not None and nlist is not None and nprobe > nlist:
+        found.append(f"search.nprobe={nprobe} exceeds index.nlist={nlist}; lower nprobe or raise nlist")
+    if n is not None and point.k > n:
+        found.append(f"search.k={point.k} exceeds the gallery's {n:,} images; lower k or take more images")
+    return found
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

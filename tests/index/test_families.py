@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import faiss
+import pytest
+
+from lookalike import schemas
+from lookalike.index import families as stock
+from lookalike.index.structure import blank_index
+from tests.index.galleries import D, families
+
+
+@pytest.mark.parametrize("config", families()[1:], ids=lambda config: config.family)
+def test_faiss_makes_every_family(config: schemas.Index) -> None:
+    index = blank_index(stock.factory_string(config, D), D, "l2")
+    assert index.d == D
+    assert index.ntotal == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "factory"),
+    [
+        (schemas.BruteForceIndex(), ""),
+        (schemas.IvfFlatIndex(nlist=50), "IVF50,Flat"),
+        (schemas.IvfPqIndex(nlist=50, pq_m=8, pq_bits=6), "IVF50,PQ8x6np"),
+        (schemas.IvfPqFastscanRefineIndex(nlist=50, pq_m=8), "IVF50,PQ8x4fs,Refine(SQ8)"),
+        (schemas.OpqIvfPqIndex(nlist=50, pq_m=8), "OPQ8_128,IVF50,PQ8x8np"),
+        (schemas.OpqIvfPqIndex(nlist=50, pq_m=8, opq_d=64), "OPQ8_64,IVF50,PQ8x8np"),
+        (schemas.HnswIndex(hnsw_m=16), "HNSW16,Flat"),
+        (schemas.IvfRabitqIndex(nlist=50, bits=4, refine="Flat"), "RR128,IVF50,RaBitQ4,Refine(Flat)"),
+        (schemas.FactoryIndex(factory="SQ4"), "SQ4"),
+    ],
+)
+def test_factory_strings(config: schemas.Index, factory: str) -> None:
+    assert stock.factory_string(config, 128) == factory
+
+
+@pytest.mark.parametrize(
+    ("factory", "settings", "nlist"),
+    [
+        ("Flat", (), None),
+        ("IVF64,Flat", ("nprobe",), 64),
+        ("IMI2x4,Flat", ("nprobe",), 256),
+        ("HNSW32,SQ8", ("ef_search",), None),
+        ("PQ16,RFlat", ("k_factor",), None),
+        ("OPQ8,IVF1024_HNSW32,PQ8x4fs,Refine(SQ8)", ("nprobe", "ef_search", "k_factor"), 1024),
+    ],
+)
+def test_settings_and_lists_of_a_factory_string(
+    factory: str, settings: tuple[str, ...], nlist: int | None
+) -> None:
+    config = schemas.FactoryIndex(factory=factory)
+    assert stock.settings_of(config) == settings
+    assert stock.nlist_of(config) == nlist
+
+
+@pytest.mark.parametrize("config", families(), ids=lambda config: config.family)
+def test_sound_configs_have_no_faults(config: schemas.Index) -> None:
+    assert stock.faults(config) == []
+    assert stock.faults(config, D, 1000) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "d", "n", "words"),
+    [
+        (
+            schemas.FlatIndex(metric="cosine"),
+            None,
+            None,
+            "index.metric=cosine is unknown; choose one of l2, ip",
+        ),
+        (schemas.IvfFlatIndex(nlist=0), None, None, "index.nlist=0 is not positive"),
+        (schemas.FlatIndex(threads=-1), None, None, "index.threads=-1 is not positive"),
+        (schemas.IvfFlatIndex(train_size=0), None, None, "index.train_size=0 is not positive"),
+        (schemas.HnswIndex(hnsw_m=1), None, None, "index.hnsw_m=1 is out of range; give 2 to 1024"),
+        (schemas.IvfRabitqIndex(bits=10), None, None, "index.bits=10 is out of range; give 1 to 9"),
+        (schemas.IvfRabitqIndex(refine="SQ3"), None, None, "index.refine=SQ3 is unknown"),
+        (
+            schemas.IvfPqIndex(pq_m=60),
+            1280,
+            None,
+            "index.pq_m=60 does not divide the vectors' 1280 dimensions; try 64 or 40",
+        ),
+        (schemas.IvfPqIndex(pq_m=2000), 1280, None, "try 1280"),
+        (
+            schemas.OpqIvfPqIndex(pq_m=60, opq_d=256),
+            None,
+            None,
+            "index.pq_m=60 does not divide index.opq_d=256; try 64 or 32",
+        ),
+        (
+            schemas.IvfFlatIndex(nlist=512),
+            D,
+            300,
+            "index.nlist needs 512 centroids and the gallery has 300 vectors",
+        ),
+        (schemas.IvfPqIndex(nlist=8, pq_m=8), D, 200, "index.pq_bits needs 256 centroids"),
+        (
+            schemas.IvfFlatIndex(nlist=64, train_size=50),
+            D,
+            300,
+            "index.train_size=50 is fewer vectors; raise",
+        ),
+        (schemas.FactoryIndex(), None, None, "index.factory is empty"),
+        (schemas.FactoryIndex(factory="IVF64"), None, None, "'index.factory=\"IVF64,Flat\"'"),
+        (schemas.FactoryIndex(factory="Flot"), D, None, "could not parse index string Flot"),
+        (schemas.FactoryIndex(factory="IVF8,PQ7"), D, None, "should be a multiple"),
+        (schemas.FactoryIndex(factory="LSH", metric="ip"), D, None, "index.factory=LSH"),
+        (schemas.FactoryIndex(factory="HNSW8_PQ8", metric="ip"), D, None, "does not know metric=ip"),
+        (schemas.FactoryIndex(factory="IDMap,Flat"), D, None, "IDMap has to go"),
+        (schemas.FactoryIndex(factory="IVF999,Flat"), D, 100, "999 centroids"),
+    ],
+)
+def test_faults_name_cause_and_cure(config: schemas.Index, d: int | None, n: int | None, words: str) -> None:
+    (fault,) = stock.faults(config, d, n)
+    assert words in fault
+    assert "/" not in fault.replace("bit/", "")  # none of FAISS's source paths
+    assert "Error" not in fault
+
+
+def test_division_by_unknown_dimensions_is_left_open() -> None:
+    config = schemas.FactoryIndex(factory="IVF8,PQ7")
+    assert stock.faults(config) == []
+    assert stock.faults(config, 14) == []
+    assert len(stock.faults(config, 16)) == 1
+
+
+def test_a_comma_in_the_string_needs_no_advice_on_commas() -> None:
+    (fault,) = stock.faults(schemas.FactoryIndex(factory="IVF64,Flot"), D)
+    assert "quoted" not in fault
+
+
+def test_faiss_ignores_no_family_metric() -> None:
+    for config in families("ip")[1:]:
+        index = blank_index(stock.factory_string(config, D), D, "ip")
+        assert index.metric_type == faiss.METRIC_INNER_PRODUCT, config.family
