@@ -1,0 +1,100 @@
+"""From a measured operating point back to its images: the queries on which the index lost most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lookalike.datasets import ImageSet, VectorSet
+from lookalike.measures import drop_ignored
+from lookalike.record import FINISHED, PointRecord, Record
+from lookalike.report.missed import MissedQuery, missed_page, worst_and_best
+from lookalike.report.rows import front, rows_of
+from lookalike.run import Prepared, prepare
+from lookalike.schemas import Experiment
+from lookalike.session import Session
+from lookalike.stages import StageLog
+
+PAGE = "missed.html"
+FOUND_ENOUGH = 0.999
+"""An operating point that misses less than this has nothing to show."""
+
+
+def choose_point(records: Sequence[Record]) -> tuple[Record, PointRecord] | None:
+    """The point whose losses are worth a look: of those on the Pareto front that lose anything, the best.
+
+    None when no measured point loses anything.
+    """
+    rows = [row for row in rows_of(records) if row.record.status == FINISHED]
+    losing = [row for row in rows if row.recall is not None and row.recall < FOUND_ENOUGH]
+    if not losing:
+        return None
+    fast = front(losing) or losing
+    best = max(fast, key=lambda row: row.recall or 0.0)
+    return best.record, best.point
+
+
+def write_losses(
+    experiment: Experiment,
+    measured: tuple[Record, PointRecord],
+    *,
+    run_folder: Path,
+    folder: Path,
+    session: Session,
+) -> Path | None:
+    """Write ``folder/missed.html``: the worst and best queries of one measured point.
+
+    ``experiment`` is what the record measured, ``run_folder`` where the record lies. Returns the page, or
+    None for a gallery of ready vectors, which has no images to show.
+    """
+    record, point = measured
+    ready = prepare(experiment, session, StageLog(session))
+    if isinstance(ready.plan.gallery, VectorSet):
+        return None
+    gallery: ImageSet = ready.plan.gallery.take(ready.gallery.kept.tolist())
+    recall = _recall(run_folder, point)
+    worst, best = worst_and_best(recall)
+    page = folder / PAGE
+    missed_page(
+        page,
+        f"What {point.label} missed",
+        f"{record.data['dataset']}: {len(gallery):,} images, {record.model['name']}; {ready.plan.description}; "
+        f"knn_recall@{point.k} is {np.nanmean(recall):.3f} over {len(recall):,} queries",
+        worst=lost_queries(ready, run_folder, point, worst),
+        best=lost_queries(ready, run_folder, point, best),
+        gallery=gallery,
+    )
+    return page
+
+
+def lost_queries(
+    ready: Prepared, run_folder: Path, point: PointRecord, queries: Sequence[int]
+) -> list[MissedQuery]:
+    """Chosen queries of ``point`` beside their exact and their returned neighbours, both without junk."""
+    with np.load(run_folder / str(point.neighbours), allow_pickle=False) as raw:
+        rows, scores, recall = raw["rows"], raw["scores"], raw["knn_recall"]
+    asked = ready.asked.queries
+    if isinstance(asked, VectorSet):
+        return []
+    found, _ = drop_ignored(rows, scores, ready.relevance, point.k)
+    exact, _ = drop_ignored(ready.exact.rows, ready.exact.scores, ready.relevance, point.k)
+    return [
+        MissedQuery(
+            name=ready.queries.ids[query],
+            load=partial(asked.load, query),
+            exact=exact[query].tolist(),
+            found=found[query].tolist(),
+            recall=float(recall[query]),
+            relevant=ready.relevance.relevant(query).tolist(),
+        )
+        for query in queries
+    ]
+
+
+def _recall(run_folder: Path, point: PointRecord) -> np.ndarray:
+    with np.load(run_folder / str(point.neighbours), allow_pickle=False) as raw:
+        recall: np.ndarray = raw["knn_recall"]
+    return recall

@@ -1,0 +1,174 @@
+"""Operating points as rows that may be compared, and the Pareto front among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lookalike.record import PointRecord, Record
+
+Facet = Callable[[Record, PointRecord], object]
+
+
+def _single_threads(record: Record, point: PointRecord) -> object:
+    return point.latency.get("single", {}).get("threads")
+
+
+FACETS: dict[str, Facet] = {
+    "dataset": lambda record, point: record.data.get("dataset"),
+    "gallery": lambda record, point: record.data.get("gallery_size"),
+    "model": lambda record, point: record.model.get("name"),
+    "queries": lambda record, point: record.data.get("queries"),
+    "protocol": lambda record, point: record.data.get("protocol_description"),
+    "n_queries": lambda record, point: record.data.get("query_count"),
+    "k": lambda record, point: point.k,
+    "threads": _single_threads,
+    "cpu": lambda record, point: record.environment.get("cpu"),
+    "gallery_key": lambda record, point: record.data.get("gallery_key"),
+    "metric": lambda record, point: record.index.get("metric"),
+}
+"""What has to be equal before a recall and a latency of one point stand beside those of another."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operating point together with the run that measured it."""
+
+    record: Record
+    point: PointRecord
+
+    @property
+    def family(self) -> str:
+        """The index family: what the figure colours by."""
+        return str(self.record.index.get("family") or self.point.label.split()[0])
+
+    @property
+    def cutoff(self) -> int | None:
+        """The cut-off that is paired with the latency: k, or the largest measured one below it."""
+        return max((k for k in self.point.curve("knn_recall") if k <= self.point.k), default=None)
+
+    @property
+    def recall(self) -> float | None:
+        """``knn_recall`` at :attr:`cutoff`."""
+        return None if self.cutoff is None else self.point.curve("knn_recall")[self.cutoff]
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The bootstrap interval of :attr:`recall`."""
+        return None if self.cutoff is None else self.point.interval("knn_recall", self.cutoff)
+
+    @property
+    def p50_ms(self) -> float | None:
+        """Median latency of a single query."""
+        return self.metric("latency_single_p50_ms")
+
+    def metric(self, name: str) -> float | None:
+        """A single value of the point; None when it was not measured."""
+        return self.point.metrics.get(name)
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """The value of every facet."""
+        return tuple(facet(self.record, self.point) for facet in FACETS.values())
+
+
+def rows_of(records: Sequence[Record]) -> list[Row]:
+    """Every measured point of ``records``; of a trial repeated on equal terms, the last."""
+    rows = [Row(record, point) for record in records for point in record.points]
+    latest: dict[object, Row] = {}
+    for row in sorted(rows, key=lambda row: row.record.finished):
+        latest[row.point.trial_key, row.point.label, row.terms] = row
+    return [row for row in rows if latest[row.point.trial_key, row.point.label, row.terms] is row]
+
+
+def comparable(rows: Sequence[Row]) -> list[list[Row]]:
+    """``rows`` in groups that agree in every facet, in order of first appearance."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.terms, []).append(row)
+    return list(groups.values())
+
+
+def front(rows: Sequence[Row]) -> list[Row]:
+    """The rows that no other beats: fastest first, each slower one with a higher recall.
+
+    Of rows equal in both, the first is kept. Rows without a recall or a latency are never on it.
+    """
+    measured = [
+        (row.p50_ms, -row.recall, row) for row in rows if row.p50_ms is not None and row.recall is not None
+    ]
+    best, kept = float("-inf"), []
+    for _, minus_recall, row in sorted(measured, key=lambda item: item[:2]):
+        if -minus_recall > best:
+            best = -minus_recall
+            kept.append(row)
+    return kept
+
+
+def by_front(rows: Sequence[Row]) -> list[Row]:
+    """The front from fast to exact, then the points it dominates from fast to slow."""
+    on_front = front(rows)
+    beaten = [row for row in rows if not any(row is kept for kept in on_front)]
+    return on_front + sorted(
+        beaten, key=lambda row: (row.p50_ms is None, row.p50_ms or 0, -(row.recall or 0))
+    )
+
+
+def heading(rows: Sequence[Row], among: Sequence[Row]) -> str:
+    """What sets the group ``rows`` apart ``among`` all: ``model pixels · 1 thread``; '' when nothing does."""
+    parts = []
+    for name, facet in FACETS.items():
+        values = {facet(row.record, row.point) for row in among}
+        if len(values) > 1 and name != "gallery_key":
+            value = facet(rows[0].record, rows[0].point)
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            parts.append(f"{name} {shown}")
+    return " · ".join(parts)
+
+
+def caption(rows: Sequence[Row]) -> list[str]:
+    """On which terms one group was measured: data and protocol; then k, threads and machine; then flags."""
+    record, point = rows[0].record, rows[0].point
+    data = record.data
+    threads = _single_threads(record, point)
+    batch = point.latency.get("batch", {})
+    model, metric, cpu = record.model.get("name"), record.index.get("metric"), record.environment.get("cpu")
+    protocol = f"{data.get('query_count', 0):,} queries ({data.get('protocol_description')})"
+    lines = [
+        f"{data.get('dataset')}: {data.get('gallery_size', 0):,} images, {model} "
+        f"({data.get('dim')}-d, {metric}) · {data.get('protocol')}: {protocol}",
+        f"k = {point.k} · single queries on {_count(threads, 'thread')}, "
+        f"batches of {batch.get('queries_per_call', '?')} on {_count(batch.get('threads'), 'thread')}"
+        f" · {cpu}",
+    ]
+    return lines + _warnings([row.record for row in rows])
+
+
+def _warnings(records: Sequence[Record]) -> list[str]:
+    """Why timings should be doubted: of one run all reasons, of several how many and the first of them."""
+    runs = {record.identity: record for record in records}
+    doubtful = [record for record in runs.values() if record.timing.get("flags")]
+    if len(doubtful) <= 1:
+        return [f"look out: {flag}" for record in doubtful for flag in record.timing["flags"]]
+    first = doubtful[0].timing["flags"][0]
+    return [f"look out: timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]
+
+
+def common_settings(rows: Sequence[Row]) -> dict[str, object]:
+    """The settings (index and search, without k) that ``rows`` share; of a lone row its index settings."""
+    each = [row.point.index_settings | row.point.settings for row in rows]
+    if len(rows) == 1:
+        each = [dict(rows[0].point.index_settings)]
+    shared = set.intersection(
+        *({(name, str(value)) for name, value in settings.items()} for settings in each)
+    )
+    return {name: value for name, value in each[0].items() if name != "k" and (name, str(value)) in shared}
+
+
+def failures(records: Sequence[Record]) -> list[str]:
+    """One line for each run that did not finish, with its reason."""
+    return [f"{r.name} {r.status}: {r.error or 'no reason given'}" for r in records if r.status != "finished"]
+
+
+def _count(n: object, noun: str) -> str:
+    return f"{'?' if n is None else n} {noun}{'' if n == 1 else 's'}"

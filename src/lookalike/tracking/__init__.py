@@ -1,0 +1,116 @@
+"""Where results are looked at and compared; records stay the truth, a tracker shows them.
+
+A run writes its ``record.json`` first and hands it to a :class:`Tracker` then, so a tracker that
+cannot be reached costs a view, never a result.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Protocol
+
+from lookalike import schemas
+from lookalike.errors import TrackingError
+from lookalike.record import Record
+
+KINDS = ("local", "server", "none")
+
+
+class Tracker(Protocol):
+    """Shows records: one entry an operating point, and one over the points of a sweep."""
+
+    def start_sweep(self, name: str, description: str) -> str | None:
+        """Open the entry that a sweep's points are gathered under; returns its id for :meth:`log`.
+
+        Called once, before points run in other processes: it creates what they would race for.
+        """
+
+    def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
+        """Show ``record``, which lies in ``folder``; its points get their ``mlflow_run_id`` and it is saved.
+
+        A record that was logged before is the same entries again, not new ones. Raises
+        :class:`TrackingError` when the backend cannot be reached or refuses.
+        """
+
+    def page(self, parent: str | None = None) -> str | None:
+        """Where the points (of one sweep) are seen, behind the address of the tracker's UI; None: nowhere."""
+
+    def finish_sweep(
+        self, parent: str | None, folder: Path, records: Sequence[Record], status: str = "finished"
+    ) -> None:
+        """Close the sweep's entry with the reports that lie in ``folder``.
+
+        ``status`` is a record's: finished, failed or interrupted.
+        """
+
+
+class NoTracker:
+    """``tracking=none``: records and reports in the output folders are all there is."""
+
+    def start_sweep(self, name: str, description: str) -> str | None:
+        """Nothing to open."""
+        return None
+
+    def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
+        """Nothing to show."""
+
+    def page(self, parent: str | None = None) -> str | None:
+        """Nowhere to look."""
+        return None
+
+    def finish_sweep(
+        self, parent: str | None, folder: Path, records: Sequence[Record], status: str = "finished"
+    ) -> None:
+        """Nothing to close."""
+
+
+def open_tracker(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -> Tracker:
+    """The tracker that ``config`` asks for; ``root / mlruns`` is the home of the local one.
+
+    Quick: MLflow is imported when something is logged. Raises :class:`TrackingError` at once when
+    the kind is unknown or a server does not answer, before any work is done that it would have shown.
+    """
+    if config.kind == "none":
+        return NoTracker()
+    if config.kind not in KINDS:
+        raise TrackingError(f"tracking.kind={config.kind} is unknown; choose one of {', '.join(KINDS)}")
+    from lookalike.tracking.backend import Backend
+    from lookalike.tracking.mlflow_tracker import MlflowTracker
+
+    if config.kind == "server":
+        if not config.uri:
+            raise TrackingError(
+                "tracking=server needs tracking.uri, such as http://127.0.0.1:5000; or use tracking=local"
+            )
+        backend = Backend.on_server(config.uri)
+    else:
+        backend = Backend.in_folder(root / mlruns)
+    return MlflowTracker(backend, config)
+
+
+def local_uri(root: Path, mlruns: str = "mlruns") -> str:
+    """The tracking URI of the local backend under ``root``: what ``lookalike mlflow`` serves."""
+    from lookalike.tracking.backend import Backend
+
+    return Backend.in_folder(root / mlruns).uri
+
+
+def local_page(root: Path, mlruns: str = "mlruns", experiment: str = schemas.Tracking.experiment) -> str:
+    """What to put behind the server's address to see the operating points of ``experiment``.
+
+    Asks the database without importing MLflow; '' (the server's front page) when it does not know.
+    """
+    from lookalike.tracking import view
+    from lookalike.tracking.backend import DATABASE
+
+    found = None
+    with suppress(sqlite3.Error), closing(sqlite3.connect(root / mlruns / DATABASE)) as database:
+        query = "SELECT experiment_id FROM experiments WHERE name = ?"
+        found = database.execute(query, (experiment,)).fetchone()
+    return f"/{view.page(str(found[0]), view.KEY)}" if found else ""
+
+
+__all__ = ["KINDS", "NoTracker", "Tracker", "local_page", "local_uri", "open_tracker"]

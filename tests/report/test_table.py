@@ -1,0 +1,118 @@
+"""The closing table, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from lookalike.record import Record
+from lookalike.report import comparison_csv, comparison_markdown, print_table
+from tests import records
+
+
+def printed(some: list[Record], capsys: pytest.CaptureFixture[str]) -> str:
+    print_table(some)
+    return capsys.readouterr().out
+
+
+def test_it_is_plain_text_of_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    long = records.make_point(
+        "ivf_pq_fastscan_refine",
+        {"nlist": 1024, "pq_m": 128, "refine": "SQ8"},
+        {"nprobe": 64, "k_factor": 16},
+        p50_ms=1234.5,
+    )
+    out = printed([*records.make_sweep(), records.make_record([long])], capsys)
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "k_factor=16" in out and "1,234.5" in out
+
+
+def test_the_front_comes_first_from_fast_to_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(records.make_sweep(), capsys).splitlines()
+    marked = [line.split()[1] for line in lines if line.startswith("•")]
+    assert marked == ["ivf_flat", "hnsw", "ivf_flat", "ivf_flat", "flat"]
+    (beaten,) = [n for n, line in enumerate(lines) if "ivf_pq" in line]
+    assert beaten > max(n for n, line in enumerate(lines) if line.startswith("•"))
+
+
+def test_numbers_stand_where_they_belong(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(
+        [records.make_record([records.make_point("flat", {}, {}, recall=0.95, p50_ms=0.1)])], capsys
+    )
+    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["flat"]]
+    assert line.split()[1:] == [
+        "0.950",
+        ".944–.956",
+        "0.592",
+        "0.100",
+        "0.140",
+        "16,000",
+        "0.5",
+        "20.9",
+        "24.1",
+    ]
+
+
+def test_a_lower_cutoff_says_so_and_the_measure_is_named() -> None:
+    record = records.make_record()
+    text = comparison_markdown([record], "title")
+    assert "knn_recall@100 |" in text and "hit_rate@1 (first 1 of 100)" in text
+    del record.points[0].curves["knn_recall"]["100"]
+    assert "knn_recall@90 (first 90 of 100)" in comparison_markdown([record], "title")
+    assert "| recall" not in text
+
+
+def test_a_measure_that_does_not_apply_has_no_column() -> None:
+    point = records.make_point()
+    del point.curves["hit_rate"], point.curves["relevant_recall"], point.metrics["serving_memory_bytes"]
+    text = comparison_markdown([records.make_record([point])], "title")
+    assert "hit_rate" not in text and "serving" not in text and "p95 ms" in text
+
+
+def test_colours_only_on_a_terminal() -> None:
+    shown = io.StringIO()
+    print_table(records.make_sweep(), Console(file=shown, force_terminal=True, width=100))
+    assert "\x1b[" in shown.getvalue()
+
+
+def test_failed_runs_are_listed_with_their_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = records.make_record(
+        [], name="the third run", status="failed", error="nlist [red]is[/red] too large"
+    )
+    out = printed([records.make_record(), failed], capsys)
+    assert "the third run failed: nlist [red]is[/red] too large" in out
+    assert "- the third run failed: nlist" in comparison_markdown([failed], "title")
+
+
+def test_groups_on_other_terms_have_tables_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    other = records.make_record()
+    other.environment = {**other.environment, "cpu": "Another CPU"}
+    out = printed([records.make_record(), other], capsys)
+    assert out.count("operating point") == 2
+    assert "cpu Another CPU" in out.splitlines()
+
+
+def test_nothing_at_all_is_an_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed([], capsys).strip() == ""
+    assert comparison_csv([]) == "label,status\n"
+
+
+def test_csv_holds_every_point_with_every_number() -> None:
+    sweep = [*records.make_sweep(), records.make_record([], name="lost", status="failed", error="a, b\nc")]
+    lines = list(csv.DictReader(io.StringIO(comparison_csv(sweep))))
+    assert [line["label"] for line in lines] == [p.label for r in sweep for p in r.points] + ["lost"]
+    flat = next(line for line in lines if line["label"] == "flat")
+    assert float(flat["latency_single_p50_ms"]) == 0.6 and flat["on_front"] == "True"
+    assert flat["nprobe"] == "" and flat["threads"] == "1" and flat["recall_cutoff"] == "100"
+    assert lines[-1]["error"] == "a, b\nc"
+
+
+def test_markdown_cannot_be_broken_by_what_it_shows() -> None:
+    point = records.make_point(label="a|b <script>")
+    text = comparison_markdown([records.make_record([point])], "two\nlines & <b>")
+    assert "| a\\|b &lt;script> |" in text
+    assert text.startswith("# two lines &amp; &lt;b>\n")
