@@ -19,7 +19,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("lookalike", "faiss-cpu", "numpy", "torch", "transformers", "mlflow", "hydra-core", "pillow")
+PACKAGES = {
+    "lookalike": "lookalike",
+    "faiss": "faiss-cpu",
+    "numpy": "numpy",
+    "torch": "torch",
+    "transformers": "transformers",
+    "mlflow": "mlflow",
+    "hydra": "hydra-core",
+    "pillow": "pillow",
+}
 
 
 def cores() -> int:
@@ -75,7 +84,7 @@ def _unchanging() -> dict[str, Any]:
         "memory_bytes": _memory_bytes(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: _version(package) for name, package in PACKAGES.items()},
         "git_commit": _git_commit(),
     }
 
@@ -155,10 +164,20 @@ class MemoryMeter:
 
     def _sample(self) -> None:
         status = _process_status()
-        self.peak_rss_bytes = status.get("VmHWM")
-        for name, field in (("peak_anonymous_bytes", "RssAnon"), ("peak_file_backed_bytes", "RssFile")):
-            if field in status:
+        for name, field in _PEAKS.items():
+            if field in status:  # the maximum, because a meter inside this one resets the kernel's mark
                 setattr(self, name, max(getattr(self, name) or 0, status[field]))
+
+    def as_dict(self) -> dict[str, int | None]:
+        """The three peaks by name."""
+        return {name: getattr(self, name) for name in _PEAKS}
+
+
+_PEAKS = {
+    "peak_rss_bytes": "VmHWM",
+    "peak_anonymous_bytes": "RssAnon",
+    "peak_file_backed_bytes": "RssFile",
+}
 
 
 def _process_status() -> dict[str, int]:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from lookalike.errors import QueryError
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.files import new_array
 
 if TYPE_CHECKING:
     from lookalike.embed import Embeddings
@@ -66,7 +67,7 @@ class Neighbours:
     def create(cls, folder: Path, queries: int, depth: int) -> Neighbours:
         """New memory-mapped files in ``folder``, to be filled in."""
         rows, scores = (
-            np.lib.format.open_memmap(folder / name, mode="w+", dtype=dtype, shape=(queries, depth))
+            new_array(folder / name, dtype, (queries, depth))
             for name, dtype in (("neighbours.npy", np.int64), ("scores.npy", np.float32))
         )
         return cls(rows, scores)

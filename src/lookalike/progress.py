@@ -54,6 +54,10 @@ class RichProgress(Progress):
         self.quiet = quiet
         self._console: Console | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A cluster's job opens a console of its own."""
+        return self.__dict__ | {"_console": None}
+
     @property
     def console(self) -> Console:
         """Rich is imported when the first line is shown."""

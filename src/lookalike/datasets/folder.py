@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -88,6 +89,15 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
         shard_size=config.shard_size,
         notices=tuple(scan.notices()),
     )
+
+
+def count_images(root: Path, at_most: int) -> int | None:
+    """Return how many image files lie below ``root``; None when they are more than ``at_most``.
+
+    DatasetError when the folder cannot be listed.
+    """
+    count = sum(1 for _ in islice(_Scan().walk(str(root), "", frozenset()), at_most + 1))
+    return count if count <= at_most else None
 
 
 @dataclass

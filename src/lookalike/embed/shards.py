@@ -17,6 +17,7 @@ from lookalike.embed.blocks import BLOCK_ROWS, Block
 from lookalike.embed.embeddings import BadImage
 from lookalike.progress import Progress
 from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.files import new_array
 
 EMBEDDINGS_VERSION = 1
 KINDS = ("embeddings", "queries")
@@ -120,7 +121,7 @@ def read_ledger(artifact: Artifact) -> list[tuple[int, BadImage]]:
 
 
 def _open(draft: Path, rows: int, dim: int) -> np.memmap[Any, np.dtype[np.float32]]:
-    return np.lib.format.open_memmap(draft / VECTORS, mode="w+", dtype=np.float32, shape=(rows, dim))
+    return new_array(draft / VECTORS, np.float32, (rows, dim))
 
 
 def _write_metadata(inputs: ImageSet | TextSet | VectorSet, rows: Iterable[int], draft: Path) -> None:

@@ -9,10 +9,14 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import UserError
 from lookalike.progress import Bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 CHUNK_BYTES = 1 << 20
 
@@ -79,6 +83,20 @@ def write_json(path: Path, value: Any) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """A new ``.npy`` file, mapped for writing, whose room on the disk is taken at once.
+
+    ``OSError`` when there is not enough: found out later, by writing to the map, it kills the process.
+    """
+    import numpy as np
+
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def says_disk_full(error: BaseException) -> bool:

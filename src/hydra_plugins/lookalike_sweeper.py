@@ -1,0 +1,118 @@
+"""Hydra's door to :mod:`lookalike.sweep`: a sweeper whose jobs are a union of products.
+
+Hydra imports this file in every application of the environment, so the rest is imported when it sweeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from lookalike.sweep import Candidate, Outcome, Task
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="lookalike",
+    provider="lookalike",
+    # Not a dataclass: Hydra's scanner runs this file before it is in sys.modules, where dataclasses look.
+    node={
+        "_target_": "hydra_plugins.lookalike_sweeper.LookalikeSweeper",
+        "max_batch_size": None,
+        "params": None,  # override key -> its values, as on the command line: one product
+        "blocks": [],  # each a product of its own: overrides with blanks between them, or a list of them
+    },
+)
+
+
+class LookalikeSweeper(BasicSweeper):
+    """Plans before it works, goes on after failures, and always closes the parent run."""
+
+    task: Task
+    config: DictConfig
+    hydra_context: HydraContext
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, Any] | None = None,
+        blocks: Sequence[str | Sequence[str]] = (),
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.blocks = blocks
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep the task, which knows how to track and whom to tell."""
+        from lookalike.sweep import Task
+
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        if not isinstance(task_function, Task):
+            raise HydraException(
+                "hydra/sweeper=lookalike sweeps `lookalike run` only; use hydra/sweeper=basic"
+            )
+        self.task = task_function
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Measure everything; SystemExit(1) in the end if a job failed, ConfigError if none is possible."""
+        from lookalike.sweep import conduct, job_lines, sweep_name
+
+        folder = Path(self.config.hydra.sweep.dir)
+        choice = self.config.hydra.runtime.choices.get("experiment")
+        jobs = job_lines(self.params or {}, self.blocks, arguments, self._multiply)
+        exit_code = conduct(
+            [self._candidate(lines) for lines in jobs],
+            launch=lambda overrides: self._launch(overrides, folder),
+            parts=self.task.parts,
+            name=sweep_name(OmegaConf.select(self.config, "sweep.name"), choice, arguments),
+            folder=folder,
+            progress=self.task.progress,
+        )
+        if exit_code:
+            raise SystemExit(exit_code)
+
+    def _multiply(self, lines: list[str]) -> list[list[str]]:
+        """Hydra's product of override lines: ``a=1,2 b=range(3)`` is six jobs."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        [jobs] = self.split_arguments(parser.parse_overrides(lines), None)
+        return jobs
+
+    def _candidate(self, lines: list[str]) -> Candidate:
+        from lookalike.config import explain, parse
+        from lookalike.errors import ConfigError
+        from lookalike.sweep import Candidate
+
+        try:
+            composed = self.hydra_context.config_loader.load_sweep_config(self.config, lines)
+            return Candidate.of(lines, parse(composed))
+        except HydraException as error:
+            return Candidate(tuple(lines), None, (explain(error),))
+        except ConfigError as error:
+            return Candidate(tuple(lines), None, error.faults)
+
+    def _launch(self, jobs: list[list[str]], folder: Path) -> list[Outcome]:
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        returns: list[JobReturn] = []
+        for batch in self.split_overrides_to_chunks(jobs, self.max_batch_size):
+            returns.extend(self.launcher.launch(batch, initial_job_idx=len(returns)))  # type: ignore[union-attr]
+        return [_outcome(job) for job in returns]
+
+
+def _outcome(job: JobReturn) -> Outcome:
+    """What the task returned; a job that died around it failed as well."""
+    from lookalike.sweep import Outcome
+
+    if job.status == JobStatus.COMPLETED:
+        outcome: Outcome = job.return_value
+        return outcome
+    return Outcome(job.working_dir or "", f"the job ended without a result ({job._return_value!r})", 1)

@@ -1,0 +1,29 @@
+"""``lookalike fetch``: download a model's weights, so that runs need no network."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from hydra.errors import HydraException
+
+from lookalike.config import compose, expand_home, explain
+from lookalike.errors import ConfigError
+from lookalike.models import open_model
+from lookalike.progress import RichProgress
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compose the model that the overrides choose, and fetch what is missing of it."""
+    parser = argparse.ArgumentParser(
+        "lookalike fetch", description="Download a model's weights, so that later runs need no network."
+    )
+    parser.add_argument("overrides", nargs="*", help="as for `lookalike run`: model=siglip_base")
+    parser.add_argument("--config-dir", help="a folder with your own configs")
+    options = parser.parse_args(arguments)
+    try:
+        experiment = compose(expand_home(options.overrides), options.config_dir)
+    except HydraException as error:
+        raise ConfigError([explain(error)]) from error
+    open_model(experiment.model).fetch(RichProgress())
+    return 0

@@ -1,0 +1,40 @@
+"""``lookalike run --help``: what can be composed, as found on the search path."""
+
+from __future__ import annotations
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+
+from lookalike.config import conf_folder, prepare_hydra
+
+GROUPS = ("dataset", "model", "queries", "index", "search", "tracking", "experiment")
+
+TEXT = """\
+usage: lookalike run [GROUP=CHOICE ...] [KEY=VALUE ...] [-m] [--cfg job]
+
+Choose one of each group (yours join these from conf/ here, or from --config-dir):
+
+{groups}
+
+  lookalike run                                      the defaults
+  lookalike run dataset=folder dataset.root=~/Pictures
+  lookalike run -m index=flat,ivf_flat,hnsw search=ladder
+  lookalike run experiment=index_family              every index family, one front each
+
+  -m, --multirun        sweep over commas: index.nlist=64,256; a list is for one job: search.nprobe=[1,8]
+  --cfg job             show what is composed instead of running it; with --resolve, interpolations filled in
+  --info                search path, defaults tree and plugins
+  --config-dir DIR      a folder with your own configs: DIR/dataset/mine.yaml is dataset=mine
+  hydra/launcher=NAME   where the jobs of a sweep run
+  --hydra-help          Hydra's own options
+  `lookalike -sc install=bash` prints the shell completion
+"""
+
+
+def run_help() -> str:
+    """The help text, with the choices of every group."""
+    prepare_hydra()
+    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
+        loader = GlobalHydra.instance().config_loader()
+        choices = {group: ", ".join(sorted(loader.get_group_options(group))) for group in GROUPS}
+    return TEXT.format(groups="\n".join(f"  {group:<11}{names}" for group, names in choices.items()))

@@ -1,0 +1,82 @@
+"""``lookalike run``: a Hydra application, with its errors in our words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from lookalike.cli import complain
+from lookalike.config import CONFIG_NAME, conf_folder, expand_home, explain, prepare_hydra
+from lookalike.progress import RichProgress
+from lookalike.sweep import Task
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Set by us, it makes Hydra raise instead of printing and exiting; set by a user, it asks for tracebacks."""
+
+
+MISUSE = ("Only one of --", "The --resolve flag")
+"""How Hydra's plain ValueErrors about its flags begin."""
+
+
+def main(arguments: Sequence[str], task: Task | None = None) -> int:
+    """Take all that Hydra's users expect: overrides, -m, --cfg, --info, --config-dir, hydra.*, completion."""
+    if {"-h", "--help"} & set(arguments):
+        from lookalike.cli.help import run_help
+
+        print(run_help(), end="")
+        return 0
+    prepare_hydra()
+    application = hydra.main(str(conf_folder()), CONFIG_NAME, version_base="1.3")(
+        task or Task(RichProgress())
+    )
+    try:
+        with _hydra_raises(), _command_line(arguments):
+            application()
+    except (HydraException, OmegaConfBaseException) as error:
+        if os.environ.get(FULL_ERROR) == "1":
+            raise
+        complain(explain(error))
+        return 2
+    except ValueError as error:
+        if not str(error).startswith(MISUSE):
+            raise
+        complain(f"{error}; leave one out")
+        return 2
+    except SystemExit as end:  # argparse, and Task for a run that failed
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Hydra raises its errors instead of printing them and exiting."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[FULL_ERROR]
+        if before is not None:
+            os.environ[FULL_ERROR] = before
+
+
+def overrides_first(arguments: Sequence[str]) -> list[str]:
+    """Overrides, then flags with their values: Hydra's parser takes no override after ``a=1 -m``."""
+    return sorted(arguments, key=lambda argument: "=" not in argument or argument.startswith("-"))
+
+
+@contextmanager
+def _command_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads ``sys.argv``; it is given the verb's arguments."""
+    before = sys.argv
+    sys.argv = ["lookalike", *overrides_first(expand_home(arguments))]
+    try:
+        yield
+    finally:
+        sys.argv = before

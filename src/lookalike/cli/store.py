@@ -1,0 +1,112 @@
+"""``lookalike store``: what earlier runs left for reuse, and whether it is whole."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lookalike.progress import RichProgress
+from lookalike.schemas import Paths
+from lookalike.store import Store, upkeep
+from lookalike.store.files import readable_bytes
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List, verify or prune; 1 when ``verify`` finds damage."""
+    options = _parser().parse_args(arguments)
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
+    store = Store(root / options.store, progress=RichProgress())
+    code: int = options.act(store, options)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "lookalike store",
+        description="What earlier runs left for reuse: embeddings, exact neighbours, indexes.",
+    )
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )
+    parser.add_argument("--store", default=Paths.store, help="paths.store of the runs; default: %(default)s")
+    verbs = parser.add_subparsers(required=True, metavar="ls | verify | prune")
+
+    ls = verbs.add_parser("ls", help="list artifacts, newest first")
+    ls.add_argument("--kind", help="of this kind only: embeddings, index ...")
+    ls.set_defaults(act=_list)
+
+    verify = verbs.add_parser("verify", help="hash every file again; what is damaged is set aside")
+    verify.set_defaults(act=_verify)
+
+    prune = verbs.add_parser(
+        "prune",
+        help="show what can go; --yes removes it",
+        description="Leftovers always; artifacts to which all given conditions apply.",
+    )
+    prune.add_argument(
+        "--kind", action="append", dest="kinds", help="artifacts of this kind (may be repeated)"
+    )
+    prune.add_argument("--unused-days", type=float, help="artifacts that no run used for so long")
+    prune.add_argument(
+        "--keep",
+        action="append",
+        help="all artifacts but this key and what it was made from (may be repeated)",
+    )
+    prune.add_argument("--yes", action="store_true", help="remove, do not only show")
+    prune.set_defaults(act=_prune)
+    return parser
+
+
+def _list(store: Store, options: argparse.Namespace) -> int:
+    entries = upkeep.entries(store, options.kind)
+    rows = [
+        (
+            entry.kind,
+            entry.key[:12],
+            entry.built_at[:16],
+            readable_bytes(entry.bytes),
+            f"{entry.build_seconds:.1f} s",
+            entry.reason,
+        )
+        for entry in entries
+    ]
+    _print_table(("kind", "key", "built (UTC)", "size", "took", "because"), rows)
+    print(
+        f"{len(entries)} artifacts, {readable_bytes(sum(entry.bytes for entry in entries))} in {store.root}"
+    )
+    return 0
+
+
+def _verify(store: Store, options: argparse.Namespace) -> int:
+    checked, damaged = 0, 0
+    for finding in upkeep.verify(store):
+        checked += 1
+        if finding.problem is not None:
+            damaged += 1
+            print(f"{finding.kind} {finding.key[:12]}: {finding.problem}; the next run builds it again")
+    print(f"{checked} artifacts verified, {damaged} damaged")
+    return 1 if damaged else 0
+
+
+def _prune(store: Store, options: argparse.Namespace) -> int:
+    removals = upkeep.prune(store, options.kinds, options.unused_days, options.keep, dry_run=not options.yes)
+    rows = [
+        (removal.what, removal.path.name[:12], readable_bytes(removal.bytes), removal.why)
+        for removal in removals
+    ]
+    if rows:
+        _print_table(("what", "key", "size", "why"), rows)
+    size = readable_bytes(sum(removal.bytes for removal in removals))
+    print(f"{'removed' if options.yes else 'can go:'} {len(removals)}, {size}")
+    if rows and not options.yes:
+        print("nothing was removed; lookalike store prune --yes does it")
+    return 0
+
+
+def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    lines = [heads, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,24 @@
+"""From override lines to one :class:`~lookalike.schemas.Experiment`, checked before any work begins.
+
+``composing`` knows Hydra, ``faults`` knows what cannot be, ``planned`` which operating points there are.
+"""
+
+from __future__ import annotations
+
+from lookalike.config.composing import CONFIG_NAME, compose, conf_folder, expand_home, parse, prepare_hydra
+from lookalike.config.explaining import explain
+from lookalike.config.faults import find_faults
+from lookalike.config.planned import PlannedPoint, plan_points
+
+__all__ = [
+    "CONFIG_NAME",
+    "PlannedPoint",
+    "compose",
+    "conf_folder",
+    "expand_home",
+    "explain",
+    "find_faults",
+    "parse",
+    "plan_points",
+    "prepare_hydra",
+]

@@ -1,0 +1,158 @@
+"""Where configs are found, which schemas they inherit, and how a composed one becomes an Experiment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from lookalike import schemas
+from lookalike.errors import ConfigError
+
+CONFIG_NAME = "config"
+
+SCHEMAS: dict[str, dict[str, type[Any]]] = {
+    "dataset": {
+        "twemoji": schemas.TwemojiDataset,
+        "folder": schemas.FolderDataset,
+        "embeddings": schemas.EmbeddingsDataset,
+    },
+    "model": {
+        "pixels": schemas.PixelsModel,
+        "efficientnet_lite0": schemas.EfficientNetLite0Model,
+        "transformers": schemas.TransformersModel,
+    },
+    "queries": {
+        "copies": schemas.CopiesQueries,
+        "held_out": schemas.HeldOutQueries,
+        "in_gallery": schemas.InGalleryQueries,
+        "labels": schemas.LabelsQueries,
+        "captions": schemas.CaptionsQueries,
+        "files": schemas.FilesQueries,
+        "vectors": schemas.VectorsQueries,
+    },
+    "index": {
+        "brute_force": schemas.BruteForceIndex,
+        "flat": schemas.FlatIndex,
+        "ivf_flat": schemas.IvfFlatIndex,
+        "ivf_sq8": schemas.IvfSq8Index,
+        "ivf_pq": schemas.IvfPqIndex,
+        "ivf_pq_fastscan_refine": schemas.IvfPqFastscanRefineIndex,
+        "opq_ivf_pq": schemas.OpqIvfPqIndex,
+        "hnsw": schemas.HnswIndex,
+        "ivf_rabitq": schemas.IvfRabitqIndex,
+        "factory": schemas.FactoryIndex,
+    },
+    "search": {"default": schemas.Search},
+    "tracking": {"default": schemas.Tracking},
+}
+"""Group -> name -> dataclass: what a config of that group inherits, as ``/schema/<group>/<name>@_here_``.
+
+They lie under ``schema/``, so that ``index=`` offers the configs of ``conf/index`` and nothing else.
+"""
+
+
+def conf_folder() -> Path:
+    """The configs that Lookalike ships: inside the package (a wheel) or at the top of the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parents[1] / "conf"
+
+
+class WorkingDirectoryConf(SearchPathPlugin):
+    """Lets the configs in ``conf/`` of the working directory join the shipped ones.
+
+    Registered by hand in :func:`prepare_hydra`: in ``hydra_plugins`` it would act on every Hydra
+    application of the environment. Shipped configs come first, so another project's ``conf/config.yaml``
+    cannot take Lookalike's place.
+    """
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        folder = Path.cwd() / "conf"
+        if folder.is_dir() and folder.resolve() != conf_folder():
+            search_path.append(provider="working directory", path=f"file://{folder}")
+
+
+def prepare_hydra() -> None:
+    """Make schemas, resolvers and search path known to Hydra; needed before anything is composed."""
+    Plugins.instance().register(WorkingDirectoryConf)
+    register_schemas()
+
+
+def register_schemas() -> None:
+    """Store every schema under ``schema/<group>/<name>``, and the whole as ``schema/experiment``."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="experiment", node=schemas.Experiment, provider="lookalike")
+    for group, members in SCHEMAS.items():
+        for name, schema in members.items():
+            store.store(group=f"schema/{group}", name=name, node=schema, provider="lookalike")
+
+
+def _expand_user(path: str) -> str:
+    return str(Path(path).expanduser())
+
+
+# Registered on import: a cluster's job unpickles the task, which imports this module, before it resolves.
+OmegaConf.register_new_resolver("expanduser", _expand_user, replace=True)
+
+
+def expand_home(overrides: Sequence[str]) -> list[str]:
+    """``dataset.root=~/Pictures`` with the home folder in it: shells leave the ``~`` and Hydra refuses it."""
+    home = str(Path.home())
+    return [re.sub(r"(?<=[=,\[])~(?=/|,|\]|$)", lambda _: home, line) for line in overrides]
+
+
+def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> schemas.Experiment:
+    """Compose and parse one experiment outside of a Hydra application.
+
+    ``config_dir`` joins the search path as ``--config-dir`` does. Raises Hydra's own errors when an
+    override does not fit, and :class:`ConfigError` as :func:`parse` does.
+    """
+    import hydra
+
+    prepare_hydra()
+    lines = list(overrides)
+    if config_dir is not None:
+        lines.append(f"hydra.searchpath=['file://{Path(config_dir).expanduser().resolve()}']")
+    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
+        return parse(hydra.compose(CONFIG_NAME, overrides=lines))
+
+
+def parse(config: DictConfig) -> schemas.Experiment:
+    """The composed config as dataclasses; its ``hydra`` node, if there is one, is left out.
+
+    Raises :class:`ConfigError` for a value that is missing (``???``), cannot be resolved, or was added with
+    ``+`` although no schema knows it.
+    """
+    plain = config.copy()
+    with open_dict(plain):
+        plain.pop("hydra", None)
+    try:
+        experiment = OmegaConf.to_object(plain)
+    except OmegaConfBaseException as error:
+        reason = str(error.msg or error).partition("\n")[0]
+        raise ConfigError([f"{error.full_key or 'config'}: {reason}; set it to a value"]) from error
+    if not isinstance(experiment, schemas.Experiment):
+        raise ConfigError(["the primary config is no experiment; let it inherit /schema/experiment@_here_"])
+    if unknown := list(_unknown(experiment)):
+        raise ConfigError([f"there is no setting {key}; leave it out" for key in unknown])
+    return experiment
+
+
+def _unknown(node: Any, path: str = "") -> Iterator[str]:
+    """Keys below ``node`` that its dataclasses do not have."""
+    known = {f.name for f in fields(node)}
+    for name, value in vars(node).items():
+        if name not in known:
+            yield path + name
+        elif is_dataclass(value):
+            yield from _unknown(value, f"{path}{name}.")

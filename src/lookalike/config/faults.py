@@ -1,0 +1,263 @@
+"""Everything that can be known to be wrong with an experiment before any work: all at once, with cures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lookalike import schemas
+from lookalike.datasets.folder import count_images
+from lookalike.datasets.twemoji import twemoji_folder
+from lookalike.errors import LookalikeError
+from lookalike.index.families import faults as index_faults
+from lookalike.models import open_model
+from lookalike.schemas import Experiment
+from lookalike.search import expand_points, point_faults, search_faults
+
+NEEDS_IMAGES = (schemas.CopiesQueries, schemas.FilesQueries)
+"""Protocols whose queries are embedded from images, which a dataset of ready vectors has not."""
+
+COUNTED_FILES = 100_000
+"""Counting more takes a while and is in vain: nobody asks for that many neighbours or centroids."""
+
+STAGES = (
+    "embeddings",
+    "queries",
+    "duplicates",
+    "exact",
+    "trained",
+    "index",
+    "serving",
+    "precision",
+)
+"""What ``store.reuse`` may name."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "dataset.fingerprint": ("stat", "content"),
+    "queries.duplicates": ("relevant", "ignored", "irrelevant"),
+    "queries.by": ("label", "group"),
+    "tracking.kind": ("local", "server", "none"),
+}
+"""Fields that take one of a few words, where the composed section has them."""
+
+LOWEST: dict[str, float] = {
+    "dataset.limit": 1,
+    "dataset.shard_size": 1,
+    "dataset.max_pixels": 1,
+    "queries.n": 1,
+    "measures.tie_tolerance": 0,
+    "measures.extra_depth": 1,
+    "measures.bootstrap": 0,
+    "tracking.upload_limit_mb": 0,
+}
+"""Fields with a smallest value; null is always fine where the schema allows it."""
+
+
+def find_faults(experiment: Experiment) -> list[str]:
+    """Why ``experiment`` cannot run, each reason one sentence of cause and cure; empty when nothing is known.
+
+    Known are the config itself, which files are there, array headers and what a model says of itself
+    without being loaded. Of several operating points some may be impossible (they are skipped); it is a
+    fault when all are.
+    """
+    faults = [
+        *_choice_faults(experiment),
+        *_range_faults(experiment),
+        *_dataset_faults(experiment.dataset),
+        *_query_faults(experiment),
+        *_model_faults(experiment),
+        *index_faults(experiment.index, known_dim(experiment), known_gallery_size(experiment.dataset)),
+        *_search_faults(experiment),
+        *_tracking_faults(experiment.tracking),
+    ]
+    return list(dict.fromkeys(faults))
+
+
+def known_gallery_size(dataset: schemas.Dataset) -> int | None:
+    """At most how many images the gallery holds, by array headers or the number of files; None: not known."""
+    vectors = _ready_vectors(dataset)
+    sizes = (dataset.limit, vectors and vectors[0], _image_files(dataset))
+    return min((size for size in sizes if size is not None), default=None)
+
+
+def _image_files(dataset: schemas.Dataset) -> int | None:
+    if isinstance(dataset, schemas.TwemojiDataset):
+        return _files_below(str(twemoji_folder()))
+    if isinstance(dataset, schemas.FolderDataset) and dataset.root:
+        return _files_below(dataset.root)
+    return None
+
+
+@lru_cache(maxsize=32)
+def _files_below(root: str) -> int | None:
+    """None for a folder without images, which the scan has better words for, and for a very large one."""
+    try:
+        return count_images(Path(root).expanduser(), COUNTED_FILES) or None
+    except LookalikeError:
+        return None
+
+
+def known_dim(experiment: Experiment) -> int | None:
+    """The vectors' dimensions, where they can be told without loading a model."""
+    if isinstance(experiment.dataset, schemas.EmbeddingsDataset):
+        vectors = _ready_vectors(experiment.dataset)
+        return vectors[1] if vectors else None
+    if isinstance(experiment.model, schemas.PixelsModel):
+        return 3 * experiment.model.side**2
+    if isinstance(experiment.model, schemas.EfficientNetLite0Model):
+        from lookalike.models.efficientnet_lite0 import Lite0Encoder
+
+        return Lite0Encoder.dim
+    return None
+
+
+def _ready_vectors(dataset: schemas.Dataset) -> tuple[int, int] | None:
+    """(rows, dimensions) of ready vectors by their headers; None when they cannot be read."""
+    if not isinstance(dataset, schemas.EmbeddingsDataset) or not dataset.root:
+        return None
+    return _header(dataset.root)
+
+
+@lru_cache(maxsize=32)
+def _header(root: str) -> tuple[int, int] | None:
+    from lookalike.datasets import VectorSet, open_dataset
+
+    try:
+        vectors = open_dataset(schemas.EmbeddingsDataset(root=root))
+    except LookalikeError:
+        return None
+    return (len(vectors), vectors.dim) if isinstance(vectors, VectorSet) else None
+
+
+def _value(experiment: Experiment, path: str) -> Any:
+    """What stands at ``section.field``; None when the composed section has no such field."""
+    section, name = path.split(".")
+    return getattr(getattr(experiment, section), name, None)
+
+
+def _choice_faults(experiment: Experiment) -> Iterator[str]:
+    for path, choices in CHOICES.items():
+        value = _value(experiment, path)
+        if value is not None and value not in choices:
+            yield f"{path}={value} is unknown; choose one of {', '.join(choices)}"
+    reuse = experiment.store.reuse
+    if not isinstance(reuse, bool):
+        stages = reuse if isinstance(reuse, list) else [reuse]
+        unknown = [str(stage) for stage in stages if stage not in STAGES]
+        if unknown:
+            yield (
+                f"store.reuse has {', '.join(unknown)}, which is no stage; "
+                f"give true, false or a list of {', '.join(STAGES)}"
+            )
+
+
+def _range_faults(experiment: Experiment) -> Iterator[str]:
+    for path, lowest in LOWEST.items():
+        value = _value(experiment, path)
+        if value is not None and value < lowest:
+            yield f"{path}={value} is too small; give {lowest} or more"
+    fraction = _value(experiment, "dataset.max_bad_fraction")
+    if fraction is not None and not 0 <= fraction <= 1:
+        yield f"dataset.max_bad_fraction={fraction} is no share of the images; give 0 to 1"
+    measures = experiment.measures
+    for cutoff in measures.cutoffs:
+        if cutoff < 1:
+            yield f"measures.cutoffs has {cutoff}; cut-offs are 1 or more"
+    if not measures.cutoffs:
+        yield "measures.cutoffs is empty; give one or more, such as [1,10,100]"
+    if not 0 < measures.confidence < 1:
+        yield f"measures.confidence={measures.confidence} is no confidence level; give a share such as 0.95"
+
+
+def _dataset_faults(dataset: schemas.Dataset) -> Iterator[str]:
+    if not isinstance(dataset, schemas.FolderDataset | schemas.EmbeddingsDataset):
+        return
+    what, example = "a folder of images", "~/Pictures"
+    if isinstance(dataset, schemas.EmbeddingsDataset):
+        what, example = "a .npy file or a folder of them", "~/vectors"
+    if not dataset.root:
+        yield f"dataset.root is not set; name {what}: dataset.root={example}"
+        return
+    root = Path(dataset.root).expanduser()
+    if not root.exists():
+        yield f"dataset.root={dataset.root} does not exist; name {what}"
+    if isinstance(dataset, schemas.FolderDataset):
+        yield from _table_faults(dataset, root)
+
+
+def _table_faults(dataset: schemas.FolderDataset, root: Path) -> Iterator[str]:
+    columns = {"labels": dataset.labels, "groups": dataset.groups, "captions": dataset.captions}
+    for name, column in columns.items():
+        if column and not dataset.table and not (name == "labels" and column == "folder"):
+            yield f"dataset.{name}={column} is a column of no table; set dataset.table to a CSV or parquet"
+    if dataset.table and not (root / Path(dataset.table).expanduser()).is_file():
+        yield f"dataset.table={dataset.table} does not exist in dataset.root; name a CSV or parquet file"
+
+
+def _query_faults(experiment: Experiment) -> Iterator[str]:
+    dataset, queries = experiment.dataset, experiment.queries
+    ready = isinstance(dataset, schemas.EmbeddingsDataset)
+    if ready and isinstance(queries, NEEDS_IMAGES):
+        yield (
+            f"queries={queries.name} needs images, and dataset={dataset.name} has vectors only; "
+            "choose queries=held_out, in_gallery or vectors"
+        )
+    if isinstance(queries, schemas.VectorsQueries):
+        if not ready:
+            yield "queries=vectors needs ready gallery vectors; choose dataset=embeddings, or other queries"
+        yield from _file_faults("queries.file", queries.file, "a .npy file of query vectors", required=True)
+        yield from _file_faults("queries.relevance", queries.relevance, "a CSV file")
+        yield from _file_faults("queries.neighbours", queries.neighbours, "a .npy file")
+    if isinstance(queries, schemas.FilesQueries):
+        yield from _file_faults("queries.root", queries.root, "a folder of query images", required=True)
+        yield from _file_faults("queries.relevance", queries.relevance, "a CSV file")
+    if isinstance(queries, schemas.CaptionsQueries):
+        yield from _annotation_faults("captions", "captions", dataset)
+    if isinstance(queries, schemas.LabelsQueries) and queries.by in ("label", "group"):
+        yield from _annotation_faults(f"labels queries.by={queries.by}", f"{queries.by}s", dataset)
+
+
+def _file_faults(setting: str, value: str | None, what: str, required: bool = False) -> Iterator[str]:
+    if not value:
+        if required:
+            yield f"{setting} is not set; name {what}"
+    elif not Path(value).expanduser().exists():
+        yield f"{setting}={value} does not exist; name {what}"
+
+
+def _annotation_faults(queries: str, kind: str, dataset: schemas.Dataset) -> Iterator[str]:
+    """``kind``: labels, groups or captions, which ``queries`` cannot do without."""
+    if isinstance(dataset, schemas.FolderDataset) and not getattr(dataset, kind):
+        yield f"queries={queries} needs dataset.{kind}; set it to a column of dataset.table"
+    if isinstance(dataset, schemas.EmbeddingsDataset):
+        column = {"labels": "label_column", "captions": "caption_column"}.get(kind)
+        if column is None:
+            yield f"queries={queries} needs {kind}, which dataset={dataset.name} has not; by=label may do"
+        elif not getattr(dataset, column):
+            yield f"queries={queries} needs dataset.{column}; set it to a column of the parquet"
+
+
+def _model_faults(experiment: Experiment) -> list[str]:
+    """The model's own, if the run uses it: ready vectors need it for captions only."""
+    texts = isinstance(experiment.queries, schemas.CaptionsQueries)
+    if isinstance(experiment.dataset, schemas.EmbeddingsDataset) and not texts:
+        return []
+    return open_model(experiment.model).faults(texts=texts)
+
+
+def _search_faults(experiment: Experiment) -> list[str]:
+    if faults := search_faults(experiment.search):
+        return faults
+    points, _ = expand_points(experiment.search, experiment.index)
+    n = known_gallery_size(experiment.dataset)
+    by_point = [point_faults(point, experiment.index, n) for point in points]
+    return [fault for faults in by_point for fault in faults] if all(by_point) else []
+
+
+def _tracking_faults(tracking: schemas.Tracking) -> Iterator[str]:
+    if tracking.kind == "server" and not tracking.uri:
+        yield "tracking=server needs an address; set tracking.uri=http://HOST:PORT, or use tracking=local"
+    if tracking.kind != "server" and tracking.uri:
+        yield f"tracking.uri={tracking.uri} is not used by tracking={tracking.kind}; choose tracking=server"

@@ -1,0 +1,37 @@
+"""The operating points of one composed experiment, and those of them that cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lookalike.config.faults import known_gallery_size
+from lookalike.schemas import Experiment
+from lookalike.search import expand_points, point_faults
+from lookalike.trials import point_label, trial_key
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """An operating point by name; ``fault`` says why it cannot be measured, if it cannot."""
+
+    key: str
+    label: str
+    fault: str | None = None
+
+
+def plan_points(experiment: Experiment) -> tuple[list[PlannedPoint], list[str]]:
+    """Every point of ``experiment`` in order, each once, and notices of settings that were left out.
+
+    Those in ``experiment.sweep.skip`` are not among them. Raises ConfigError as ``expand_points`` does.
+    """
+    points, notices = expand_points(experiment.search, experiment.index)
+    n = known_gallery_size(experiment.dataset)
+    planned = [
+        PlannedPoint(
+            key=trial_key(experiment, point),
+            label=point_label(experiment.index, point),
+            fault="; ".join(point_faults(point, experiment.index, n)) or None,
+        )
+        for point in points
+    ]
+    return [point for point in planned if point.key not in experiment.sweep.skip], notices

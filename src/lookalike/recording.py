@@ -1,0 +1,142 @@
+"""From results to the parts of a record: plain values, and one file of raw neighbours per point."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.embed import Embeddings
+from lookalike.index import IndexArtifacts
+from lookalike.measures import Evaluation
+from lookalike.queries import QueryPlan
+from lookalike.record import PointRecord, writing_results
+from lookalike.schemas import Experiment, Index
+from lookalike.store import Artifact
+from lookalike.timing import TimedPoint, TimedPoints
+from lookalike.trials import index_settings, point_label, trial_key
+
+COSTS = ("build_seconds", "train_seconds", "add_seconds", "save_seconds", "load_seconds")
+SIZES = ("index_bytes", "serving_memory_bytes")
+
+
+def describe_data(
+    experiment: Experiment,
+    plan: QueryPlan,
+    gallery: Embeddings,
+    queries: Embeddings,
+    twins: npt.NDArray[np.int64] | None,
+) -> dict[str, Any]:
+    """What was searched for, and in what; ``twins`` are the gallery's duplicate groups, if they matter."""
+    bad = {image.id: image for image in (*gallery.bad, *queries.bad)}
+    return {
+        "dataset": experiment.dataset.name,
+        "gallery_size": len(gallery),
+        "gallery_key": gallery.key,
+        "dim": gallery.dim,
+        "queries": experiment.queries.name,
+        "query_count": len(queries),
+        "protocol": plan.protocol,
+        "protocol_description": plan.description,
+        "duplicates": None if twins is None else int(np.count_nonzero(twins != np.arange(len(twins)))),
+        "bad_images": [
+            {"id": image.id, "location": image.location, "reason": image.reason} for image in bad.values()
+        ],
+        "notices": [*plan.gallery.notices, *plan.notices],
+    }
+
+
+def describe_index(
+    config: Index, built: IndexArtifacts, served: Artifact, load_seconds: float
+) -> dict[str, Any]:
+    """What was searched, and what it cost to build (when it was built), to load and to serve."""
+    reference: dict[str, Any] = {}
+    if built.index is not None:
+        file = built.index.file("index.faiss")
+        reference = {
+            "key": built.index.key,
+            "path": str(file),
+            "sha256": built.index.manifest["files"][file.name]["sha256"],
+            "built_on": dict(built.index.manifest["machine"]),
+            "build_threads": built.index.facts["threads"],
+        }
+    return {
+        "family": config.family,
+        "factory": built.factory,
+        "metric": config.metric,
+        "index_bytes": built.index_bytes,
+        "serving_memory_bytes": served.facts["serving_memory_bytes"],
+        "build_seconds": built.build_seconds,
+        "train_seconds": built.train_seconds,
+        "add_seconds": built.add_seconds,
+        "save_seconds": built.save_seconds,
+        "load_seconds": load_seconds,
+        "notices": list(built.notices),
+        **reference,
+    }
+
+
+def describe_timing(timed: TimedPoints) -> dict[str, Any]:
+    """How far the clock can be trusted."""
+    return {"drift": timed.drift, "other_cpu_share": timed.other_cpu_share, "flags": timed.flags}
+
+
+def point_record(
+    experiment: Experiment, result: TimedPoint, evaluation: Evaluation, index: dict[str, Any], folder: Path
+) -> PointRecord:
+    """One operating point, its raw neighbours and samples written to ``folder/points``."""
+    label = point_label(experiment.index, result.point)
+    file = Path("points") / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
+    _save_raw(folder / file, result, evaluation)
+    metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
+    for mode, timing in result.timings.items():
+        metrics[f"qps_{mode}"] = timing.qps
+        if mode != "batch":
+            metrics[f"latency_{mode}_p50_ms"] = timing.p50_ms
+            metrics[f"latency_{mode}_p95_ms"] = timing.p95_ms
+            if timing.p99_ms is not None:
+                metrics[f"latency_{mode}_p99_ms"] = timing.p99_ms
+    curves = {name: _by_cutoff(curve) for name, curve in evaluation.curves.items()}
+    for name, curve in curves.items():
+        metrics |= {f"{name}_at_{k}": curve[str(k)] for k in (1, 10, 100) if str(k) in curve}
+    return PointRecord(
+        trial_key=trial_key(experiment, result.point),
+        label=label,
+        settings=result.point.as_dict(),
+        index_settings=index_settings(experiment.index),
+        metrics=metrics,
+        curves=curves,
+        intervals={
+            name: {str(k): list(ends) for k, ends in by_cutoff.items()}
+            for name, by_cutoff in evaluation.intervals.items()
+        },
+        by_edit={
+            edit: {name: _by_cutoff(curve) for name, curve in measures.items()}
+            for edit, measures in evaluation.by_edit.items()
+        },
+        latency={mode: timing.as_dict() for mode, timing in result.timings.items()},
+        counts={
+            "queries": evaluation.queries,
+            "without_relevance": evaluation.without_relevance,
+            "tied_at_k": evaluation.tied_at_k,
+            "missing_results": evaluation.missing_results,
+        },
+        neighbours=file.as_posix(),
+    )
+
+
+def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
+    return {str(k): value for k, value in curve.items()}
+
+
+def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation) -> None:
+    """Rows and scores as they were returned, every latency sample, and recall per query."""
+    samples = {f"seconds_{mode}": timing.seconds for mode, timing in result.timings.items()}
+    recall = evaluation.per_query["knn_recall"][result.point.k]
+    with writing_results(path.parent):
+        np.savez(
+            path, rows=result.rows, scores=result.scores, knn_recall=recall, allow_pickle=False, **samples
+        )

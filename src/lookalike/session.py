@@ -1,0 +1,49 @@
+"""What the runs of one process share, so that a sweep scans, loads and says each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lookalike.progress import SILENT, Progress
+from lookalike.schemas import Experiment
+from lookalike.store import Store
+
+T = TypeVar("T")
+
+
+class Session:
+    """The store, the progress and what the last run had loaded.
+
+    One thing of a kind is kept at a time: a sweep over models never holds two of them, nor two indexes.
+    """
+
+    def __init__(self, experiment: Experiment, progress: Progress = SILENT) -> None:
+        self.progress = progress
+        self.root = Path(experiment.paths.root).expanduser().resolve()
+        self.store = Store(
+            self.root / experiment.paths.store, reuse=experiment.store.reuse, progress=progress
+        )
+        self._kept: dict[str, tuple[Any, Any]] = {}
+        self._announced: set[Hashable] = set()
+
+    def once(self, kind: str, key: Any, make: Callable[[], T]) -> T:
+        """What ``make`` gave for the same ``key`` last time, else what it gives now."""
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept.pop(kind, None)  # frees the old one before the new one is made
+            self._kept[kind] = (key, make())
+        value: T = self._kept[kind][1]
+        return value
+
+    def first_time(self, key: Hashable) -> bool:
+        """Whether nothing was said of ``key`` yet."""
+        new = key not in self._announced
+        self._announced.add(key)
+        return new
+
+    def notice(self, *lines: str) -> None:
+        """Tell the user each of these once."""
+        for line in lines:
+            if self.first_time(line):
+                self.progress.say(f"notice: {line}")

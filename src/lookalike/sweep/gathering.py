@@ -1,0 +1,71 @@
+"""The entry over several operating points: opened before the first, closed whatever happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lookalike.errors import TrackingError
+from lookalike.progress import Progress
+from lookalike.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
+from lookalike.tracking import Tracker
+
+
+@contextmanager
+def gathered(
+    tracker: Tracker,
+    name: str,
+    description: str,
+    *,
+    folder: Path,
+    records: Callable[[], Sequence[Record]],
+    progress: Progress,
+) -> Iterator[str | None]:
+    """Open the parent run; yield its id; write the comparison into ``folder`` and close it.
+
+    ``records`` is asked at the end, also after an exception or Ctrl-C (which go on afterwards): the parent
+    then has the comparison of what was finished. It is closed as failed when a record is, or when the block
+    raised. Raises :class:`TrackingError` when the parent cannot be opened; when it cannot be closed, that is
+    a warning, because the records and the comparison are in the folder.
+    """
+    parent = tracker.start_sweep(name, description)
+    status = FAILED
+    try:
+        yield parent
+        status = FINISHED
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+        raise
+    finally:
+        done = list(records())
+        if status == FINISHED and any(record.status != FINISHED for record in done):
+            status = FAILED
+        _write_comparison(done, folder, name)
+        try:
+            tracker.finish_sweep(parent, folder, done, status)
+        except TrackingError as error:
+            progress.warn(f"{error}; the comparison lies in {folder}")
+
+
+def _write_comparison(records: Sequence[Record], folder: Path, title: str) -> None:
+    if records:
+        from lookalike.report import write_comparison
+
+        write_comparison(records, folder, title)
+
+
+def records_in(folder: Path) -> list[Record]:
+    """The record that lies in ``folder``, if there is one."""
+    return [Record.load(folder)] if (folder / FILE_NAME).exists() else []
+
+
+def show(tracker: Tracker, folder: Path, parent: str | None, progress: Progress) -> str | None:
+    """Hand the record in ``folder`` to the tracker; returns why that failed: it costs a view, no result."""
+    for record in records_in(folder):
+        try:
+            tracker.log(record, folder, parent)
+        except TrackingError as error:
+            progress.warn(f"{error}; nothing is lost, the record lies in {folder}")
+            return str(error)
+    return None

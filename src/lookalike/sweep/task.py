@@ -1,0 +1,187 @@
+"""One job: from a composed config to a record, whatever happens in between."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from lookalike.config import PlannedPoint, find_faults, parse, plan_points
+from lookalike.errors import ConfigError, UserError
+from lookalike.progress import SILENT, Progress
+from lookalike.record import Record
+from lookalike.schemas import Experiment
+from lookalike.sweep.gathering import gathered, records_in, show
+from lookalike.sweep.plan import sweep_name
+from lookalike.tracking import Tracker
+
+CRASH, USER_ERROR = 1, 2
+"""Exit codes: we have to mend it; the user can."""
+
+TRACEBACK = "traceback.txt"
+UNRECORDED = {".hydra", "lookalike.log", "points"}
+"""What Hydra and a run put into an output folder before the record; without one it is of no use."""
+OWN_OVERRIDES = ("tracking.parent=", "sweep.skip=")
+"""Overrides that the sweep adds to a job; nobody typed them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: what a task returns, because one that raises would take the sweep with it."""
+
+    folder: str
+    error: str | None = None
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how Hydra runs a job."""
+
+    folder: Path
+    overrides: tuple[str, ...] = ()
+    in_sweep: bool = False
+    number: int = 0
+    """Of the job in its sweep, from 0."""
+
+    @classmethod
+    def of_hydra(cls) -> Place:
+        """The place of the job that Hydra is running now."""
+        config = HydraConfig.get()
+        overrides = [line for line in config.overrides.task if not line.startswith(OWN_OVERRIDES)]
+        in_sweep = config.mode == RunMode.MULTIRUN
+        number = config.job.num if in_sweep else 0
+        return cls(Path(config.runtime.output_dir), tuple(overrides), in_sweep, number)
+
+
+class Parts:
+    """What a job is done with: the real things, imported when they are needed. Tests bring their own."""
+
+    def run(self, experiment: Experiment, folder: Path, session: Any, overrides: Sequence[str]) -> Record:
+        """Measure; leaves a record in ``folder`` also when it raises."""
+        from lookalike.run import run
+
+        return run(experiment, folder, session, overrides)
+
+    def open_session(self, experiment: Experiment, progress: Progress) -> Any:
+        """What the jobs of one process share."""
+        from lookalike.session import Session
+
+        return Session(experiment, progress)
+
+    def open_tracker(self, experiment: Experiment) -> Tracker:
+        """Where the record is shown."""
+        from lookalike.tracking import open_tracker
+
+        root = Path(experiment.paths.root).expanduser().resolve()
+        return open_tracker(experiment.tracking, root, experiment.paths.mlruns)
+
+    def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
+        """What a person reads at the end."""
+        from lookalike.sweep.closing import report
+
+        report(experiment, records, folder)
+
+
+class Task:
+    """What Hydra calls for each job; pickled to where the job runs, without what it has loaded."""
+
+    def __init__(self, progress: Progress = SILENT, parts: Parts | None = None) -> None:
+        self.progress = progress
+        self.parts = parts or Parts()
+        self._session: tuple[str, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_session": None}
+
+    def __call__(self, config: DictConfig) -> Outcome:
+        """Run the job that Hydra composed; outside of a sweep, a failed one ends the program."""
+        place = Place.of_hydra()
+        outcome = self.attempt(lambda: parse(config), place)
+        if outcome.exit_code and not place.in_sweep:
+            raise SystemExit(outcome.exit_code)  # Hydra would announce an Exception in its own words
+        return outcome
+
+    def attempt(self, read: Callable[[], Experiment], place: Place) -> Outcome:
+        """Run what ``read`` gives; every end but Ctrl-C is an outcome, which is printed outside of a sweep.
+
+        A run that began leaves a record; a single one that could not begin leaves nothing.
+        """
+        try:
+            return self._perform(read(), place)
+        except UserError as error:
+            reason, exit_code = str(error), USER_ERROR
+        except Exception as error:
+            reason, exit_code = f"{type(error).__name__}: {error}", CRASH
+            with suppress(OSError):
+                place.folder.mkdir(parents=True, exist_ok=True)
+                (place.folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
+            if not place.in_sweep:
+                traceback.print_exc()
+        if not place.in_sweep:
+            if exit_code == USER_ERROR:
+                print("\n".join(f"error: {line}" for line in reason.splitlines()), file=sys.stderr)
+            _leave_nothing(place.folder)
+        return Outcome(str(place.folder), reason, exit_code)
+
+    def _perform(self, experiment: Experiment, place: Place) -> Outcome:
+        if faults := find_faults(experiment):
+            raise ConfigError(faults)
+        points = self._possible_points(experiment)
+        if place.in_sweep:
+            self.progress.say(f"job {place.number + 1}: {' '.join(place.overrides)}")
+        tracker = self.parts.open_tracker(experiment)
+        entry: AbstractContextManager[str | None] = nullcontext(experiment.tracking.parent)
+        if len(points) > 1 and not place.in_sweep:
+            name = sweep_name(experiment.sweep.name or experiment.name, None, place.overrides)
+            description = "\n".join(point.label for point in points)
+            entry = gathered(
+                tracker,
+                name,
+                description,
+                folder=place.folder,
+                records=lambda: records_in(place.folder),
+                progress=self.progress,
+            )
+        with entry as parent:
+            try:
+                self.parts.run(experiment, place.folder, self._session_of(experiment), place.overrides)
+            finally:  # the record of a run that failed or was interrupted is shown as well
+                untracked = show(tracker, place.folder, parent, self.progress)
+        if not place.in_sweep:
+            self.parts.report(experiment, records_in(place.folder), place.folder)
+        return Outcome(str(place.folder), untracked, CRASH if untracked else 0)
+
+    def _possible_points(self, experiment: Experiment) -> list[PlannedPoint]:
+        """The points that can be measured; the user is told of the others, the run by ``sweep.skip``."""
+        planned, _ = plan_points(experiment)
+        for point in planned:
+            if point.fault:
+                self.progress.warn(f"{point.label} is skipped: {point.fault}")
+                experiment.sweep.skip.append(point.key)
+        return [point for point in planned if not point.fault]
+
+    def _session_of(self, experiment: Experiment) -> Any:
+        """The session of this process, kept as long as jobs use the same store in the same way."""
+        key = repr((experiment.paths, experiment.store))
+        if self._session is None or self._session[0] != key:
+            self._session = (key, self.parts.open_session(experiment, self.progress))
+        return self._session[1]
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Remove the folder of a run that left no record; one that holds anything else stays."""
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= UNRECORDED:
+            shutil.rmtree(folder)
+            for above in (folder.parent, folder.parent.parent):
+                above.rmdir()  # the day's folder and outputs/, when this was all they held

@@ -1,0 +1,89 @@
+"""The dispatcher: verbs, exit codes, and no traceback that the user could mend."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from lookalike import __version__
+from lookalike.cli import VERBS, main
+from lookalike.errors import ConfigError
+
+HEAVY = ("hydra", "omegaconf", "numpy", "faiss", "torch", "mlflow", "rich", "pyarrow", "PIL")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_overview_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {verb} " in shown for verb in VERBS)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from lookalike.cli import main; main(['--help']);"
+        f"sys.exit(','.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--version"]])
+def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"lookalike {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rnu"], "error: lookalike has no verb rnu; did you mean run?"),
+        (["zzz"], "error: lookalike has no verb zzz; choose one of run, fetch, store, mlflow, version"),
+        (["index=flat", "-m"], "error: overrides follow a verb; try: lookalike run index=flat -m"),
+        (["--cfg", "job"], "error: overrides follow a verb; try: lookalike run --cfg job"),
+    ],
+)
+def test_unknown_verbs(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def verb_that(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let ``lookalike version`` end with ``error``."""
+
+    def fail(arguments: list[str]) -> int:
+        raise error
+
+    module = types.ModuleType("lookalike.cli.version")
+    module.main = fail  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lookalike.cli.version", module)
+
+
+def test_what_the_user_can_mend_is_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb_that(monkeypatch, ConfigError(["one; mend it", "two; mend it"]))
+    assert main(["version"]) == 2
+    assert capsys.readouterr().err == "error: one; mend it\nerror: two; mend it\n"
+
+
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    verb_that(monkeypatch, KeyboardInterrupt())
+    assert main(["version"]) == 130
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_we_have_to_mend_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    verb_that(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["version"])
+
+
+def test_python_m_lookalike() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lookalike", "version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"lookalike {__version__}\n"

@@ -1,0 +1,140 @@
+"""``fetch``, ``store`` and ``mlflow``."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from lookalike.cli import main
+from lookalike.cli.mlflow import address, is_free, server_command
+from lookalike.errors import TrackingError
+from lookalike.store import Recipe, Store
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store of two artifacts, one made from the other, under the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOOKALIKE_HOME", raising=False)
+    store = Store(tmp_path / "store")
+
+    def build(folder: Path) -> dict[str, object]:
+        (folder / "data.bin").write_bytes(b"x" * 2000)
+        return {}
+
+    embeddings = store.obtain(Recipe("embeddings", 1, {"model": "pixels"}, {}), build)
+    store.obtain(Recipe("index", 1, {"nlist": 64}, {"gallery": embeddings.key}), build)
+    return store
+
+
+def test_store_ls(store: Store, capsys: Capture) -> None:
+    assert main(["store", "ls"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["kind", "key"]
+    assert {line.split()[0] for line in lines[1:3]} == {"embeddings", "index"}
+    assert lines[-1] == "2 artifacts, 4.0 KB in store"
+
+    assert main(["store", "ls", "--kind", "index"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 artifacts, 2.0 KB")
+
+
+def test_store_elsewhere(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir("/")
+    assert main(["store", "--root", str(tmp_path), "ls"]) == 0
+    monkeypatch.setenv("LOOKALIKE_HOME", str(tmp_path))
+    assert main(["store", "ls"]) == 0
+    assert capsys.readouterr().out.count("2 artifacts, ") == 2
+
+
+def test_store_verify_sets_damage_aside(store: Store, capsys: Capture) -> None:
+    assert main(["store", "verify"]) == 0
+    assert capsys.readouterr().out == "2 artifacts verified, 0 damaged\n"
+
+    [index] = store.artifacts("index")
+    index.file("data.bin").write_bytes(b"y" * 2000)
+    assert main(["store", "verify"]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == f"index {index.key[:12]}: data.bin was damaged; the next run builds it again"
+    assert last == "2 artifacts verified, 1 damaged"
+
+
+def test_store_prune_shows_before_it_removes(store: Store, capsys: Capture) -> None:
+    assert main(["store", "prune", "--kind", "index"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "can go: 1, 2.9 KB",  # its manifest and stamps as well
+        "nothing was removed; lookalike store prune --yes does it",
+    ]
+    assert len(list(store.artifacts())) == 2
+
+    assert main(["store", "prune", "--kind", "index", "--yes"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "removed 1, 2.9 KB"
+    assert [artifact.kind for artifact in store.artifacts()] == ["embeddings"]
+
+
+def test_a_store_of_another_version_is_a_users_error(store: Store, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "store/format.json").write_text(json.dumps({"format": 99}))
+    assert main(["store", "ls"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [["store"], ["store", "burn"], ["mlflow", "--port", "many"]])
+def test_wrong_use_is_exit_code_2(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage: lookalike" in capsys.readouterr().err
+
+
+def test_fetch_composes_the_model(capsys: Capture) -> None:
+    assert main(["fetch", "model=pixels"]) == 0
+    assert "nothing to fetch" in capsys.readouterr().err
+
+
+def test_fetch_of_a_model_that_is_not_there(capsys: Capture) -> None:
+    assert main(["fetch", "model=siglip_bass"]) == 2
+    assert "did you mean siglip_base?" in capsys.readouterr().err
+
+
+def test_mlflow_before_any_run_makes_no_empty_database(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["mlflow", "--root", str(tmp_path), "--no-browser"]) == 2
+    assert "run an experiment there first" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def tracked(root: Path) -> Path:
+    (root / "mlruns").mkdir()
+    (root / "mlruns/mlflow.db").touch()
+    return root
+
+
+def test_mlflow_serves_the_local_database(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = server_command(tracked(tmp_path), "127.0.0.1", port)
+    uri = command[command.index("--backend-store-uri") + 1]
+    assert uri.startswith("sqlite:///")
+    assert uri.endswith(f"{tmp_path}/mlruns/mlflow.db")
+
+
+def test_mlflow_names_another_port_when_one_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not is_free("127.0.0.1", port)
+        with pytest.raises(TrackingError, match=f"lookalike mlflow --port {port + 1}"):
+            server_command(tracked(tmp_path), "127.0.0.1", port)
+    assert is_free("127.0.0.1", port)
+
+
+def test_addresses_are_ones_that_a_browser_can_open() -> None:
+    assert address("0.0.0.0", 5000) == "http://127.0.0.1:5000"
+    assert address("127.0.0.1", 5001) == "http://127.0.0.1:5001"

@@ -1,0 +1,137 @@
+"""Every impossible experiment is found before any work, all its faults at once, each with a cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike.config import compose, find_faults, plan_points
+from lookalike.config.faults import known_dim, known_gallery_size
+
+PIXELS = "model=pixels"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fault"),
+    [
+        (["search.k=0"], "search.k=0"),
+        (["search.k=-3"], "search.k=-3"),
+        (["search.batch_size=0"], "search.batch_size=0"),
+        (["search.modes=[single,treble]"], "treble"),
+        (["search.nprobe=[]"], "search.nprobe=[]"),
+        (["search.nprobe=eight"], "search.nprobe=eight"),
+        (["index.nlist=0"], "index.nlist=0"),
+        (["index.metric=cosine"], "index.metric=cosine"),
+        (["search.nprobe=512"], "search.nprobe=512 exceeds index.nlist=64"),
+        (["search.nprobe=[65,512]"], "search.nprobe=65 exceeds index.nlist=64"),
+        (["index=ivf_pq", "index.pq_m=7"], "index.pq_m=7 does not divide"),
+        (["index=factory", "index.factory=IVF64"], "index.factory=IVF64"),
+        (["dataset.limit=0"], "dataset.limit=0"),
+        (["dataset.limit=50"], "search.k=100 exceeds the gallery's 50 images"),
+        (["dataset.limit=-1"], "dataset.limit=-1"),
+        (["dataset.shard_size=0"], "dataset.shard_size=0"),
+        (["dataset.fingerprint=name"], "dataset.fingerprint=name is unknown; choose one of stat, content"),
+        (["dataset.max_bad_fraction=1.5"], "dataset.max_bad_fraction=1.5"),
+        (["queries.n=0"], "queries.n=0"),
+        (["queries.duplicates=maybe"], "queries.duplicates=maybe is unknown"),
+        (["queries=labels", "queries.by=colour"], "queries.by=colour is unknown"),
+        (["measures.cutoffs=[1,0]"], "measures.cutoffs has 0"),
+        (["measures.cutoffs=[]"], "measures.cutoffs is empty"),
+        (["measures.bootstrap=-1"], "measures.bootstrap=-1"),
+        (["measures.confidence=95"], "measures.confidence=95"),
+        (["model.dtype=float8"], "model.dtype=float8"),
+        (["model.batch_size=none"], "model.batch_size=none"),
+        (["model.device=gpu"], "model.device=gpu"),
+        (["queries=captions"], "model=pixels has no text tower"),
+        (["tracking=server", "tracking.uri=null"], "tracking=server needs an address"),
+        (["tracking.uri=http://x"], "tracking.uri=http://x is not used by tracking=local"),
+        (["tracking.kind=wandb"], "tracking.kind=wandb is unknown; choose one of local, server, none"),
+        (["store.reuse=[embedings]"], "store.reuse has embedings"),
+        (["dataset=folder"], "dataset.root is not set; name a folder of images: dataset.root=~/Pictures"),
+        (["dataset=folder", "dataset.root=/nowhere"], "dataset.root=/nowhere does not exist"),
+        (["dataset=embeddings"], "dataset.root is not set; name a .npy file"),
+        (["dataset=folder", "dataset.root=/tmp", "dataset.captions=text"], "dataset.captions=text"),
+        (["dataset=folder", "dataset.root=/tmp", "dataset.table=no.csv"], "dataset.table=no.csv"),
+        (["dataset=folder", "dataset.root=/tmp", "queries=labels"], "queries=labels queries.by=label needs"),
+        (["queries=files"], "queries.root is not set"),
+        (["queries=files", "queries.root=/nowhere"], "queries.root=/nowhere does not exist"),
+        (["queries=vectors"], "queries=vectors needs ready gallery vectors"),
+    ],
+)
+def test_fault_is_found_and_says_what_to_do(overrides: list[str], fault: str) -> None:
+    found = find_faults(compose([PIXELS, *overrides]))
+    assert any(fault in line for line in found), found
+    assert all(";" in line and "\n" not in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["search.nprobe=[1,512]"],  # the possible point is measured
+        ["search.k=10"],  # cut-offs above k are not read off
+        ["dataset=folder", "dataset.root=/tmp", "dataset.labels=folder", "queries=labels"],
+        ["store.reuse=[embeddings,exact]"],
+        ["index=factory", "index.factory='IVF64,PQ64x4fs,RFlat'"],
+        ["queries.n=null"],
+        ["tracking=server", "tracking.uri=http://127.0.0.1:1"],
+    ],
+)
+def test_what_is_possible_has_no_faults(overrides: list[str]) -> None:
+    assert find_faults(compose([PIXELS, *overrides])) == []
+
+
+def test_all_faults_come_at_once() -> None:
+    experiment = compose([PIXELS, "search.k=0", "index.nlist=0", "queries=captions", "tracking.uri=x"])
+    found = find_faults(experiment)
+    for part in ("search.k", "index.nlist", "text tower", "tracking.uri"):
+        assert sum(part in line for line in found) == 1, found
+
+
+def ready_vectors(folder: Path, rows: int = 40, dim: int = 6) -> Path:
+    folder.mkdir(parents=True)
+    np.save(folder / "a.npy", np.ones((rows, dim), np.float32))
+    return folder
+
+
+def test_ready_vectors_tell_size_and_dimensions_by_their_headers(tmp_path: Path) -> None:
+    root = ready_vectors(tmp_path / "vectors")
+    experiment = compose(["dataset=embeddings", f"dataset.root={root}", "queries=in_gallery", "index=ivf_pq"])
+
+    assert (known_gallery_size(experiment.dataset), known_dim(experiment)) == (40, 6)
+    found = find_faults(experiment)
+    assert any("search.k=100 exceeds the gallery's 40 images" in line for line in found)
+    assert any("index.pq_m=64 does not divide the vectors' 6 dimensions" in line for line in found)
+    experiment.dataset.limit = 30
+    assert known_gallery_size(experiment.dataset) == 30
+
+
+def test_ready_vectors_cannot_be_edited(tmp_path: Path) -> None:
+    root = ready_vectors(tmp_path / "vectors")
+    found = find_faults(
+        compose(["dataset=embeddings", f"dataset.root={root}", "queries=copies", "search.k=5"])
+    )
+    assert any("queries=copies needs images" in line for line in found)
+
+
+def test_ready_vectors_need_no_model(tmp_path: Path) -> None:
+    root = ready_vectors(tmp_path / "vectors", rows=4000)
+    overrides = ["dataset=embeddings", f"dataset.root={root}", "queries=in_gallery", "index=flat"]
+    assert find_faults(compose([*overrides, "model=transformers", "model.name_or_path=/nowhere"])) == []
+
+
+def test_points_know_what_they_are_called_and_whether_they_can_be() -> None:
+    experiment = compose([PIXELS, "search.nprobe=[1,512]", "search.ef_search=9"])
+    points, notices = plan_points(experiment)
+
+    assert [(point.label, point.fault is None) for point in points] == [
+        ("ivf_flat nlist=64 nprobe=1", True),
+        ("ivf_flat nlist=64 nprobe=512", False),
+    ]
+    assert points[0].key != points[1].key
+    assert notices == ["search.ef_search is left out: index=ivf_flat has no such setting"]
+
+    experiment.sweep.skip = [points[0].key]
+    assert plan_points(experiment)[0] == points[1:]

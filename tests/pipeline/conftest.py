@@ -1,0 +1,91 @@
+"""A small folder of images and an experiment over it that runs in a moment, without MLflow or Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.progress import Progress
+from lookalike.record import Record
+from lookalike.run import run
+from lookalike.schemas import (
+    CopiesQueries,
+    Experiment,
+    FolderDataset,
+    IvfFlatIndex,
+    Measures,
+    Paths,
+    PixelsModel,
+    Search,
+)
+from lookalike.session import Session
+
+RunOf = Callable[..., Record]
+
+
+def paint(path: Path, seed: int) -> None:
+    """A picture of a few soft blobs, no two alike."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """80 pictures in two folders."""
+    root = tmp_path / "pictures"
+    for number in range(80):
+        paint(root / ("cats" if number % 2 else "dogs") / f"{number:03}.png", number)
+    return root
+
+
+class Lines(Progress):
+    """Keeps what the user would have read."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def warn(self, line: str) -> None:
+        self.warned.append(line)
+
+
+def small_experiment(root: Path, pictures: Path, **changes: Any) -> Experiment:
+    """Five originals × seven edits against an IVF of eight lists, timed for a moment."""
+    parts: dict[str, Any] = {
+        "dataset": FolderDataset(root=str(pictures)),
+        "model": PixelsModel(),
+        "queries": CopiesQueries(n=5),
+        "index": IvfFlatIndex(nlist=8, point={"nprobe": 2}),
+        "search": Search(k=10, warm_up=1, repeats=1),
+        "measures": Measures(cutoffs=[1, 5, 10], bootstrap=50),
+        "paths": Paths(root=str(root)),
+    }
+    return Experiment(**(parts | changes))
+
+
+@pytest.fixture
+def run_of(tmp_path: Path, pictures: Path) -> RunOf:
+    """Run the small experiment with changes, each time as a new process would: with nothing loaded."""
+    count = 0
+
+    def perform(lines: Lines | None = None, **changes: Any) -> Record:
+        nonlocal count
+        count += 1
+        experiment = small_experiment(tmp_path, pictures, **changes)
+        return run(experiment, tmp_path / "outputs" / str(count), Session(experiment, lines or Lines()))
+
+    return perform
+
+
+def outcomes(record: Record) -> dict[str, str]:
+    """What each stage did: built or reused."""
+    return {stage["stage"]: stage["outcome"] for stage in record.stages}

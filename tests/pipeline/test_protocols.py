@@ -1,0 +1,128 @@
+"""Every query protocol, from a folder or ready vectors to measures."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lookalike.record import Record
+from lookalike.schemas import (
+    CopiesQueries,
+    EmbeddingsDataset,
+    FilesQueries,
+    FlatIndex,
+    FolderDataset,
+    HeldOutQueries,
+    InGalleryQueries,
+    LabelsQueries,
+    VectorsQueries,
+)
+from tests.pipeline.conftest import RunOf, paint
+
+RELEVANCE = {"relevant_recall", "hit_rate", "map"}
+
+
+def curves(record: Record) -> set[str]:
+    return set(record.points[0].curves)
+
+
+def exact_search(**changes: Any) -> dict[str, Any]:
+    return {"index": FlatIndex(), **changes}
+
+
+def test_copies_are_judged_per_edit(run_of: RunOf) -> None:
+    record = run_of(**exact_search(queries=CopiesQueries(n=5, edits=["colour", "crop"])))
+    assert record.data["query_count"] == 10 and record.data["gallery_size"] == 80
+    assert curves(record) >= RELEVANCE
+    by_edit = record.points[0].by_edit
+    assert set(by_edit) == {"colour", "crop"}
+    overall = record.points[0].curves["hit_rate"]["1"]
+    assert overall == pytest.approx(np.mean([by_edit[edit]["hit_rate"]["1"] for edit in by_edit]))
+
+
+def test_held_out_images_leave_the_gallery(run_of: RunOf) -> None:
+    record = run_of(**exact_search(queries=HeldOutQueries(n=20)))
+    assert (record.data["query_count"], record.data["gallery_size"]) == (20, 60)
+    assert not curves(record) & RELEVANCE
+    assert record.points[0].curves["knn_recall"]["10"] == 1
+
+
+def test_gallery_queries_do_not_find_themselves(run_of: RunOf, tmp_path: Path) -> None:
+    record = run_of(**exact_search(queries=InGalleryQueries(n=None)))
+    assert record.data["query_count"] == 80
+    raw = np.load(tmp_path / "outputs" / "1" / str(record.points[0].neighbours))
+    assert raw["rows"].shape == (80, 11), "one more is asked for, to make up for the query itself"
+    assert record.points[0].curves["knn_recall"]["10"] == 1
+
+
+def test_labels_judge_each_image_by_the_others(run_of: RunOf, pictures: Path) -> None:
+    dataset = FolderDataset(root=str(pictures), labels="folder")
+    record = run_of(**exact_search(dataset=dataset, queries=LabelsQueries(n=30)))
+    assert record.data["query_count"] == 30
+    relevant_recall = record.points[0].curves["relevant_recall"]["10"]
+    assert 0 < relevant_recall <= 10 / 39, "39 others share the label and ten can be found"
+
+
+def test_query_files_with_their_right_answers(run_of: RunOf, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    paint(asked / "again.png", 7)  # the same picture as cats/007.png
+    paint(asked / "new.png", 5000)
+    answers = tmp_path / "answers.csv"
+    with answers.open("w", newline="") as file:
+        csv.writer(file).writerows([["query", "relevant"], ["again.png", "cats/007.png"]])
+    record = run_of(**exact_search(queries=FilesQueries(root=str(asked), relevance=str(answers))))
+    assert record.data["query_count"] == 2
+    assert record.points[0].curves["hit_rate"]["1"] == 1
+    assert record.points[0].counts["without_relevance"] == 1
+
+
+def test_ready_vectors_need_neither_images_nor_a_model(run_of: RunOf, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    gallery = generator.standard_normal((200, 16)).astype(np.float32)
+    asked = gallery[[3, 50, 199]] + 0.01
+    np.save(tmp_path / "gallery.npy", gallery)
+    np.save(tmp_path / "asked.npy", asked)
+    dataset = EmbeddingsDataset(root=str(tmp_path / "gallery.npy"))
+    queries = VectorsQueries(file=str(tmp_path / "asked.npy"))
+    record = run_of(**exact_search(dataset=dataset, queries=queries))
+    assert (record.data["gallery_size"], record.data["dim"], record.data["query_count"]) == (200, 16, 3)
+    assert record.points[0].curves["nn_recall"]["1"] == 1
+    raw = np.load(tmp_path / "outputs" / "1" / str(record.points[0].neighbours))
+    assert raw["rows"][:, 0].tolist() == [3, 50, 199]
+
+
+def test_given_neighbours_are_held_against_ours(run_of: RunOf, tmp_path: Path) -> None:
+    gallery = np.eye(30, 16, dtype=np.float32) + np.arange(30)[:, None] * 0.01
+    np.save(tmp_path / "gallery.npy", gallery)
+    np.save(tmp_path / "asked.npy", gallery[:2])
+    unit = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
+    right = np.argsort(-(unit[:2] @ unit.T), axis=1, kind="stable")[:, :10]
+    wrong = right.copy()
+    wrong[1] = np.setdiff1d(np.arange(30), right[1])[:10]
+    shares = []
+    for given in (right, wrong):
+        np.save(tmp_path / "given.npy", given)
+        record = run_of(
+            **exact_search(
+                dataset=EmbeddingsDataset(root=str(tmp_path / "gallery.npy")),
+                queries=VectorsQueries(
+                    file=str(tmp_path / "asked.npy"), neighbours=str(tmp_path / "given.npy")
+                ),
+            )
+        )
+        shares.append(record.extras["given_neighbours_found"])
+    assert shares == [1.0, 0.5]
+
+
+def test_byte_identical_images_are_relevant_together(run_of: RunOf, pictures: Path) -> None:
+    for number in range(80):
+        original = next(pictures.rglob(f"{number:03}.png"))
+        (pictures / "copies").mkdir(exist_ok=True)
+        (pictures / "copies" / original.name).write_bytes(original.read_bytes())
+    record = run_of(**exact_search(queries=CopiesQueries(n=5, edits=["colour"])))
+    assert record.data["duplicates"] == 80
+    assert record.points[0].curves["relevant_recall"]["1"] <= 0.5, "the original and its twin: two to find"

@@ -1,0 +1,120 @@
+"""What a sweep does is known, and said, before any of it is done."""
+
+from __future__ import annotations
+
+from omegaconf import OmegaConf
+
+from lookalike.config import compose, plan_points
+from lookalike.sweep import Candidate, make_plan, sweep_name
+from lookalike.sweep.plan import all_faults
+
+
+def candidates(*jobs: list[str]) -> list[Candidate]:
+    return [Candidate.of(job, compose(["model=pixels", *job])) for job in jobs]
+
+
+def labels(*jobs: list[str]) -> list[list[str]]:
+    return [[point.label for point in job.points] for job in make_plan(candidates(*jobs)).jobs]
+
+
+def test_a_ladder_has_exactly_one_flat_point() -> None:
+    plan = make_plan(candidates(["index=flat", "search=ladder"], ["index=ivf_flat", "search=ladder"]))
+    assert [len(job.points) for job in plan.jobs] == [1, 7]
+
+
+def test_a_point_that_came_before_is_left_out_and_the_job_is_told() -> None:
+    jobs = [["search.nprobe=[1,8]"], ["search.nprobe=[8,16]"], ["search.nprobe=8"]]
+    plan = make_plan(candidates(*jobs))
+
+    assert labels(*jobs) == [
+        ["ivf_flat nlist=64 nprobe=1", "ivf_flat nlist=64 nprobe=8"],
+        ["ivf_flat nlist=64 nprobe=16"],
+    ]
+    assert plan.duplicates == 2
+    assert plan.jobs[1].skip == (plan.jobs[0].points[1].key,)
+
+
+def test_a_setting_that_the_index_does_not_have_makes_no_second_point() -> None:
+    jobs = [["index=flat", "search.nprobe=1"], ["index=flat", "search.nprobe=8"]]
+    plan = make_plan(candidates(*jobs))
+    assert (len(plan.jobs), plan.duplicates) == (1, 1)
+    assert plan.notices == ("search.nprobe is left out: index=flat has no such setting",)
+
+
+def test_impossible_points_are_skipped_with_the_reason() -> None:
+    jobs = [["index.nlist=4", "search.nprobe=[1,8]"], ["index.nlist=16", "search.nprobe=[1,8]"]]
+    plan = make_plan(candidates(*jobs))
+
+    assert plan.point_count == 3
+    assert plan.lines() == [
+        "sweep: 3 points in 2 jobs; 1 skipped:",
+        "  ivf_flat nlist=4 nprobe=8: search.nprobe=8 exceeds index.nlist=4; lower nprobe or raise nlist",
+    ]
+    assert len(plan.jobs[0].skip) == 1
+    assert plan.jobs[1].skip == ()
+
+
+def test_impossible_jobs_are_skipped_with_the_reason() -> None:
+    whole = candidates(["index.nlist=16"], ["index.nlist=0"])
+    unknown = Candidate(("index=flat", "index.nlist=16"), None, ("index=flat has no nlist; it has metric",))
+    plan = make_plan([*whole, unknown])
+
+    assert len(plan.jobs) == 1
+    assert plan.skipped == (
+        ("index.nlist=0", "index.nlist=0 is not positive; give 1 or more"),
+        ("index=flat index.nlist=16", "index=flat has no nlist; it has metric"),
+    )
+
+
+def test_when_everything_is_impossible_each_reason_comes_once() -> None:
+    broken = candidates(["search.k=0", "index=flat"], ["search.k=0", "index=hnsw"])
+    assert make_plan(broken).jobs == ()
+    assert all_faults(broken) == ["search.k=0 is no positive whole number; give 1 or more"]
+
+
+def test_folders_are_stable_readable_and_apart() -> None:
+    jobs = [["index=flat", "search.k=5"], ["index=ivf_flat", "index.nlist=8", "search.k=5"]]
+    first, second = make_plan(candidates(*jobs)).jobs
+    again = make_plan(candidates(*reversed(jobs))).jobs[1]
+
+    assert first.folder == again.folder
+    assert first.folder.startswith("index=flat-")
+    assert second.folder.startswith("index=ivf_flat-index.nlist=8-")
+    assert "search.k" not in first.folder  # what all jobs share tells none apart
+
+
+def test_hostile_names_make_harmless_folders() -> None:
+    overrides = ["index=factory", "index.factory='IVF16,Flat'", "name='../../x y'"]
+    plan = make_plan(candidates(overrides, ["index=flat"]))
+    assert all(c.isalnum() or c in "_.=+-" for c in plan.jobs[0].folder)
+    assert not plan.jobs[0].folder.startswith(".")
+
+
+def test_jobs_are_launched_with_what_the_sweep_adds() -> None:
+    """Hydra reads the values as they were meant: keys of digits stay text."""
+    jobs = [["search.nprobe=[1,8]"], ["search.nprobe=[8,16]"]]
+    job = make_plan(candidates(*jobs)).jobs[1]
+    overrides = job.launch_overrides(parent="00e1")
+
+    experiment = compose([line for line in overrides if not line.startswith("hydra.")])
+    assert experiment.tracking.parent == "00e1"
+    assert experiment.sweep.skip == list(job.skip)
+    assert [p.label for p in plan_points(compose(["model=pixels", *overrides[:1], overrides[-1]]))[0]] == [
+        "ivf_flat nlist=64 nprobe=16"
+    ]
+    assert f"hydra.sweep.subdir='{job.folder}'" in overrides
+    assert OmegaConf.from_dotlist(overrides) is not None
+
+
+def test_without_a_tracker_there_is_no_parent_to_tell() -> None:
+    [job] = make_plan(candidates(["search.k=5"])).jobs
+    assert job.launch_overrides(None) == ["search.k=5", f"hydra.sweep.subdir='{job.folder}'"]
+
+
+def test_names_of_sweeps() -> None:
+    asked = ["experiment=index_family", "search.k=10", "hydra/launcher=slurm", "hydra.verbose=true"]
+    assert sweep_name("mine", "index_family", asked) == "mine"
+    assert sweep_name(None, "index_family", asked) == "index_family search.k=10"
+    assert sweep_name(None, None, ["index=flat,hnsw"]) == "index=flat,hnsw"
+    assert sweep_name(None, None, []) == "sweep"
+    assert len(sweep_name("x" * 500, None, [])) == 100

@@ -1,0 +1,107 @@
+"""Stand-ins for what a sweep is done with: a run that measures nothing, a tracker that remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lookalike.config import plan_points
+from lookalike.errors import TrackingError
+from lookalike.progress import Progress
+from lookalike.record import FAILED, FINISHED, INTERRUPTED, Record
+from lookalike.schemas import Experiment
+from lookalike.sweep.task import Parts
+from tests.records import make_point
+
+
+class Notes(Progress):
+    """Remembers what the user was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def warn(self, line: str) -> None:
+        self.warned.append(line)
+
+
+@dataclass
+class MemoryTracker:
+    """Remembers what it was shown, in order; raises TrackingError from the methods in ``down``."""
+
+    down: frozenset[str] = frozenset()
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def start_sweep(self, name: str, description: str) -> str:
+        self._answer("start_sweep")
+        self.events.append(("start", name))
+        return "parent-id"
+
+    def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
+        self._answer("log")
+        self.events.append(("log", record.status, len(record.points), parent))
+
+    def finish_sweep(
+        self, parent: str | None, folder: Path, records: Sequence[Record], status: str = FINISHED
+    ) -> None:
+        self._answer("finish_sweep")
+        files = sorted(path.name for path in folder.iterdir() if path.is_file())
+        self.events.append(("finish", parent, len(records), status, "comparison.md" in files))
+
+    def _answer(self, method: str) -> None:
+        if method in self.down:
+            raise TrackingError("the tracking server does not answer; start it")
+
+
+class World(Parts):
+    """Parts whose run keeps the contract of ``lookalike.run.run``: a record whatever happens."""
+
+    def __init__(
+        self,
+        before: Callable[[Experiment], None] = lambda experiment: None,
+        tracker: MemoryTracker | None = None,
+    ) -> None:
+        self.before = before
+        self.tracker = tracker or MemoryTracker()
+        self.sessions: list[Any] = []
+        self.runs: list[tuple[list[str], Any]] = []
+        """(labels of the points, session) of every run."""
+        self.reports: list[int] = []
+        """How many records each closing report showed."""
+
+    def run(self, experiment: Experiment, folder: Path, session: Any, overrides: Sequence[str]) -> Record:
+        record = Record(
+            name="run",
+            started="2026-11-22T12:00:00+00:00",
+            finished="2026-11-22T12:00:01+00:00",
+            status=FINISHED,
+            config=asdict(experiment),
+            overrides=list(overrides),
+        )
+        points, _ = plan_points(experiment)
+        self.runs.append(([point.label for point in points], session))
+        try:
+            self.before(experiment)
+            record.points = [make_point(trial_key=point.key, label=point.label) for point in points]
+        except BaseException as error:
+            record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+            record.error = str(error) or type(error).__name__
+            raise
+        finally:
+            record.save(folder)
+        return record
+
+    def open_session(self, experiment: Experiment, progress: Progress) -> Any:
+        self.sessions.append(object())
+        return self.sessions[-1]
+
+    def open_tracker(self, experiment: Experiment) -> MemoryTracker:
+        return self.tracker
+
+    def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
+        self.reports.append(len(records))
