@@ -262,11 +262,12 @@ def _count_ties(exact: Values, k: int, tolerance: float) -> int:
 
 def _mean_curves(per_query: dict[str, dict[int, Values]], chosen: Flags) -> dict[str, Curve]:
     """Means over the chosen queries; a measure that none of them counts for is left out."""
-    return {
-        name: {cutoff: float(np.nanmean(values[chosen])) for cutoff, values in curve.items()}
-        for name, curve in per_query.items()
-        if all(not np.isnan(values[chosen]).all() for values in curve.values())
-    }
+    curves = {}
+    for name, curve in per_query.items():
+        values = np.stack(list(curve.values()), axis=1)[chosen]
+        if not np.isnan(values).all(axis=0).any():
+            curves[name] = dict(zip(curve, np.nanmean(values, axis=0).tolist(), strict=True))
+    return curves
 
 
 def _curves_by_edit(

@@ -97,11 +97,18 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
         "plan", data, lambda: plan_queries(experiment.queries, open_dataset(experiment.dataset, progress))
     )
     session.notice(*plan.gallery.notices, *plan.notices)
+    if faults := point_faults(Point.of(k=experiment.search.k), experiment.index, len(plan.gallery)):
+        raise ConfigError(faults)
 
     embedder = session.once("embedder", model, lambda: Embedder.of(open_model(model), model, store, progress))
     gallery = stages.perform(
         "embeddings", (data, model), lambda: embedder.embed(plan.gallery), lambda made: made.artifacts
     )
+    if gallery.bad:
+        session.notice(
+            f"{len(gallery.bad):,} of {len(plan.gallery):,} images cannot be used; "
+            "record.json names them under bad_images, each with its reason"
+        )
     queries = stages.perform(
         "queries", (data, model), lambda: embedder.embed(plan.queries, "queries"), lambda made: made.artifacts
     )
@@ -135,8 +142,6 @@ def measure_points(
 
     ready = prepare(experiment, session, stages)
     gallery, queries = ready.gallery, ready.queries
-    if faults := [fault for point in points for fault in point_faults(point, index, len(gallery))]:
-        raise ConfigError(list(dict.fromkeys(faults)))
 
     built = stages.perform(
         "index",

@@ -44,7 +44,7 @@ def trial_key(experiment: Experiment, point: Point) -> str:
     """16 hex characters: the same for whatever would measure the same point in the same way.
 
     Where results go, what they are called and how fast embeddings are made do not matter; neither do
-    measures, which are read off afterwards, nor search settings that the index does not have.
+    search settings that the index does not have.
     """
     search = {name: value for name, value in asdict(experiment.search).items() if name not in UNTIMED}
     index = {
@@ -54,11 +54,12 @@ def trial_key(experiment: Experiment, point: Point) -> str:
     if not isinstance(experiment.dataset, EmbeddingsDataset):
         model = {name: value for name, value in asdict(experiment.model).items() if name not in WORKERS}
     tried = {
-        "dataset": asdict(experiment.dataset),
+        "dataset": {k: v for k, v in asdict(experiment.dataset).items() if k != "shard_size"},
         "model": model,
         "queries": asdict(experiment.queries),
         "index": index,
         "search": search,
+        "measures": asdict(experiment.measures),
         "point": point.as_dict(),
     }
     return hashlib.sha256(json.dumps(tried, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -18,8 +18,6 @@ from lookalike.sweep import Task
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Set by us, it makes Hydra raise instead of printing and exiting; set by a user, it asks for tracebacks."""
-
-
 MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
 

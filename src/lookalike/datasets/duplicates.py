@@ -15,6 +15,8 @@ from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Recipe, Store
 
+DUPLICATES_VERSION = 1
+
 
 def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progress = SILENT) -> np.ndarray:
     """Return int64 (len(images),): the first row with the same bytes; the row itself when it is unique.
@@ -27,7 +29,7 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
     listing = json.dumps([list(images.ids), list(images.fingerprints)]).encode()
     recipe = Recipe(
         kind="duplicates",
-        version=1,
+        version=DUPLICATES_VERSION,
         parameters={"images": hashlib.sha256(listing).hexdigest()},
         parents={},
     )

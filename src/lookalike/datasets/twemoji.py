@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import unicodedata
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lookalike import schemas
 from lookalike.datasets.folder import scan_images
@@ -25,12 +25,17 @@ def open_twemoji(config: schemas.TwemojiDataset, progress: Progress = SILENT) ->
     sign"; two spellings of one emoji share it), captions each emoji's own name with its tone.
     """
     images = scan_images(twemoji_folder(), config, progress)
-    codes = [PurePosixPath(id_).stem.split("-") for id_ in images.ids]
+    codes = [id_.removesuffix(".png").split("-") for id_ in images.ids]
+    bare = [without_tone(code) for code in codes]
+    captions = [readable_name(code) for code in codes]
     return replace(
         images,
-        labels=[readable_name(without_tone(code)) for code in codes],
-        groups=["-".join(without_tone(code)) for code in codes],
-        captions=[readable_name(code) for code in codes],
+        labels=[
+            caption if plain == code else readable_name(plain)
+            for caption, plain, code in zip(captions, bare, codes, strict=True)
+        ],
+        groups=["-".join(plain) for plain in bare],
+        captions=captions,
     )
 
 

@@ -87,8 +87,8 @@ class Embedder:
     def embed(self, inputs: ImageSet | TextSet | VectorSet, kind: str = "embeddings") -> Embeddings:
         """Embed a set, or reuse what the store has of it; ``kind``: embeddings (of a gallery) or queries.
 
-        Raises DatasetError when more than ``inputs.max_bad_fraction`` of the images are bad, or when ready
-        vectors are not finite; ModelError when the model cannot be had or gives vectors that are not finite.
+        Raises DatasetError when more than ``inputs.max_bad_fraction`` of the images are bad, or all, or when
+        ready vectors are not finite; ModelError when the model cannot be had or gives vectors that are not.
         """
         recipe = self.recipe(inputs)
         starts = range(0, len(inputs), inputs.shard_size)
@@ -247,13 +247,15 @@ def _ahead(work: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator
 
 
 def _check_bad(bad: Sequence[tuple[int, BadImage]], inputs: ImageSet | TextSet | VectorSet) -> None:
-    if not bad or len(bad) <= inputs.max_bad_fraction * len(inputs):
+    share = len(bad) / len(inputs)
+    if share <= inputs.max_bad_fraction and share < 1:
         return
     examples = "; ".join(f"{image.location}: {image.reason}" for _, image in bad[:3])
-    raise DatasetError(
-        f"{len(bad)} of {len(inputs)} images cannot be used ({examples}); mend or remove them, "
-        f"or allow more by dataset.max_bad_fraction={len(bad) / len(inputs):.3f}"
-    )
+    cure = "mend or remove them"
+    if share < 1:
+        enough = -(-1000 * len(bad) // len(inputs)) / 1000  # rounded up, or following the advice would not do
+        cure += f", or allow more by dataset.max_bad_fraction={enough:.3f}"
+    raise DatasetError(f"{len(bad)} of {len(inputs)} images cannot be used ({examples}); {cure}")
 
 
 def _assemble(

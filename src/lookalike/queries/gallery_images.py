@@ -38,7 +38,7 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
         protocol=config.name,
         description=f"{len(queries):,} images held out of {len(dataset):,}",
         gallery=gallery,
-        queries=_without_notices(queries),
+        queries=_as_queries(queries),
         sources=list(queries.ids),
         relevant_ids=relevant,
     )
@@ -52,7 +52,7 @@ def plan_in_gallery(config: schemas.InGalleryQueries, dataset: ImageSet | Vector
         protocol=config.name,
         description=f"{len(queries):,} gallery images, each itself ignored",
         gallery=dataset,
-        queries=_without_notices(queries),
+        queries=_as_queries(queries),
         sources=list(queries.ids),
         ignored_ids=[(id_,) for id_ in queries.ids],
         notices=notices,
@@ -87,7 +87,7 @@ def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) ->
         protocol=config.name,
         description=f"{len(queries):,} gallery images, leave-one-out by {config.by}",
         gallery=dataset,
-        queries=_without_notices(queries),
+        queries=_as_queries(queries),
         sources=list(queries.ids),
         relevant_ids=[[other for other in members[values[row]] if other != dataset.ids[row]] for row in rows],
         ignored_ids=[(id_,) for id_ in queries.ids],
@@ -108,6 +108,6 @@ def _members(images: ImageSet | VectorSet, kind: str) -> dict[str | None, list[s
     return dict(members)
 
 
-def _without_notices(queries: ImageSet | VectorSet) -> ImageSet | VectorSet:
-    """Return the queries without the notices of the dataset that they were taken from."""
-    return replace(queries, notices=())
+def _as_queries(sample: ImageSet | VectorSet) -> ImageSet | VectorSet:
+    """Return what was taken from the dataset, which itself answers for its notices and its bad images."""
+    return replace(sample, notices=(), max_bad_fraction=1.0)

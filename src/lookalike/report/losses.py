@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from lookalike.record import FINISHED, PointRecord, Record
 from lookalike.report.missed import MissedQuery, missed_page, worst_and_best
 from lookalike.report.rows import front, rows_of
 from lookalike.run import Prepared, prepare
-from lookalike.schemas import Experiment
+from lookalike.schemas import Experiment, StoreOptions
 from lookalike.session import Session
 from lookalike.stages import StageLog
 
@@ -43,7 +44,6 @@ def write_losses(
     *,
     run_folder: Path,
     folder: Path,
-    session: Session,
 ) -> Path | None:
     """Write ``folder/missed.html``: the worst and best queries of one measured point.
 
@@ -51,6 +51,7 @@ def write_losses(
     None for a gallery of ready vectors, which has no images to show.
     """
     record, point = measured
+    session = Session(replace(experiment, store=StoreOptions(reuse=True)))  # looking must never rebuild
     ready = prepare(experiment, session, StageLog(session))
     if isinstance(ready.plan.gallery, VectorSet):
         return None
@@ -61,7 +62,8 @@ def write_losses(
     missed_page(
         page,
         f"What {point.label} missed",
-        f"{record.data['dataset']}: {len(gallery):,} images, {record.model['name']}; {ready.plan.description}; "
+        f"{record.data['dataset']}: {len(gallery):,} images, {record.model['name']}; "
+        f"{ready.plan.description}; "
         f"knn_recall@{point.k} is {np.nanmean(recall):.3f} over {len(recall):,} queries",
         worst=lost_queries(ready, run_folder, point, worst),
         best=lost_queries(ready, run_folder, point, best),

@@ -39,14 +39,16 @@ def conduct(
     for line in plan.lines():
         progress.say(line)
     tracker = parts.open_tracker(plan.jobs[0].experiment)
-    description = "\n".join(plan.lines())
-
-    def records() -> list[Record]:
-        return [record for job in plan.jobs for record in records_in(folder / job.folder)]
-
+    jobs = [(job.experiment, folder / job.folder) for job in plan.jobs]
     try:
         with gathered(
-            tracker, name, description, folder=folder, records=records, progress=progress
+            tracker,
+            name,
+            "\n".join(plan.lines()),
+            folder=folder,
+            jobs=jobs,
+            show_losses=parts.show_losses,
+            progress=progress,
         ) as parent:
             outcomes = launch([job.launch_overrides(parent) for job in plan.jobs])
             for job, outcome in zip(plan.jobs, outcomes, strict=True):
@@ -54,7 +56,7 @@ def conduct(
                     _unbegun(job, outcome).save(folder / job.folder)
                     show(tracker, folder / job.folder, parent, progress)
     finally:
-        if done := records():
+        if done := [record for _, path in jobs for record in records_in(path)]:
             parts.report(plan.jobs[0].experiment, done, folder)
     failed = [outcome for outcome in outcomes if outcome.exit_code]
     for outcome in failed:

@@ -9,7 +9,12 @@ from pathlib import Path
 from lookalike.errors import TrackingError
 from lookalike.progress import Progress
 from lookalike.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
+from lookalike.schemas import Experiment
 from lookalike.tracking import Tracker
+
+Run = tuple[Experiment, Path, Record]
+"""What was measured, the record's folder, and the record."""
+ShowLosses = Callable[[Sequence[Run], Path], None]
 
 
 @contextmanager
@@ -19,15 +24,17 @@ def gathered(
     description: str,
     *,
     folder: Path,
-    records: Callable[[], Sequence[Record]],
+    jobs: Sequence[tuple[Experiment, Path]],
+    show_losses: ShowLosses,
     progress: Progress,
 ) -> Iterator[str | None]:
     """Open the parent run; yield its id; write the comparison into ``folder`` and close it.
 
-    ``records`` is asked at the end, also after an exception or Ctrl-C (which go on afterwards): the parent
-    then has the comparison of what was finished. It is closed as failed when a record is, or when the block
-    raised. Raises :class:`TrackingError` when the parent cannot be opened; when it cannot be closed, that is
-    a warning, because the records and the comparison are in the folder.
+    ``jobs``: what is measured, and the folder that gets its record. They are read at the end, also after an
+    exception or Ctrl-C (which go on afterwards): the parent then has the comparison of what was finished. It
+    is closed as failed when a record is, or when the block raised. Raises :class:`TrackingError` when the
+    parent cannot be opened; when it cannot be closed, that is a warning, because the records and the
+    comparison are in the folder.
     """
     parent = tracker.start_sweep(name, description)
     status = FAILED
@@ -38,10 +45,15 @@ def gathered(
         status = INTERRUPTED
         raise
     finally:
-        done = list(records())
+        runs = [(*job, record) for job in jobs for record in records_in(job[1])]
+        done = [record for _, _, record in runs]
         if status == FINISHED and any(record.status != FINISHED for record in done):
             status = FAILED
         _write_comparison(done, folder, name)
+        try:
+            show_losses(runs, folder)
+        except Exception as error:  # a page that cannot be drawn must not keep the parent open
+            progress.warn(f"the page of what was missed could not be written: {error}")
         try:
             tracker.finish_sweep(parent, folder, done, status)
         except TrackingError as error:

@@ -20,7 +20,7 @@ from lookalike.errors import ConfigError, UserError
 from lookalike.progress import SILENT, Progress
 from lookalike.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.gathering import gathered, records_in, show
+from lookalike.sweep.gathering import Run, gathered, records_in, show
 from lookalike.sweep.plan import sweep_name
 from lookalike.tracking import Tracker
 
@@ -84,6 +84,15 @@ class Parts:
 
         root = Path(experiment.paths.root).expanduser().resolve()
         return open_tracker(experiment.tracking, root, experiment.paths.mlruns)
+
+    def show_losses(self, runs: Sequence[Run], folder: Path) -> None:
+        """The images behind one of several operating points, as a page in ``folder``."""
+        from lookalike.report.losses import choose_point, write_losses
+
+        chosen = choose_point([record for _, _, record in runs])
+        if chosen is not None:
+            experiment, run_folder = next((e, path) for e, path, record in runs if record is chosen[0])
+            write_losses(experiment, chosen, run_folder=run_folder, folder=folder)
 
     def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
         """What a person reads at the end."""
@@ -149,7 +158,8 @@ class Task:
                 name,
                 description,
                 folder=place.folder,
-                records=lambda: records_in(place.folder),
+                jobs=[(experiment, place.folder)],
+                show_losses=self.parts.show_losses,
                 progress=self.progress,
             )
         with entry as parent:
