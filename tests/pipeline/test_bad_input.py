@@ -455,7 +455,9 @@ def test_no_usable_image_is_an_error_whatever_is_allowed(run: Run, home: Path, t
         (tmp_path / "broken" / name).write_bytes(b"")
     overrides = ["dataset=folder", f"dataset.root={tmp_path / 'broken'}", "dataset.max_bad_fraction=1"]
     refusal = run(*overrides, "search.k=1", "queries.n=1").refusal()
-    assert re.search(r"2 of 2 images cannot be used \(.*: the file is empty.*\); mend or remove them$", refusal)
+    assert re.search(
+        r"2 of 2 images cannot be used \(.*: the file is empty.*\); mend or remove them$", refusal
+    )
     assert not (home / "outputs").exists()
 
 

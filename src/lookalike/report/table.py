@@ -68,9 +68,9 @@ def _recall(row: Row) -> str:
 
 
 def _interval(row: Row) -> str:
-    return (
-        "" if row.interval is None else "–".join(f"{bound:.3f}".removeprefix("0") for bound in row.interval)
-    )
+    if row.interval is None:
+        return ""
+    return "–".join(f"{bound:.3f}".removeprefix("0").replace("1.000", "1") for bound in row.interval)
 
 
 def _of(cutoff: int, k: int) -> str:
@@ -83,13 +83,13 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     k = rows[0].point.k
     cutoff = max((row.cutoff for row in rows if row.cutoff is not None), default=k)
     found = [
-        Column(f"knn_recall|@{cutoff}{_of(cutoff, k)}", _recall),
+        Column(f"knn_|recall|@{cutoff}{_of(cutoff, k)}", _recall),
         Column(f"{_confidence(rows):.0%} |interval", _interval),
     ]
     for measure in ("hit_rate", "relevant_recall"):
         curve = rows[0].point.curve(measure)
         if curve:
-            found.append(Column(f"{measure}|@{min(curve)}{_of(min(curve), k)}", _at(measure, min(curve))))
+            found.append(Column(f"{measure.replace('_', '_|')}|@{min(curve)}{_of(min(curve), k)}", _at(measure, min(curve))))
             break
     found += [
         Column("p50 |ms", _milliseconds("latency_single_p50_ms")),
@@ -152,7 +152,7 @@ def _rich_table(group: Sequence[Row]) -> Any:
     from rich.text import Text
 
     shown = columns(group)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     table.add_column("", width=1)
     table.add_column("operating point", overflow="fold", min_width=16)
     for column in shown:
