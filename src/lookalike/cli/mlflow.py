@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lookalike.errors import TrackingError
 from lookalike.schemas import Paths
+from lookalike.tracking import local_page, local_uri
 
 OPEN_BROWSER_WITHIN_SECONDS = 60.0
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -34,12 +35,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
     command = server_command(root, options.host, options.port)
-    print(f"MLflow on {address(options.host, options.port)} (Ctrl-C ends it)", flush=True)
+    page = address(options.host, options.port) + local_page(root)
+    print(f"MLflow on {page} (Ctrl-C ends it)", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would outlive us
     server = subprocess.Popen(command, env={**QUIET, **os.environ})
     if not options.no_browser:
         opener = threading.Thread(
-            target=_open_browser, args=(server, options.host, options.port), daemon=True
+            target=_open_browser, args=(server, page, options.host, options.port), daemon=True
         )
         opener.start()
     try:
@@ -55,8 +57,6 @@ def server_command(root: Path, host: str, port: int) -> list[str]:
 
     Raises TrackingError when nothing was tracked there yet, or when the port is taken.
     """
-    from lookalike.tracking import local_uri
-
     database = root / Paths.mlruns / "mlflow.db"
     if not database.is_file():
         raise TrackingError(
@@ -85,12 +85,12 @@ def address(host: str, port: int) -> str:
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
 
-def _open_browser(server: subprocess.Popen[bytes], host: str, port: int) -> None:
-    """Open a tab as soon as the server answers."""
+def _open_browser(server: subprocess.Popen[bytes], page: str, host: str, port: int) -> None:
+    """Open ``page`` in a tab as soon as the server answers."""
     deadline = time.monotonic() + OPEN_BROWSER_WITHIN_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex((host, port)) == 0:
-                webbrowser.open(address(host, port))
+                webbrowser.open(page)
                 return
         time.sleep(0.2)

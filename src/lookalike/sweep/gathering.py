@@ -73,7 +73,18 @@ def records_in(folder: Path) -> list[Record]:
 
 
 def show(tracker: Tracker, folder: Path, parent: str | None, progress: Progress) -> str | None:
-    """Hand the record in ``folder`` to the tracker; returns why that failed: it costs a view, no result."""
+    """Hand the record in ``folder`` to the tracker; returns why that failed: it costs a view, no result.
+
+    Ctrl-C waits until it is shown: an entry that was begun and not ended would look as if it still ran.
+    """
+    try:
+        return _show(tracker, folder, parent, progress)
+    except KeyboardInterrupt:
+        _show(tracker, folder, parent, progress)  # a tracker that has it already does not show it twice
+        raise
+
+
+def _show(tracker: Tracker, folder: Path, parent: str | None, progress: Progress) -> str | None:
     for record in records_in(folder):
         try:
             tracker.log(record, folder, parent)
