@@ -1,10 +1,10 @@
-"""The baseline of ``reused_run.py``: one FAISS index searched, timed and logged, by a script without Lookalike.
+"""The baseline of ``reused_run.py``: one FAISS index searched, timed and logged without Lookalike.
 
     python bare_run.py TASK.json
 
 It is what a careful person would write for this one index: the imports, the timed searches (as many of each
-kind, with as many warm-up searches and threads), one MLflow run with the same values and files, one table. Nothing
-is composed, looked up, verified, judged or kept for reuse.
+kind, with as many warm-up searches and threads), one MLflow run with the same values and files as large,
+one table. Nothing is composed, looked up, verified, judged or kept for reuse.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def timed(
     search: Callable[[Floats], Found], queries: Sequence[Floats], calls: int
 ) -> tuple[list[float], list[Found]]:
     """Seconds of each of ``calls`` searches, and what the first pass over ``queries`` found."""
-    seconds, found = [], []
+    seconds: list[float] = []
+    found: list[Found] = []
     for query in islice(cycle(queries), calls):
         before = time.perf_counter()
         result = search(query)

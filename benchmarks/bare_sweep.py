@@ -2,10 +2,10 @@
 
     python bare_sweep.py TASK.json
 
-It is what a careful person would write for this one index. At each nprobe: as many rounds of warm-up, single
-queries and batches as the sweep has, with the same threads; then knn_recall at the same cut-offs with a bootstrap
-interval each, percentiles, raw samples and neighbours kept as a file. Nothing goes to MLflow.
-``wall_seconds`` in its report run from the first point's start to the last one's end: loading the
+It is what a careful person would write for this one index. At each nprobe: as many rounds of warm-up,
+single queries and batches as the sweep has, with the same threads; then knn_recall at the same cut-offs
+with a bootstrap interval each, percentiles, raw samples and neighbours kept as a file. Nothing goes to
+MLflow. ``wall_seconds`` in its report run from the first point's start to the last one's end: loading the
 index and the queries is inside, as it is for the sweep; importing is not.
 """
 

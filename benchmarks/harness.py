@@ -1,9 +1,10 @@
 """What the benchmarks share: their command line, `lookalike` as a process, what it left, and the last line.
 
-A benchmark is a ratio against a named baseline, measured in the same minutes on the same machine. Every script
-takes ``--size``: ``small`` ends within a minute on two idle cores, ``full`` is what the project's goals speak
-of, ``tiny`` only shows that the script works (the tests use it). Everything is written to a temporary folder.
-The last line of each is one JSON object; the exit code is 0 whether or not the goal was met.
+A benchmark is a ratio against a named baseline, measured in the same minutes on the same machine. Every
+script takes ``--size``: ``small`` ends within a minute on two idle cores, ``full`` is what the project's
+goals speak of, ``tiny`` only shows that the script works (the tests use it). Everything is written to a
+temporary folder. The last line of each is one JSON object; the exit code is 0 whether or not the goal was
+met, and something else when nothing could be measured.
 """
 
 from __future__ import annotations
@@ -103,11 +104,12 @@ def alternate(
 def conclude(benchmark: str, size: str, ratio: float, goal: float, **more: Any) -> None:
     """Print the verdict for people, then the same as JSON: the last line."""
     machine = describe_machine()
+    ratio = round(ratio, 4)
     met = ratio <= goal
     print(f"{benchmark}: {ratio:.3f} × the bare script, goal {goal}: {'met' if met else 'missed'}")
     told = {
         "benchmark": benchmark,
-        "ratio": round(ratio, 4),
+        "ratio": ratio,
         "goal": goal,
         "ok": met,
         "size": size,

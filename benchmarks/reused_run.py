@@ -2,18 +2,19 @@
 
     python benchmarks/reused_run.py [--size small|full]
 
-Ours: the whole process of a second `lookalike run` of the default experiment; everything is found in the store,
-the index is loaded, searched and timed again, judged, recorded, logged to MLflow and shown.
+Ours: the whole process of a second `lookalike run` of the default experiment. Everything is found in the
+store; the index is loaded, searched and timed again, the answers are judged, recorded, logged to MLflow and
+shown.
 
-Baseline: the whole process of ``bare_run.py``. It imports the same packages, opens the same tracking store (its
-own copy of the database), loads the same index and queries, makes as many timed searches of each kind as our
-run before it made, and logs a run with as many params, metrics and tags, and files of the same size.
+Baseline: the whole process of ``bare_run.py``. It imports the same packages, opens the same tracking store
+(its own copy of the database), loads the same index and queries, makes as many timed searches of each kind
+as our run before it made, and logs a run with as many params, metrics and tags, and files of the same size.
 
-Processes alternate, after one of each that does not count; the ratio is of median wall times, and the goal is 1.3.
-On an idle machine ours should stay under 4 s, which the JSON line has as ``seconds_goal``.
+Processes alternate, after one of each that does not count; the ratio is of median wall times, and the goal
+is 1.3. On an idle machine ours should stay under 4 s, which the JSON line has as ``seconds_goal``.
 
-``full`` is the default experiment as it is. ``small`` embeds by `model=pixels`, which takes seconds instead of a
-minute beforehand; what is measured differs by the vectors' dimensions (768 instead of 1280) only.
+``full`` is the default experiment as it is. ``small`` embeds by `model=pixels`, which takes seconds instead
+of a minute beforehand; what is measured differs by the vectors' dimensions (768 instead of 1280) only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from harness import (
     stage_file,
     workplace,
 )
-
 from lookalike.record import Record
 from lookalike.tracking import content
 

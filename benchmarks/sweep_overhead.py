@@ -2,19 +2,20 @@
 
     python benchmarks/sweep_overhead.py [--size small|full]
 
-Ours: `lookalike run -m …` of ready vectors, index=ivf_flat, 12 jobs (one per nprobe) in one process, embeddings,
-exact neighbours and index reused; each job is composed, measured, judged, recorded and logged to MLflow. Wall
-seconds run from the first point's start (its record's ``started``) to the last one's end (when its record was
-written for the last time, after MLflow). Start-up, planning and the closing report are outside, and
-apart in the JSON line.
+Ours: `lookalike run -m …` of ready vectors, index=ivf_flat, 12 jobs (one per nprobe) in one process,
+embeddings, exact neighbours and index reused; each job is composed, measured, judged, recorded and logged
+to MLflow. Wall seconds run from the first point's start (its record's ``started``) to the last one's end
+(when its record was written for the last time, after MLflow). Start-up, planning and the closing report are
+outside, and apart in the JSON line.
 
-Baseline: ``bare_sweep.py``, the same FAISS calls on the same index, as many warm-up and timed searches in the same
-number of rounds, recall at the same cut-offs with intervals, results in files; no composing, no records, no MLflow.
+Baseline: ``bare_sweep.py``, the same FAISS calls on the same index, as many warm-up and timed searches in
+the same number of rounds, recall at the same cut-offs with intervals, results in files; no composing, no
+records, no MLflow.
 
-Both make a fixed number of searches (``search.repeats``), chosen beforehand so that a point is measured for 5 s
-(``full``: 200,000 × 256 vectors; the goal is 1.05). A point's overhead does not grow with how long it is
-measured, so the shorter points of ``small`` would say little: its ratio is reckoned for points of 5 s, from
-the seconds inside and outside of the timed searches, and what was measured is ``measured_ratio``.
+Both make a fixed number of searches (``search.repeats``), chosen beforehand so that a point is measured for
+5 s (``full``: 200,000 × 256 vectors; the goal is 1.05). A point's overhead does not grow with how long it
+is measured, so the shorter points of ``small`` would say little: its ratio is reckoned for points of 5 s,
+from the seconds inside and outside of the timed searches; what was measured is ``measured_ratio``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+
 from bare_sweep import timed_pass
 from harness import (
     alternate,
@@ -42,11 +44,11 @@ from harness import (
     stage_file,
     workplace,
 )
-
-from lookalike.environment import cores
 from lookalike.record import FILE_NAME, Record
 
 GOAL, SECONDS_A_POINT = 1.05, 5.0
+THREADS = 1
+"""Of a batch as of a single query: with more, other processes would be most of what differs."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Shape:
 
 SHAPES = {
     "tiny": Shape(2_000, 16, 100, 16, (1, 16), 0.01, 1),
-    "small": Shape(20_000, 64, 500, 128, (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), 1.25, 1),
+    "small": Shape(20_000, 64, 2_000, 128, (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), 1.25, 1),
     "full": Shape(200_000, 256, 1_000, 1024, (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128), 5.2, 3),
 }
 
@@ -100,7 +102,7 @@ def task_like(record: Record, shape: Shape, folder: Path) -> dict[str, Any]:
         "k": point.k,
         "warm_up": record.config["search"]["warm_up"],
         "batch_size": point.latency["batch"]["queries_per_call"],
-        "threads": {"single": record.config["search"]["single_threads"], "batch": cores()},
+        "threads": {kind: point.latency[kind]["threads"] for kind in ("single", "batch")},
         "cutoffs": sorted(map(int, point.curves["knn_recall"])),
         "outputs": str(folder / "bare"),
     }
@@ -145,6 +147,7 @@ def main() -> None:
             f"queries.file={folder / 'queries.npy'}",
             "index=ivf_flat",
             f"index.nlist={shape.nlist}",
+            f"search.threads={THREADS}",
         ]
         print(f"building: {seconds_of(lookalike('run', *chosen, 'search.repeats=1'), folder):.1f} s")
         [(record, _)] = records_of_last_run(folder)

@@ -67,7 +67,7 @@ def threads(n: int | None) -> Iterator[int]:
 
 @cache
 def _thread_pools(torch_is_loaded: bool) -> ThreadpoolController:
-    """The libraries that have threads: looked up (0.7 ms) once, and once more when torch has brought its own."""
+    """The libraries that have threads: looked up (0.7 ms) once, and again when torch has brought its own."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -28,7 +28,7 @@ from lookalike.search import Point, expand_points, point_faults
 from lookalike.session import Session
 from lookalike.stages import StageLog
 from lookalike.timing import time_points
-from lookalike.trials import trial_key
+from lookalike.trials import embedded_by, trial_key
 
 
 def run(experiment: Experiment, folder: Path, session: Session, overrides: Sequence[str] = ()) -> Record:
@@ -39,7 +39,7 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
     """
     record = Record(
         name=experiment.name
-        or f"{experiment.dataset.name} {experiment.model.name} {experiment.index.family}",
+        or f"{experiment.dataset.name} {embedded_by(experiment)} {experiment.index.family}",
         started=_now(),
         finished="",
         status=FINISHED,
@@ -48,7 +48,7 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
         environment=describe_machine(),
     )
     try:
-        measure_points(experiment, points_of(experiment, session), record, folder, session)
+        measure_points(experiment, points_of(experiment), record, folder, session)
     except BaseException as error:
         record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
         record.error = str(error) or type(error).__name__
@@ -65,10 +65,9 @@ def _put_down(record: Record, folder: Path) -> None:
     record.save(folder)
 
 
-def points_of(experiment: Experiment, session: Session) -> list[Point]:
+def points_of(experiment: Experiment) -> list[Point]:
     """The run's operating points, without those that another run of the sweep covers."""
-    points, notices = expand_points(experiment.search, experiment.index)
-    session.notice(*notices)
+    points, _ = expand_points(experiment.search, experiment.index)
     return [point for point in points if trial_key(experiment, point) not in experiment.sweep.skip]
 
 
@@ -161,7 +160,7 @@ def measure_points(
     timed = time_points(searcher, queries.matrix, points, search, extra_k=extra, progress=progress)
 
     record.data = describe_data(experiment, ready.plan, gallery, queries, ready.twins)
-    record.model = {"name": experiment.model.name, "recipe": ready.embedder.recipe(ready.plan.gallery)}
+    record.model = {"name": embedded_by(experiment), "recipe": ready.embedder.recipe(ready.plan.gallery)}
     record.index = describe_index(index, built, served, searcher.load_seconds)
     record.timing = describe_timing(timed)
     record.extras = {

@@ -40,6 +40,12 @@ def point_label(index: schemas.Index, point: Point) -> str:
     return " ".join([*parts, point.label]).strip()
 
 
+def embedded_by(experiment: Experiment) -> str:
+    """The model's name, or that the vectors came ready."""
+    ready = isinstance(experiment.dataset, EmbeddingsDataset)
+    return "ready vectors" if ready else experiment.model.name
+
+
 def trial_key(experiment: Experiment, point: Point) -> str:
     """16 hex characters: the same for whatever would measure the same point in the same way.
 

@@ -51,6 +51,7 @@ def drafts(home: Path) -> list[str]:
 
 
 def records(home: Path) -> list[dict[str, Any]]:
-    """Every record below ``home``, oldest first."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in home.rglob("record.json")]
+    """The record of every run and job under ``home``, oldest first; MLflow's copies are left out."""
+    paths = [path for kind in ("outputs", "multirun") for path in (home / kind).rglob("record.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     return sorted(found, key=lambda record: str(record["started"]))

@@ -388,13 +388,11 @@ def test_bad_images_go_to_the_ledger_and_the_run_goes_on(run: Run, home: Path, t
     overrides = images(tmp_path, "dataset.max_bad_fraction=0.5", "dataset.max_pixels=1_000_000")
     root = tmp_path / "pictures"
     reasons = add_bad_images(root)
-    Image.new("RGB", (48, 48)).save(root / "black.png")
-    reasons["black.png"] = "its vector is zero and has no direction"
 
     ended = run(*overrides)
 
     assert (ended.code, "Traceback" in ended.err) == (0, False)
-    assert "notice: 6 of 18 images cannot be used; record.json names them under bad_images" in ended.err
+    assert "notice: 5 of 17 images cannot be used; record.json names them under bad_images" in ended.err
     [record] = records(home)
     ledger = {image["id"]: image for image in record["data"]["bad_images"]}
     assert {name.partition("#")[0] for name in ledger} == reasons.keys(), "copies of bad images are bad too"
@@ -553,7 +551,7 @@ def test_a_disk_that_fills_up_under_the_results_leaves_none(
     real = os.fsync
 
     def full(descriptor: int) -> None:
-        if "record.json" in os.readlink(f"/proc/self/fd/{descriptor}"):
+        if "record.json" in Path(f"/proc/self/fd/{descriptor}").readlink().name:
             raise OSError(28, os.strerror(28))
         real(descriptor)
 

@@ -90,6 +90,7 @@ def test_ready_vectors_need_neither_images_nor_a_model(run_of: RunOf, tmp_path: 
     queries = VectorsQueries(file=str(tmp_path / "asked.npy"))
     record = run_of(**exact_search(dataset=dataset, queries=queries))
     assert (record.data["gallery_size"], record.data["dim"], record.data["query_count"]) == (200, 16, 3)
+    assert record.model["name"] == "ready vectors"
     assert record.points[0].curves["nn_recall"]["1"] == 1
     raw = np.load(tmp_path / "outputs" / "1" / str(record.points[0].neighbours))
     assert raw["rows"][:, 0].tolist() == [3, 50, 199]

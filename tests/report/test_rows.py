@@ -96,6 +96,6 @@ def test_common_settings() -> None:
 def test_the_caption_states_the_terms_and_the_flags() -> None:
     record = records.make_record(timing={"flags": ["drift of 9 %"]})
     text = "\n".join(caption(rows_of([record])))
-    for told in ("twemoji: 4,009 images", "1,400 queries (200 originals × 7 edits)", "k = 100", "1 thread,"):
+    for told in ("twemoji: 4,009 images", "1,400 queries (200 originals × 7 edits)", "k = 100", "1 thread"):
         assert told in text
     assert "Imaginary CPU 9000" in text and "look out: drift of 9 %" in text

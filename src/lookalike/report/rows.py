@@ -130,18 +130,26 @@ def caption(rows: Sequence[Row]) -> list[str]:
     """On which terms one group was measured: data and protocol; then k, threads and machine; then flags."""
     record, point = rows[0].record, rows[0].point
     data = record.data
-    threads = _single_threads(record, point)
-    batch = point.latency.get("batch", {})
     model, metric, cpu = record.model.get("name"), record.index.get("metric"), record.environment.get("cpu")
     protocol = f"{data.get('query_count', 0):,} queries ({data.get('protocol_description')})"
+    gallery = f"{data.get('gallery_size', 0):,} images, {model}"
+    if "ready" in str(model):
+        gallery = f"{data.get('gallery_size', 0):,} {model}"
     lines = [
-        f"{data.get('dataset')}: {data.get('gallery_size', 0):,} images, {model} "
-        f"({data.get('dim')}-d, {metric}) · {data.get('protocol')}: {protocol}",
-        f"k = {point.k} · single queries on {_count(threads, 'thread')}, "
-        f"batches of {batch.get('queries_per_call', '?')} on {_count(batch.get('threads'), 'thread')}"
-        f" · {cpu}",
+        f"{data.get('dataset')}: {gallery} ({data.get('dim')}-d, {metric}) · "
+        f"{data.get('protocol')}: {protocol}",
+        " · ".join([f"k = {point.k}", *_modes(point), str(cpu)]),
     ]
     return lines + _warnings([row.record for row in rows])
+
+
+def _modes(point: PointRecord) -> list[str]:
+    """How each mode asked: its batch and its threads."""
+    said = []
+    for mode, timing in point.latency.items():
+        asked = f"batches of {timing.get('queries_per_call', '?')}" if mode == "batch" else f"{mode} queries"
+        said.append(f"{asked} on {_count(timing.get('threads'), 'thread')}")
+    return said
 
 
 def _warnings(records: Sequence[Record]) -> list[str]:

@@ -145,7 +145,7 @@ class Task:
     def _perform(self, experiment: Experiment, place: Place) -> Outcome:
         if faults := find_faults(experiment):
             raise ConfigError(faults)
-        points = self._possible_points(experiment)
+        points = self._possible_points(experiment, place.in_sweep)
         if place.in_sweep:
             self.progress.say(f"job {place.number + 1}: {' '.join(place.overrides)}")
         tracker = self.parts.open_tracker(experiment)
@@ -171,9 +171,12 @@ class Task:
             self.parts.report(experiment, records_in(place.folder), place.folder)
         return Outcome(str(place.folder), untracked, CRASH if untracked else 0)
 
-    def _possible_points(self, experiment: Experiment) -> list[PlannedPoint]:
+    def _possible_points(self, experiment: Experiment, in_sweep: bool) -> list[PlannedPoint]:
         """The points that can be measured; the user is told of the others, the run by ``sweep.skip``."""
-        planned, _ = plan_points(experiment)
+        planned, notices = plan_points(experiment)
+        if not in_sweep:  # a sweep's plan has said them
+            for notice in notices:
+                self.progress.say(f"notice: {notice}")
         for point in planned:
             if point.fault:
                 self.progress.warn(f"{point.label} is skipped: {point.fault}")

@@ -118,12 +118,16 @@ def tracking_errors(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _quick_import() -> Iterator[None]:
-    """Importing makes a million objects that all stay: collecting garbage meanwhile costs a second."""
+    """Importing makes a million objects that all stay: collecting garbage meanwhile costs a second.
+
+    They are taken out of the collector's sight, or the first collection afterwards would walk through all.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()
 
