@@ -244,7 +244,9 @@ def test_an_unfetchable_checkpoint_is_a_model_error(tmp_path: Path, monkeypatch:
 
 
 def test_a_local_folder_needs_no_fetching(siglip: Path) -> None:
+    before = sorted(siglip.iterdir())
     model(siglip).fetch()
+    assert sorted(siglip.iterdir()) == before
 
 
 def test_weights_with_gaps_are_refused(copy: Path) -> None:

@@ -124,7 +124,7 @@ KILLED_AT_EVERY_STEP = """
     import itertools, os, shutil, signal, sys
     from pathlib import Path
     from lookalike.progress import Progress
-    from lookalike.store import Recipe, Store
+    from lookalike.store import Recipe, Store, upkeep
 
     root, reuse = Path(sys.argv[1]), sys.argv[2] == "reuse"
     recipe = Recipe("index", 1, {"nlist": 64}, {"embeddings": "e1"})
@@ -170,7 +170,7 @@ KILLED_AT_EVERY_STEP = """
         contents = {artifact.file(name).read_bytes() for name in "ab"}
         assert len(contents) == 1, contents
         assert contents == {b"parent"} or artifact.reused, contents
-        store.prune(dry_run=False)
+        upkeep.prune(store, dry_run=False)
         left = [path for folder in ("scratch", "leases", "damaged") for path in (root / folder).iterdir()]
         assert left == [], (steps, left)
         if finished:

@@ -14,7 +14,7 @@ import pytest
 
 from lookalike.errors import StoreError
 from lookalike.progress import Bar, Progress
-from lookalike.store import Artifact, Store
+from lookalike.store import Artifact, Store, upkeep
 from lookalike.store.artifact import BAR_FROM_BYTES
 
 from .builders import Builder, Listener, recipe_of, scratch
@@ -61,7 +61,7 @@ def test_nothing_is_written_by_looking(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     assert store.find(recipe_of()) is None
     assert list(store.artifacts()) == []
-    assert store.prune() == []
+    assert upkeep.prune(store) == []
     assert not store.root.exists()
 
 
@@ -367,7 +367,7 @@ def test_a_stamped_file_is_believed_unread(store: Store) -> None:
     path.write_bytes(b"sdi")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert store.find(recipe_of())
-    assert [finding.problem for finding in store.verify()] == ["ids.bin was damaged"]
+    assert [finding.problem for finding in upkeep.verify(store)] == ["ids.bin was damaged"]
     assert store.obtain(recipe_of(), Builder()).reason == "ids.bin was damaged"
 
 

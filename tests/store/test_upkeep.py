@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.store import Recipe, Store
+from lookalike.store import Recipe, Store, upkeep
 from lookalike.store.upkeep import DAY_SECONDS
 
 from .builders import Builder, recipe_of
@@ -30,25 +30,25 @@ def leave(store: Store, recipe: Recipe, bench_days: float = 0) -> None:
 
 def test_entries_tell_what_is_there(store: Store) -> None:
     store.obtain(recipe_of(64), Builder())
-    (entry,) = store.entries("index")
+    (entry,) = upkeep.entries(store, "index")
     assert (entry.kind, entry.key, entry.bytes, entry.files) == ("index", recipe_of(64).key, 10, 2)
     assert entry.parameters == {"nlist": 64}
     assert entry.reason == "first of its kind"
     assert abs(entry.used_at - time.time()) < 60
-    assert store.entries("exact") == []
+    assert upkeep.entries(store, "exact") == []
 
 
 def test_verify_finds_every_damage_and_nothing_else(store: Store) -> None:
     artifacts = [store.obtain(recipe_of(nlist), Builder()) for nlist in (1, 2, 3)]
     artifacts[1].file("ids.bin").write_bytes(b"sdi")
-    problems = {finding.key: finding.problem for finding in store.verify()}
+    problems = {finding.key: finding.problem for finding in upkeep.verify(store)}
     assert problems == {
         artifacts[0].key: None,
         artifacts[1].key: "ids.bin was damaged",
         artifacts[2].key: None,
     }
     assert not artifacts[1].path.exists()
-    assert len(list(store.verify())) == 2
+    assert len(list(upkeep.verify(store))) == 2
 
 
 def test_prune_lists_and_removes_what_is_left_over(store: Store, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_prune_lists_and_removes_what_is_left_over(store: Store, tmp_path: Path)
     store.file_hash(tmp_path / "weights")
     (tmp_path / "weights").unlink()
 
-    planned = store.prune()
+    planned = upkeep.prune(store)
     assert sorted((removal.what, removal.bytes) for removal in planned if removal.what != "file hash") == [
         ("damaged copy", sum(path.stat().st_size for path in planned_damage(store))),
         ("lease", 0),
@@ -69,9 +69,9 @@ def test_prune_lists_and_removes_what_is_left_over(store: Store, tmp_path: Path)
         ("workbench", 5),
     ]
     assert all(removal.path.exists() for removal in planned)
-    assert store.prune(dry_run=False) == planned
+    assert upkeep.prune(store, dry_run=False) == planned
     assert not any(removal.path.exists() for removal in planned)
-    assert store.prune() == []
+    assert upkeep.prune(store) == []
     assert store.find(recipe_of(1))
     assert sound.path.exists()
 
@@ -84,7 +84,9 @@ def test_a_fresh_workbench_is_kept_unless_its_artifact_is_published(store: Store
     store.obtain(recipe_of(1), Builder())
     leave(store, recipe_of(1))
     leave(store, recipe_of(2))
-    benches = [removal.path.name for removal in store.prune(dry_run=False) if removal.what == "workbench"]
+    benches = [
+        removal.path.name for removal in upkeep.prune(store, dry_run=False) if removal.what == "workbench"
+    ]
     assert benches == [f"{recipe_of(1).key}.0.workbench"]
 
 
@@ -95,7 +97,7 @@ def test_what_is_being_built_stays(store: Store) -> None:
 
     def build(draft: Path) -> None:
         (rebuilding.workbench(recipe_of()) / "block").write_bytes(b"x")
-        found.extend(store.prune(unused_days=0, dry_run=False))
+        found.extend(upkeep.prune(store, unused_days=0, dry_run=False))
 
     rebuilding.obtain(recipe_of(), build)
     assert found == []
@@ -127,8 +129,8 @@ def test_artifacts_go_when_all_conditions_apply(
     keys = {"INDEX": index.key, "EXACT": exact.key}
     if isinstance(keep := conditions.get("keep"), list):
         conditions = {**conditions, "keep": [keys[name] for name in keep]}
-    assert sorted(removal.what for removal in store.prune(**conditions)) == expected  # type: ignore[arg-type]
-    store.prune(**conditions, dry_run=False)  # type: ignore[arg-type]
+    assert sorted(removal.what for removal in upkeep.prune(store, **conditions)) == expected  # type: ignore[arg-type]
+    upkeep.prune(store, **conditions, dry_run=False)  # type: ignore[arg-type]
     kinds = {"embeddings", "trained", "index", "exact"}
     assert {artifact.kind for artifact in store.artifacts()} == kinds - set(expected)
 
@@ -137,4 +139,4 @@ def test_finding_an_artifact_is_a_use(store: Store) -> None:
     artifact = store.obtain(recipe_of(), Builder())
     age(artifact.path / "stamps.json", 31)
     store.find(recipe_of())
-    assert store.prune(unused_days=30) == []
+    assert upkeep.prune(store, unused_days=30) == []

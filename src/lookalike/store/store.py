@@ -16,7 +16,7 @@ from typing import Any
 from lookalike.environment import MemoryMeter
 from lookalike.errors import StoreError
 from lookalike.progress import SILENT, Progress
-from lookalike.store import reasons, upkeep
+from lookalike.store import reasons
 from lookalike.store.artifact import Artifact, DamageError, check, hashing_bar, read_artifact, seal
 from lookalike.store.files import fsync, says_disk_full, sha256_of, stamp_of, write_json
 from lookalike.store.layout import DRAFT, MANIFEST, TRASH, WORKBENCH, Layout, changed_at, children
@@ -152,25 +152,7 @@ class Store:
                 write_json(memory, {"path": str(path), "stamp": stamp, "sha256": digest})
         return digest
 
-    # --- upkeep ----------------------------------------------------------------------------------------
-
-    def entries(self, kind: str | None = None) -> list[upkeep.Entry]:
-        """One row per artifact, newest first."""
-        return upkeep.entries(self, kind)
-
-    def verify(self) -> Iterator[upkeep.Finding]:
-        """Hash every file of every artifact; see :func:`lookalike.store.upkeep.verify`."""
-        return upkeep.verify(self)
-
-    def prune(
-        self,
-        kinds: Collection[str] | None = None,
-        unused_days: float | None = None,
-        keep: Collection[str] | None = None,
-        dry_run: bool = True,
-    ) -> list[upkeep.Removal]:
-        """Remove left-overs and chosen artifacts; see :func:`lookalike.store.upkeep.prune`."""
-        return upkeep.prune(self, kinds, unused_days, keep, dry_run)
+    # --- removing --------------------------------------------------------------------------------------
 
     def condemn(self, folder: Path, damage: str) -> None:
         """Move a damaged artifact out of the way and note what was wrong, for the reason of its rebuild."""
