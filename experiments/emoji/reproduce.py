@@ -2,7 +2,8 @@
 
     python experiments/emoji/reproduce.py [--root FOLDER]
 
-Everything is written under FOLDER (default: the working directory); results and figures replace those here.
+Everything is written under FOLDER (default: the working directory); results and figures replace those
+here, and the table in the README.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from lookalike.stages import StageLog
 
 HERE = Path(__file__).parent
 BLOCKS = '["index=brute_force,flat", "index=ivf_flat search.nprobe=[1,8,32]", "index=hnsw"]'
+MARKS = ("<!-- experiments/emoji/comparison.md -->", "<!-- end -->")
 TOO_FAST = "ivf_flat nlist=64 nprobe=1"
 SHOWN = 6
 MISSED = {"crop": 4, "blur": 2, "rotate": 3}
@@ -40,6 +42,7 @@ def main() -> None:
     folder = max((root / "multirun").glob("*/*"))
     for name in ("comparison.csv", "comparison.md", "pareto.png"):
         shutil.copy(folder / name, HERE / name)
+    quote_table()
     draw_contact_sheet(root, folder)
 
 
@@ -47,6 +50,15 @@ def sweep(root: Path) -> None:
     """Measure the six points under ``root``."""
     command = [sys.executable, "-m", "lookalike", "run", "-m", "sweep.name=emoji", f"paths.root={root}"]
     subprocess.run([*command, "search.seconds=3", f"hydra.sweeper.blocks={BLOCKS}"], check=True)
+
+
+def quote_table() -> None:
+    """Put the table into the README, between its marks."""
+    readme = HERE.parents[1] / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    quoted = (HERE / "comparison.md").read_text(encoding="utf-8").partition("\n")[2].strip()
+    readme.write_text(f"{before}{MARKS[0]}\n\n{quoted}\n\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def draw_contact_sheet(root: Path, folder: Path) -> None:

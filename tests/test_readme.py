@@ -1,0 +1,82 @@
+"""What the README tells people to type composes and has no faults; the files it shows are there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from lookalike.cli import VERBS
+from lookalike.config import compose, expand_home, find_faults
+from lookalike.config.composing import conf_folder
+from lookalike.sweep import job_lines
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "experiments/emoji/README.md", "slurm/README.md")
+NOT_HERE = ("does not exist", "dataset.root", "is not in the cache", "lookalike fetch")
+"""Faults that a reader's own files and weights would not have."""
+
+
+def commands(page: str) -> list[str]:
+    """Commands in indented blocks and in backticks, continued lines joined, comments cut."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = [line.strip() for line in text.splitlines() if line.startswith("    lookalike ")]
+    inline = re.findall(r"`(lookalike [^`]+)`", text)
+    return [re.sub(r"\s+#.*", "", command) for command in [*blocks, *inline]]
+
+
+COMMANDS = sorted({command for page in PAGES for command in commands(page)})
+
+
+def multiply(lines: list[str]) -> list[list[str]]:
+    parser = OverridesParser.create()
+    [jobs] = BasicSweeper.split_arguments(parser.parse_overrides(lines), None)
+    return [list(job) for job in jobs]
+
+
+def test_commands_were_found() -> None:
+    assert len(COMMANDS) > 12
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_one_that_we_have(command: str) -> None:
+    verb = shlex.split(command)[1]
+    assert verb.rstrip(",") in VERBS
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("lookalike run")])
+def test_a_run_composes_without_faults(command: str) -> None:
+    arguments = [word for word in shlex.split(command)[2:] if not word.startswith("-") and word != "job"]
+    blocks = [yaml.safe_load(word.split("=", 1)[1]) for word in arguments if "sweeper.blocks=" in word]
+    own = expand_home([word for word in arguments if not word.startswith("hydra")])
+    jobs = job_lines({}, blocks[0] if blocks else [], own, multiply)
+    assert jobs
+    for job in jobs:
+        faults = find_faults(compose(job))
+        assert [fault for fault in faults if not any(known in fault for known in NOT_HERE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    assert [target for target in targets if not ((ROOT / page).parent / target).exists()] == []
+
+
+def test_the_table_of_choices_names_every_config() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    configs = {path.stem for path in conf_folder().glob("*/*.yaml") if path.parent.name != "hydra"}
+    assert sorted(name for name in configs if name not in text) == []
+
+
+def test_the_table_is_the_studys() -> None:
+    study = (ROOT / "experiments/emoji/comparison.md").read_text(encoding="utf-8")
+    table = [line for line in study.splitlines() if line.startswith("| ")]
+    assert len(table) == 8, "a heading, a rule and six operating points"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in table if line not in readme] == []
