@@ -115,11 +115,12 @@ class _Thumbnails:
         if row < 0:
             return '<span class="tile none" title="nothing returned">–</span>'
         if row not in self.known:
-            self.known[row] = _image_html(lambda: self.gallery.load(row), self.gallery.ids[row])
+            self.known[row] = image_html(lambda: self.gallery.load(row), self.gallery.ids[row])
         return f'<span class="tile {marks}">{self.known[row]}</span>'
 
 
-def _image_html(load: Callable[[], Any], name: str) -> str:
+def image_html(load: Callable[[], Any], name: str) -> str:
+    """A thumbnail inside the page, a text in quotes, or the name of what cannot be loaded; escaped."""
     try:
         content = load()
     except Exception:  # a thumbnail that cannot be drawn must not cost the page
@@ -153,7 +154,7 @@ def _query_html(query: MissedQuery, thumbnails: _Thumbnails, shown: int) -> str:
 
     wrong = frozenset(query.found) - frozenset(query.exact)
     return (
-        f'<article><figure class="query">{_image_html(query.load, query.name)}'
+        f'<article><figure class="query">{image_html(query.load, query.name)}'
         f"<figcaption>{escape(query.name)}<br><b>{query.recall:.2f}</b> of the exact answer"
         f"</figcaption></figure>"
         f'<div><p>exact</p><div class="strip">{strip(query.exact, query.missed)}</div>'

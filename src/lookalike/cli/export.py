@@ -1,0 +1,43 @@
+"""``lookalike export``: what goes to production of one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike.export import export_run
+from lookalike.progress import RichProgress
+from lookalike.retrieval import OpenedRun, find_run
+from lookalike.schemas import Paths
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the folder and say what is in it."""
+    parser = argparse.ArgumentParser(
+        "lookalike export",
+        description="Write a run's index, ids, search settings and model into a folder, with a serve.py that "
+        "answers queries as the run did and needs no Lookalike.",
+    )
+    parser.add_argument(
+        "run",
+        help="latest, an MLflow run id, a sweep's name (its best point), or the path of an output folder; "
+        "and a point of it after a colon: emoji:nprobe=8",
+    )
+    parser.add_argument("folder", type=Path, help="a new folder, or an empty one")
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )
+    parser.add_argument(
+        "--copy-weights",
+        action="store_true",
+        help="copy a transformers checkpoint too; by default its id and revision are written down",
+    )
+    options = parser.parse_args(arguments)
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
+    run = OpenedRun.open(find_run(root, options.run), root, RichProgress())
+    files = export_run(run, options.folder.expanduser(), options.copy_weights)
+    print(f"{run.point.label} of {run.record.name}: {', '.join(map(str, files))}")
+    print(f"try it: python {options.folder / 'serve.py'} IMAGE")
+    return 0
