@@ -9,6 +9,7 @@ scratch/KEY.TOKEN.trash/         being deleted
 damaged/KEY.TOKEN/               moved out of artifacts/
 damaged/KEY.txt                  what was wrong with it, until KEY is built again
 hashes/HASH.json                 remembered hash of one file outside the store
+thumbnails/XX/HASH.jpg           a cache of small pictures (`lookalike ui`); bounded, made when first shown
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Layout:
         self.scratch = root / "scratch"
         self.damaged = root / "damaged"
         self.hashes = root / "hashes"
+        self.thumbnails = root / "thumbnails"
         self.folders = (self.kinds, self.leases, self.scratch, self.damaged, self.hashes)
 
     def artifact(self, kind: str, key: str) -> Path:

@@ -1,0 +1,98 @@
+"""``lookalike judge RUN_A RUN_B``: which of two runs answers better, by eye and blind."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from lookalike.cli.serving import add_serving_options, address, require_free, serve
+from lookalike.errors import UserError
+from lookalike.judging import (
+    EXACT,
+    GALLERY,
+    INDEX,
+    RELEVANCE,
+    Sitting,
+    Terms,
+    names_of,
+    outcome,
+    pair_fault,
+    told,
+)
+from lookalike.retrieval import RunPlace, find_run
+from lookalike.schemas import Paths
+from lookalike.ui.launching import JUDGE, packed, server_command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until Ctrl-C, then say how it stands; with ``--result`` only say it."""
+    options = _parser().parse_args(arguments)
+    if options.n < 1 or options.k < 1:
+        raise UserError(f"-n {options.n} and -k {options.k} must both be 1 or more")
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    runs = find_run(root, options.run_a), find_run(root, options.run_b)
+    if fault := pair_fault(*runs, options.answers):
+        raise UserError(fault)
+    queries = GALLERY if options.queries is None else str(Path(options.queries).expanduser().resolve())
+    terms = Terms.of(
+        *runs, queries=queries, answers=options.answers, n=options.n, k=options.k, seed=options.seed
+    )
+    sitting = Sitting(root, terms)
+    code = 0 if options.result else _judge(root, runs, terms, sitting, options)
+    answers = sitting.answers()
+    for line in told(outcome(answers.values()), names_of(*runs), options.n):
+        print(line)
+    for file in (sitting.file, sitting.folder / RELEVANCE):
+        if file.exists():
+            print(file)
+    return code
+
+
+def _judge(
+    root: Path, runs: tuple[RunPlace, RunPlace], terms: Terms, sitting: Sitting, options: argparse.Namespace
+) -> int:
+    selectors = [f"{place.folder.resolve()}:{place.point.label}" for place in runs]
+    script_options = packed({"root": str(root), "runs": selectors, "terms": asdict(terms)})
+    command = server_command(JUDGE, options.host, options.port, [script_options])
+    require_free(options.host, options.port, "judge RUN_A RUN_B")
+    page = address(options.host, options.port)
+    done = len(sitting.answers())
+    print(
+        f"judging on {page} (Ctrl-C ends it)" + (f"; {done} pairs were judged before" if done else ""),
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="lookalike-judge-") as temporary:
+        return serve(command, {"TMPDIR": temporary}, page, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "lookalike judge",
+        description="See the first answers of two runs side by side, without knowing which is which, and say "
+        "which are better. Gives a win rate with its confidence interval, and a relevance file for "
+        "queries=files. Interrupted, it goes on where it stopped.",
+    )
+    parser.add_argument("run_a", metavar="RUN_A", help="a run id, a sweep's name, a path, or latest")
+    parser.add_argument("run_b", metavar="RUN_B", help="another run over the same images")
+    parser.add_argument("-n", type=int, default=50, help="pairs to judge; default: %(default)s")
+    parser.add_argument("-k", type=int, default=5, help="answers shown of each run; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="draws queries, order and sides; default: 0")
+    parser.add_argument(
+        "--queries", metavar="FOLDER", help="your own query images; default: images of the gallery"
+    )
+    parser.add_argument(
+        "--answers",
+        choices=(EXACT, INDEX),
+        default=EXACT,
+        help="exact: compare the models; index: what each run's index really returns; default: %(default)s",
+    )
+    parser.add_argument("--result", action="store_true", help="only say how the judgement stands")
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )
+    add_serving_options(parser, port=8502)
+    return parser

@@ -1,0 +1,38 @@
+"""``lookalike ui``: search a run's gallery in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike.cli.serving import add_serving_options, address, require_free, serve
+from lookalike.retrieval import find_run
+from lookalike.schemas import Paths
+from lookalike.ui.launching import SEARCH, packed, server_command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until Ctrl-C. Uploads stay in memory or in a temporary folder, which is removed then."""
+    parser = argparse.ArgumentParser(
+        "lookalike ui", description="Search a run's gallery in the browser, by an image or a caption."
+    )
+    parser.add_argument(
+        "--run", help="which run to open first: a run id, a sweep's name, a path; default: latest"
+    )
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )
+    add_serving_options(parser, port=8501)
+    options = parser.parse_args(arguments)
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    place = find_run(root, options.run)
+    script_options = packed({"root": str(root), "run": options.run})
+    command = server_command(SEARCH, options.host, options.port, [script_options])
+    require_free(options.host, options.port, "ui")
+    page = address(options.host, options.port)
+    print(f"searching {place.record.name} on {page} (Ctrl-C ends it)", flush=True)
+    with tempfile.TemporaryDirectory(prefix="lookalike-ui-") as temporary:
+        return serve(command, {"TMPDIR": temporary}, page, options)

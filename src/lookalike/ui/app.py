@@ -1,0 +1,245 @@
+"""The search page: an image or a caption in, the index's answer and the exact one out. Streamlit runs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from lookalike.datasets.images import decode
+from lookalike.datasets.sampling import nested_sample
+from lookalike.errors import ImageError, UserError
+from lookalike.retrieval import Comparison, Hits, Retriever, find_run
+from lookalike.store.layout import Layout
+from lookalike.ui.choices import Choice, choice_of, choices
+from lookalike.ui.launching import UPLOAD_MB, unpacked
+from lookalike.ui.text import plain
+from lookalike.ui.thumbnails import Thumbnails, thumbnail
+from lookalike.ui.tiles import Tile, inlined, show_tiles
+
+UPLOAD_PIXELS = 50_000_000
+"""An upload whose header announces more is not decoded."""
+MOST_SHOWN = 100
+FIRST_SHOWN = 10
+TO_BEGIN_WITH = 24
+"""Gallery images that are offered when nothing was asked yet."""
+HIGHEST = {"ef_search": 1024, "k_factor": 64, "nprobe": 1024}
+"""Upper ends of the sliders of settings that have no largest value."""
+NAMES = {"nprobe": "lists visited (nprobe)", "ef_search": "candidates kept (ef_search)"}
+SCORES = {"l2": "squared distance: smaller is nearer", "ip": "inner product: larger is nearer"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is searched for: exactly one of an upload, a caption and a gallery image's id."""
+
+    name: str
+    upload: bytes | None = None
+    caption: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run that is searched."""
+
+    choice: Choice
+    retriever: Retriever
+    thumbnails: Thumbnails
+
+    def pictures(self, rows: Sequence[int]) -> list[str | None]:
+        """Thumbnails of gallery images, as addresses."""
+        return [inlined(one) for one in self.thumbnails.of(self.retriever.gallery, rows)]
+
+
+def main() -> None:
+    """Draw the page once, as Streamlit does after every click."""
+    st.set_page_config("Lookalike", layout="wide")
+    options = unpacked(sys.argv[1:])
+    root = Path(options["root"])
+    try:
+        with st.sidebar:
+            choice = _choose_run(root, options["run"])
+        opened = _opened(choice, str(root))
+        with st.sidebar:
+            k, settings = _choose_settings(opened)
+            _choose_query(opened.retriever)
+        _show(opened, k, settings)
+    except UserError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+# --- choosing ----------------------------------------------------------------------------------------------
+
+
+def _choose_run(root: Path, selector: str | None) -> Choice:
+    """The run to search: at first the one that ``--run`` named, else the newest."""
+    named = choice_of(find_run(root, selector))
+    offered = choices(root)
+    if named not in offered:
+        offered.insert(0, named)
+    st.title("Lookalike", anchor=False)
+    return st.selectbox("Run", offered, offered.index(named), format_func=lambda choice: choice.title)
+
+
+@st.cache_resource(max_entries=1, show_spinner="Opening the run …")
+def _opened(choice: Choice, root: str) -> Opened:
+    retriever = Retriever.open(find_run(Path(root), choice.selector), Path(root))
+    some = retriever.run.vectors.rows(np.array([0]))
+    retriever.compare(some, min(FIRST_SHOWN, retriever.max_k))  # the first search after loading is slower
+    return Opened(choice, retriever, Thumbnails(Layout(retriever.run.store.root).thumbnails))
+
+
+def _choose_settings(opened: Opened) -> tuple[int, dict[str, int]]:
+    """K and the settings that this run's index has; another run begins with its own."""
+    retriever = opened.retriever
+    most = min(retriever.max_k, MOST_SHOWN)
+    k = st.slider("images shown (K)", 1, most, min(FIRST_SHOWN, most)) if most > 1 else 1
+    settings = {}
+    for name, limit in retriever.limits.items():
+        first = retriever.settings[name]
+        highest = limit or max(HIGHEST[name], first)
+        if highest > 1:
+            settings[name] = st.slider(
+                NAMES.get(name, name), 1, highest, first, key=f"{name} of {opened.choice.selector}"
+            )
+    return k, settings
+
+
+def _choose_query(retriever: Retriever) -> None:
+    """Each way to ask takes the place of what was asked before."""
+    st.file_uploader(
+        f"Search by an image (up to {UPLOAD_MB} MB)",
+        type="image",
+        key="upload",
+        on_change=_ask_for_upload,
+    )
+    if retriever.reads_text:
+        st.text_input("or by a caption", key="caption", max_chars=1000, on_change=_ask_for_caption)
+    st.button("Show gallery images to begin with", on_click=_ask_for_nothing, width="stretch")
+
+
+def _ask_for_upload() -> None:
+    if (file := st.session_state.upload) is not None:
+        st.session_state.asked = Asked(file.name, upload=file.getvalue())
+
+
+def _ask_for_caption() -> None:
+    if caption := st.session_state.caption.strip():
+        st.session_state.asked = Asked(caption, caption=caption)
+
+
+def _ask_for_image(id_: str) -> None:
+    st.session_state.asked = Asked(id_, id=id_)
+
+
+def _ask_for_nothing() -> None:
+    st.session_state.asked = None
+    st.session_state.draw = st.session_state.get("draw", -1) + 1
+
+
+# --- showing -----------------------------------------------------------------------------------------------
+
+
+def _show(opened: Opened, k: int, settings: Mapping[str, int]) -> None:
+    retriever = opened.retriever
+    asked: Asked | None = st.session_state.get("asked")
+    if asked is not None and asked.id is not None and asked.id not in retriever.gallery.ids:
+        asked = None  # another run's gallery
+    st.caption(plain(opened.choice.title))
+    if asked is None:
+        _show_beginning(opened)
+        return
+    vector, picture = _understood(opened, asked)
+    answer = retriever.compare(vector, k, settings)
+    _show_question(asked, picture, answer, k)
+    point = [f"{name}={value}" for name, value in settings.items()]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader(" ".join([retriever.experiment.index.family, *point]), anchor=False)
+        show_tiles(
+            _hits(opened, answer.found, answer.wrong, "wrong", asked), "found", _ask_for_image, size=76
+        )
+    with right:
+        st.subheader("exact", anchor=False)
+        show_tiles(
+            _hits(opened, answer.exact, answer.missed, "missed", asked), "exact", _ask_for_image, size=76
+        )
+    st.caption(
+        f"Below each image its {SCORES[retriever.metric]}. Outlined: exact neighbours that the index missed; "
+        "dashed: what it returned in their place. Click an image to search on from it."
+    )
+
+
+def _show_beginning(opened: Opened) -> None:
+    """Some images of the gallery, other ones at every click."""
+    st.subheader("Drop an image at the left, or click one of the gallery", anchor=False)
+    ids = opened.retriever.gallery.ids
+    rows = nested_sample(ids, TO_BEGIN_WITH, st.session_state.get("draw", 0), "ui")
+    tiles = [Tile(ids[row], picture) for row, picture in zip(rows, opened.pictures(rows), strict=True)]
+    show_tiles(tiles, "beginning", _ask_for_image)
+
+
+def _understood(opened: Opened, asked: Asked) -> tuple[np.ndarray, str | None]:
+    """The query's vector and picture, made once for as long as neither query nor run changes."""
+    kept = st.session_state.get("understood")
+    if kept is None or kept[0] != (opened.choice, asked):
+        with st.spinner("Embedding the query …"):
+            kept = ((opened.choice, asked), *_embedded(opened, asked))
+        st.session_state.understood = kept
+    return kept[1], kept[2]
+
+
+def _embedded(opened: Opened, asked: Asked) -> tuple[np.ndarray, str | None]:
+    retriever = opened.retriever
+    if asked.caption is not None:
+        return retriever.embed_text(asked.caption), None
+    if asked.upload is None:
+        row = list(retriever.gallery.ids).index(str(asked.id))
+        return retriever.run.vectors.rows(np.array([row])), opened.pictures([row])[0]
+    try:
+        image = decode(asked.upload, UPLOAD_PIXELS)
+        return retriever.embed_image(image), inlined(thumbnail(image))
+    except ImageError as error:
+        reason = str(error).partition(";")[0].replace("dataset.max_pixels=", "the limit of ")
+        raise ImageError(f"{asked.name} cannot be searched for: {reason}") from error
+
+
+def _show_question(asked: Asked, picture: str | None, answer: Comparison, k: int) -> None:
+    query, found, fast, exact = st.columns(4, vertical_alignment="center")
+    with query:
+        if asked.caption is not None:
+            st.text(f"“{asked.caption}”")
+        else:
+            show_tiles([Tile(asked.name, picture, asked.name)], "query", size=140)
+    found.metric("neighbours found", f"{len(answer.exact) - len(answer.missed)} of {len(answer.exact)}")
+    fast.metric("this search, index", f"{answer.found.milliseconds:.2f} ms")
+    exact.metric("this search, exact", f"{answer.exact.milliseconds:.2f} ms")
+    if len(answer.found) < k:
+        st.info(f"The index found only {len(answer.found)} of {k}: raise its settings to visit more.")
+
+
+def _hits(opened: Opened, hits: Hits, lost: frozenset[int], mark: str, asked: Asked) -> list[Tile]:
+    """One answer's images; those in ``lost`` are marked."""
+    rows = hits.rows.tolist()
+    badges = {row: "missed" for row in lost if mark == "missed"}
+    return [
+        Tile(
+            id_,
+            picture,
+            note=f"{score:.4f}",
+            mark=mark if row in lost else "",
+            badge=badges.get(row, "query" if id_ == asked.id else ""),
+        )
+        for row, id_, score, picture in zip(
+            rows, hits.ids, hits.scores.tolist(), opened.pictures(rows), strict=True
+        )
+    ]
+
+
+if __name__ == "__main__":
+    main()

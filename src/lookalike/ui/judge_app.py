@@ -1,0 +1,197 @@
+"""The judging page: one blind pair at a time, every answer on the disk at once. Streamlit runs this file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from lookalike.errors import ImageError, UserError
+from lookalike.judging import (
+    GALLERY,
+    QUERIES,
+    RELEVANCE,
+    SAME,
+    Answer,
+    Question,
+    Sitting,
+    Terms,
+    names_of,
+    outcome,
+    plan_questions,
+    told,
+    write_relevance,
+)
+from lookalike.retrieval import Retriever, find_run
+from lookalike.store.layout import Layout
+from lookalike.ui.contest import Contest
+from lookalike.ui.launching import unpacked
+from lookalike.ui.text import plain
+from lookalike.ui.thumbnails import Thumbnails
+from lookalike.ui.tiles import Tile, inlined, show_tiles
+
+KEYS = {"left": "1", SAME: "2", "right": "3"}
+WORDS = {"left": "Left is better", SAME: "About the same", "right": "Right is better"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one drawing of the page is about."""
+
+    contest: Contest
+    thumbnails: Thumbnails
+    sitting: Sitting
+    questions: Sequence[Question]
+    answers: Mapping[str, Answer]
+
+    @property
+    def done(self) -> list[Answer]:
+        """Answers to the questions of this sitting."""
+        return [self.answers[each.query] for each in self.questions if each.query in self.answers]
+
+
+def main() -> None:
+    """Draw the page once, as Streamlit does after every click."""
+    st.set_page_config("Lookalike: which is better?", layout="wide")
+    options = unpacked(sys.argv[1:])
+    try:
+        contest, thumbnails = _opened(options["root"], tuple(options["runs"]), Terms(**options["terms"]))
+        sitting = Sitting(Path(options["root"]), contest.terms)
+        questions = plan_questions(contest.queries.ids, contest.terms.n, contest.terms.seed)
+        page = Page(contest, thumbnails, sitting, questions, sitting.answers())
+        asked = _next(page)
+        if asked is None:
+            _show_outcome(page, options)
+        else:
+            _show_pair(page, asked)
+    except UserError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+@st.cache_resource(max_entries=1, show_spinner="Opening the two runs …")
+def _opened(root: str, runs: Sequence[str], terms: Terms) -> tuple[Contest, Thumbnails]:
+    a, b = (Retriever.open(find_run(Path(root), run), Path(root)) for run in runs)
+    return Contest(a, b, terms), Thumbnails(Layout(a.run.store.root).thumbnails)
+
+
+def _next(page: Page) -> Question | None:
+    """The question that was taken back, else the first without an answer whose image can be read."""
+    again = st.session_state.get("again")
+    for question in sorted(page.questions, key=lambda question: question.query != again):
+        if question.query == again or question.query not in page.answers:
+            try:
+                page.contest.answers(question.query)
+            except ImageError:
+                continue
+            return question
+    return None
+
+
+# --- a pair ------------------------------------------------------------------------------------------------
+
+
+def _show_pair(page: Page, asked: Question) -> None:
+    contest, done = page.contest, [answer for answer in page.done if answer.query != asked.query]
+    st.progress(len(done) / len(page.questions), f"{len(done)} of {len(page.questions)} pairs judged")
+    query, words = st.columns([1, 4], vertical_alignment="center")
+    with query:
+        [picture] = page.thumbnails.of(contest.queries, [contest.row(asked.query)])
+        show_tiles([Tile(asked.query, inlined(picture))], f"query {asked.query}", size=150)
+    with words:
+        st.subheader("Which side answers this image better?", anchor=False)
+        st.caption(
+            "Click images that are right answers, if you like: they become a relevance file. Then choose a "
+            "side; the keys 1, 2 and 3 do it too. Which run is on which side was drawn for each pair."
+        )
+    rows = contest.answers(asked.query)
+    left, right = st.columns(2, gap="large", border=True)
+    for column, side, run in ((left, "left", asked.left), (right, "right", asked.right)):
+        with column:
+            _show_side(page, f"{side} {asked.query}", rows[run])
+    answer = partial(_answer, page, asked)
+    for column, (choice, word) in zip(st.columns(3), WORDS.items(), strict=True):
+        column.button(
+            word,
+            key=f"say {choice} {asked.query}",
+            on_click=answer,
+            args=(choice,),
+            shortcut=KEYS[choice],
+            width="stretch",
+        )
+    if done:
+        last = max(done, key=lambda answer: answer.at)
+        st.button("Back to the last pair", type="tertiary", on_click=_take_back, args=(last,))
+
+
+def _show_side(page: Page, key: str, rows: Sequence[int]) -> None:
+    marked = _marked()
+    tiles = []
+    for row, small in zip(rows, page.thumbnails.of(page.contest.gallery, rows), strict=True):
+        id_ = page.contest.gallery.ids[row]
+        right = id_ in marked
+        tiles.append(
+            Tile(id_, inlined(small), mark="relevant" if right else "", badge="relevant" if right else "")
+        )
+    show_tiles(tiles, key, _toggle, size=76)
+
+
+def _marked() -> set[str]:
+    marked: set[str] = st.session_state.setdefault("marked", set())
+    return marked
+
+
+def _toggle(id_: str) -> None:
+    _marked().symmetric_difference_update({id_})
+
+
+def _take_back(answer: Answer) -> None:
+    st.session_state.again = answer.query
+    st.session_state.marked = set(answer.relevant)
+
+
+def _answer(page: Page, asked: Question, choice: str) -> None:
+    contest, sitting = page.contest, page.sitting
+    shown = {
+        run: [contest.gallery.ids[row] for row in rows] for run, rows in contest.answers(asked.query).items()
+    }
+    marked = _marked() & {id_ for ids in shown.values() for id_ in ids}
+    now = datetime.now(UTC).isoformat()
+    sitting.add(
+        Answer(asked.query, asked.preferred(choice), asked.left, shown, tuple(sorted(marked)), at=now)
+    )
+    own_folder = contest.terms.queries != GALLERY
+    write_relevance(sitting.folder, sitting.answers().values(), None if own_folder else contest.file)
+    st.session_state.marked, st.session_state.again = set(), None
+
+
+# --- the end -----------------------------------------------------------------------------------------------
+
+
+def _show_outcome(page: Page, options: Mapping[str, Any]) -> None:
+    root = Path(options["root"])
+    a, b = (find_run(root, run) for run in options["runs"])
+    result = outcome(page.done)
+    st.title("All pairs judged", anchor=False)
+    counts = zip((*names_of(a, b), "about the same"), (result.a, result.b, result.same), strict=True)
+    for column, (name, count) in zip(st.columns(3), counts, strict=True):
+        column.metric(name, count)
+    for line in told(result, names_of(a, b), len(page.questions)):
+        st.text(line)
+    table = page.sitting.folder / RELEVANCE
+    if table.exists():
+        queries = page.contest.terms.queries
+        folder = page.sitting.folder / QUERIES if queries == GALLERY else queries
+        st.text("What you marked can now be measured:")
+        command = f"lookalike run queries=files queries.root={folder} queries.relevance={table}"
+        st.code(command, language=None, wrap_lines=True)
+    st.caption("Close this page and end the command with Ctrl-C.")
+
+
+if __name__ == "__main__":
+    main()
