@@ -101,12 +101,14 @@ def alternate(
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def conclude(benchmark: str, size: str, ratio: float, goal: float, **more: Any) -> None:
+def conclude(
+    benchmark: str, size: str, ratio: float, goal: float, baseline: str = "the bare script", **more: Any
+) -> None:
     """Print the verdict for people, then the same as JSON: the last line."""
     machine = describe_machine()
     ratio = round(ratio, 4)
     met = ratio <= goal
-    print(f"{benchmark}: {ratio:.3f} × the bare script, goal {goal}: {'met' if met else 'missed'}")
+    print(f"{benchmark}: {ratio:.3f} × {baseline}, goal {goal}: {'met' if met else 'missed'}")
     told = {
         "benchmark": benchmark,
         "ratio": ratio,

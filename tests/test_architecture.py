@@ -23,6 +23,8 @@ ORDER = (
     ("embed", "exact", "index", "search", "timing", "statistics", "measures"),
     # one run
     ("record", "trials", "session", "stages", "precision", "recording", "run"),
+    # a finished run, asked again; what of it goes to production
+    ("retrieval", "export", "judging", "ui"),
     # views of its record
     ("tracking", "report"),
     # the way in
@@ -36,10 +38,11 @@ ONLY_IN = {
     "hydra": {"config", "sweep", "cli"},
     "omegaconf": {"config", "sweep", "cli"},
     "mlflow": {"tracking"},
-    "torch": {"models"},
-    "transformers": {"models"},
+    "torch": {"models", "export"},  # export: in the programs that it copies out
+    "transformers": {"models", "export"},
     "safetensors": {"models"},
     "matplotlib": {"report"},
+    "streamlit": {"ui"},
 }
 """Who may know these packages at all, at the top of a file or inside a function."""
 

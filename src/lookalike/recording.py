@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from lookalike.trials import index_settings, point_label, trial_key
 
 COSTS = ("build_seconds", "train_seconds", "add_seconds", "save_seconds", "load_seconds")
 SIZES = ("index_bytes", "serving_memory_bytes")
+CUTOFFS_PER_QUERY = (1, 10)
+"""Besides k, where each query's own value is kept: two runs can then be compared query by query."""
 
 
 def describe_data(
@@ -85,12 +88,21 @@ def describe_timing(timed: TimedPoints) -> dict[str, Any]:
 
 
 def point_record(
-    experiment: Experiment, result: TimedPoint, evaluation: Evaluation, index: dict[str, Any], folder: Path
+    experiment: Experiment,
+    result: TimedPoint,
+    evaluation: Evaluation,
+    *,
+    index: dict[str, Any],
+    sources: Sequence[str],
+    folder: Path,
 ) -> PointRecord:
-    """One operating point, its raw neighbours and samples written to ``folder/points``."""
+    """One operating point, its raw neighbours and samples written to ``folder/points``.
+
+    ``sources`` are those of the queries: what is resampled.
+    """
     label = point_label(experiment.index, result.point)
     file = Path("points") / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
-    _save_raw(folder / file, result, evaluation)
+    _save_raw(folder / file, result, evaluation, sources)
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in result.timings.items():
         metrics[f"qps_{mode}"] = timing.qps
@@ -132,11 +144,19 @@ def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()}
 
 
-def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation) -> None:
-    """Rows and scores as they were returned, every latency sample, and recall per query."""
-    samples = {f"seconds_{mode}": timing.seconds for mode, timing in result.timings.items()}
-    recall = evaluation.per_query["knn_recall"][result.point.k]
+def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> None:
+    """Rows and scores as they were returned, every latency sample, and what each query scored.
+
+    ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
+    """
+    arrays = {f"seconds_{mode}": timing.seconds for mode, timing in result.timings.items()}
+    k = result.point.k
+    arrays |= {
+        f"{measure}_at_{cutoff}": curve[cutoff].astype(np.float32)
+        for measure, curve in evaluation.per_query.items()
+        for cutoff in sorted({*CUTOFFS_PER_QUERY, k} & curve.keys())
+    }
+    arrays["sources"] = np.unique(np.asarray(sources), return_inverse=True)[1].astype(np.int32)
+    arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
-        np.savez(
-            path, rows=result.rows, scores=result.scores, knn_recall=recall, allow_pickle=False, **samples
-        )
+        np.savez(path, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)

@@ -182,7 +182,16 @@ def measure_points(
             resamples=measures.bootstrap,
             confidence=measures.confidence,
         )
-        record.points.append(point_record(experiment, result, evaluation, record.index, folder))
+        record.points.append(
+            point_record(
+                experiment,
+                result,
+                evaluation,
+                index=record.index,
+                sources=ready.asked.sources,
+                folder=folder,
+            )
+        )
 
 
 def _given_neighbours_found(

@@ -41,7 +41,7 @@ def test_version(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "said"),
     [
         (["rnu"], "error: lookalike has no verb rnu; did you mean run?"),
-        (["zzz"], "error: lookalike has no verb zzz; choose one of run, fetch, store, mlflow, version"),
+        (["zzz"], f"error: lookalike has no verb zzz; choose one of {', '.join(VERBS)}"),
         (["index=flat", "-m"], "error: overrides follow a verb; try: lookalike run index=flat -m"),
         (["--cfg", "job"], "error: overrides follow a verb; try: lookalike run --cfg job"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lookalike.cli import VERBS
 from lookalike.cli import main as lookalike
 from lookalike.cli.run import FULL_ERROR, main
 from lookalike.errors import LookalikeError
@@ -94,6 +95,7 @@ def test_a_sweep_has_a_folder_a_job(tmp_path: Path) -> None:
         "comparison.csv",
         "comparison.md",
         "pareto.png",
+        "report.html",
     }
     assert notes.said[0] == "sweep: 3 points in 2 jobs; 1 skipped:"
     assert notes.said[-1] == "job 2: model=pixels index=ivf_flat search.nprobe=[1,8,512]"
@@ -241,8 +243,8 @@ def test_another_launcher_is_hydras_business(tmp_path: Path, capsys: Capture) ->
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("lookalike ", ["run", "fetch", "store", "mlflow", "version"]),
-        ("lookalike r", ["run"]),
+        ("lookalike ", list(VERBS)),
+        ("lookalike r", ["run", "report"]),
         ("lookalike run index=hn", ["index=hnsw"]),
         ("lookalike fetch model=siglip_s", ["model=siglip_so400m"]),
         ("lookalike run search.war", ["search.warm_up="]),

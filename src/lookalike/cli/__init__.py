@@ -1,6 +1,11 @@
 """The ``lookalike`` command: one verb a module, imported when it is asked for.
 
     lookalike run        one experiment, or a sweep
+    lookalike report     one page of any set of runs, and files for other programs
+    lookalike query      the nearest images to an image or a caption
+    lookalike ui         search a run's images in the browser
+    lookalike judge      which of two runs' answers a person prefers
+    lookalike export     what goes to production
     lookalike fetch      download a model's weights beforehand
     lookalike store      look after what earlier runs left for reuse
     lookalike mlflow     open MLflow's UI on the local results
@@ -20,6 +25,11 @@ from importlib import import_module
 
 VERBS = {
     "run": "one experiment, or a sweep with -m: lookalike run index=hnsw search.ef_search=[16,64]",
+    "report": "compare operating points on one page: table, fronts, a recommendation, what was lost",
+    "query": "the nearest images of a run to an image or a caption: lookalike query cat.jpg",
+    "ui": "search a run's images in the browser, by an image or a caption",
+    "judge": "say blindly which of two runs answers better: lookalike judge RUN_A RUN_B",
+    "export": "what goes to production: index, ids, model and a serve.py without lookalike",
     "fetch": "download a model's weights beforehand: lookalike fetch model=siglip_base",
     "store": "look after what earlier runs left for reuse: ls, verify, prune",
     "mlflow": "open MLflow's UI on the local results",

@@ -22,6 +22,8 @@ Choose one of each group (yours join these from conf/ here, or from --config-dir
   lookalike run experiment=index_family              every index family, one front each
 
   -m, --multirun        sweep over commas: index.nlist=64,256; a list is for one job: search.nprobe=[1,8]
+  --quiet               say nothing but warnings, and in the end the folder of the results
+  --json                end with one JSON object instead of the table; with --quiet, nothing before it
   --cfg job             show what is composed instead of running it; with --resolve, interpolations filled in
   --info                search path, defaults tree and plugins
   --config-dir DIR      a folder with your own configs: DIR/dataset/mine.yaml is dataset=mine

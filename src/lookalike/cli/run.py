@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
@@ -14,12 +15,34 @@ from omegaconf.errors import OmegaConfBaseException
 from lookalike.cli import complain
 from lookalike.config import CONFIG_NAME, conf_folder, expand_home, explain, prepare_hydra
 from lookalike.progress import RichProgress
-from lookalike.sweep import Task
+from lookalike.record import Record
+from lookalike.schemas import Experiment
+from lookalike.sweep import Parts, Task
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Set by us, it makes Hydra raise instead of printing and exiting; set by a user, it asks for tracebacks."""
 MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
+
+
+QUIET, JSON = "--quiet", "--json"
+"""Ours, not Hydra's: no lines but warnings, and then only the results' folder; one JSON object instead."""
+
+
+class ForScripts(Parts):
+    """Ends with what a program reads: the folder of the results, or all of them as JSON."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
+        """One line on standard output."""
+        from lookalike.sweep.closing import report_json
+
+        if self.as_json:
+            report_json(records, folder)
+        else:
+            print(folder)
 
 
 def main(arguments: Sequence[str], task: Task | None = None) -> int:
@@ -29,9 +52,12 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
 
         print(run_help(), end="")
         return 0
+    quiet, as_json = QUIET in arguments, JSON in arguments
+    arguments = [argument for argument in arguments if argument not in (QUIET, JSON)]
+    parts = ForScripts(as_json) if quiet or as_json else Parts()
     prepare_hydra()
     application = hydra.main(str(conf_folder()), CONFIG_NAME, version_base="1.3")(
-        task or Task(RichProgress())
+        task or Task(RichProgress(quiet), parts)
     )
     try:
         with _hydra_raises(), _command_line(arguments):

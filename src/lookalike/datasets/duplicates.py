@@ -43,23 +43,46 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
     return groups
 
 
+def rows_with_the_same_bytes(queries: ImageSet, gallery: ImageSet) -> list[list[int]]:
+    """Return, per query, the gallery rows whose file is byte-identical to the query's.
+
+    Only gallery files of a query's size are read; what cannot be read equals nothing.
+    """
+    wanted = [_digest(location) for location in queries.locations]
+    sizes = {size for location in queries.locations if (size := _size(location)) is not None}
+    rows_of: defaultdict[bytes | None, list[int]] = defaultdict(list)
+    for row, location in enumerate(gallery.locations):
+        if _size(location) in sizes:
+            rows_of[_digest(location)].append(row)
+    return [[] if digest is None else rows_of.get(digest, []) for digest in wanted]
+
+
+def _size(location: str) -> int | None:
+    try:
+        return Path(location).stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(location: str) -> bytes | None:
+    try:
+        with Path(location).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return None
+
+
 def _find(images: ImageSet, progress: Progress) -> np.ndarray:
     groups = np.arange(len(images), dtype=np.int64)
     of_size: defaultdict[int, list[int]] = defaultdict(list)
     for row, location in enumerate(images.locations):
-        try:
-            of_size[Path(location).stat().st_size].append(row)
-        except OSError:
-            continue
+        if (size := _size(location)) is not None:
+            of_size[size].append(row)
     candidates = sorted(row for rows in of_size.values() if len(rows) > 1 for row in rows)
     first_with: dict[bytes, int] = {}
     with progress.bar("looking for duplicates", len(candidates), "images") as bar:
         for row in candidates:
-            try:
-                with Path(images.locations[row]).open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").digest()
+            if (digest := _digest(images.locations[row])) is not None:
                 groups[row] = first_with.setdefault(digest, row)
-            except OSError:
-                pass
             bar.advance()
     return groups

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.duplicates import rows_with_the_same_bytes
 from lookalike.datasets.folder import expand_root, scan_images
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import read_judgements
@@ -17,8 +18,9 @@ def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> Q
     """Return the images below ``config.root`` as queries (n seeded ones of them, if n is set).
 
     Relevant: what the table ``config.relevance`` names (relative to the root unless absolute); without one
-    nothing is judged. Raises QueryError when the folder or table is not as described, or the dataset has no
-    images.
+    nothing is judged. A gallery image that is byte-identical to its query is the query itself: it is ignored
+    unless the table names it. Raises QueryError when the folder or table is not as described, or the dataset
+    has no images.
     """
     if isinstance(dataset, VectorSet):
         raise QueryError(
@@ -33,10 +35,14 @@ def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> Q
         images = scan_images(root, options)
     except DatasetError as error:
         raise QueryError(str(error)) from error
-    relevant = None
+    relevant, ignored = None, None
     if config.relevance:
         table = root / Path(config.relevance).expanduser()
         relevant = read_judgements(table, images.ids, dataset.ids)
+        ignored = [
+            [dataset.ids[row] for row in rows if dataset.ids[row] not in answers]
+            for rows, answers in zip(rows_with_the_same_bytes(images, dataset), relevant, strict=True)
+        ]
     rows, notices = sample(images.ids, config)
     plan = QueryPlan(
         protocol=config.name,
@@ -45,6 +51,7 @@ def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> Q
         queries=images,
         sources=images.ids,
         relevant_ids=relevant,
+        ignored_ids=ignored,
         notices=(*images.notices, *notices),
     )
     return plan.take(rows)

@@ -89,7 +89,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     for measure in ("hit_rate", "relevant_recall"):
         curve = rows[0].point.curve(measure)
         if curve:
-            found.append(Column(f"{measure.replace('_', '_|')}|@{min(curve)}{_of(min(curve), k)}", _at(measure, min(curve))))
+            heading_of = measure.replace("_", "_|")
+            found.append(Column(f"{heading_of}|@{min(curve)}{_of(min(curve), k)}", _at(measure, min(curve))))
             break
     found += [
         Column("p50 |ms", _milliseconds("latency_single_p50_ms")),

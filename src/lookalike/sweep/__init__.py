@@ -16,12 +16,13 @@ from lookalike.sweep.blocks import job_lines, split_block
 from lookalike.sweep.conduct import conduct
 from lookalike.sweep.gathering import gathered
 from lookalike.sweep.plan import Candidate, Job, Plan, make_plan, sweep_name
-from lookalike.sweep.task import Outcome, Task
+from lookalike.sweep.task import Outcome, Parts, Task
 
 __all__ = [
     "Candidate",
     "Job",
     "Outcome",
+    "Parts",
     "Plan",
     "Task",
     "conduct",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,34 @@ def report(experiment: Experiment, records: Sequence[Record], folder: Path) -> N
         print(line)
 
 
+def report_json(records: Sequence[Record], folder: Path) -> None:
+    """Print one JSON object for scripts: the folder, and each run with its points' settings and values."""
+    runs = [
+        {
+            "name": record.name,
+            "status": record.status,
+            "error": record.error,
+            "points": [
+                {
+                    "label": point.label,
+                    "settings": point.index_settings | point.settings,
+                    "metrics": point.metrics,
+                    "trial_key": point.trial_key,
+                    "mlflow_run_id": point.mlflow_run_id,
+                }
+                for point in record.points
+            ],
+        }
+        for record in records
+    ]
+    print(json.dumps({"folder": os.fspath(folder), "runs": runs}, ensure_ascii=False))
+
+
 def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Path) -> list[str]:
     """Where the results lie, how to look at them, and an honest word about the built-in dataset."""
     lines = [f"results: {_short(folder)}"]
+    if (folder / "report.html").exists():
+        lines.append(f"report:  {_short(folder / 'report.html')}")
     if experiment.tracking.kind == "local":
         lines.append(f"compare: lookalike mlflow{_root_option(experiment.paths.root)}")
     elif experiment.tracking.kind == "server":

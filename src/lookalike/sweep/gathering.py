@@ -50,6 +50,8 @@ def gathered(
         if status == FINISHED and any(record.status != FINISHED for record in done):
             status = FAILED
         _write_comparison(done, folder, name)
+        if done:
+            _write_report(runs, folder, name, progress)
         try:
             show_losses(runs, folder)
         except Exception as error:  # a page that cannot be drawn must not keep the parent open
@@ -65,6 +67,17 @@ def _write_comparison(records: Sequence[Record], folder: Path, title: str) -> No
         from lookalike.report import write_comparison
 
         write_comparison(records, folder, title)
+
+
+def _write_report(runs: Sequence[Run], folder: Path, title: str, progress: Progress) -> None:
+    from lookalike.report import selection
+    from lookalike.report.html import FILE_NAME, make_report, write_report
+
+    chosen = [selection.Run(record, path) for _, path, record in runs]
+    try:
+        write_report(make_report(chosen, title), folder / FILE_NAME, root=Path(runs[0][0].paths.root))
+    except Exception as error:  # nor may the report: the comparison is written already
+        progress.warn(f"the report could not be written: {error}; try: lookalike report {folder}")
 
 
 def records_in(folder: Path) -> list[Record]:

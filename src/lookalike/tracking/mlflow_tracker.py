@@ -17,7 +17,7 @@ from lookalike.tracking.backend import Backend, tracking_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-REPORTS = ("comparison.csv", "comparison.md", "pareto.png", "missed.html")
+REPORTS = ("report.html", "comparison.csv", "comparison.md", "pareto.png", "missed.html")
 _OVER = ("FINISHED", "FAILED", "KILLED")
 
 

@@ -1,0 +1,148 @@
+"""``lookalike report``: one self-contained page of any set of runs, and the same for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike.errors import UserError
+from lookalike.progress import RichProgress
+from lookalike.report.html import FILE_NAME, Report, make_report, write_report
+from lookalike.report.recommend import Wish
+from lookalike.report.selection import Selection, chosen_points, select
+from lookalike.report.terms import SCOPES
+from lookalike.schemas import Paths, Tracking
+
+MEASURES = tuple(measure for measures in SCOPES.values() for measure in measures)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the page (and what else is asked for), and print the recommendation."""
+    options = _parser().parse_args(arguments)
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    measure, k = _measure(options.measure)
+    wish = Wish(measure, k, options.min_recall, options.max_p95_ms, options.max_gb)
+    selection = _selection(root, options)
+    if not selection.runs:
+        raise UserError(f"nothing was found for {selection.name}; loosen the filter or name other runs")
+    page = _page_path(selection, options.out)
+    report = make_report(selection.runs, options.title or selection.name, wish)
+    written = [write_report(report, page, root=root if options.images else None, progress=RichProgress())]
+    written += _other_files(report, page, options)
+    for advice, _ in report.advice:
+        print(advice.text, end="\n\n")
+    for path in written:
+        print(f"written: {path}")
+    if options.open:
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "lookalike report",
+        description="Compare operating points on one self-contained HTML page: table, Pareto fronts, curves, "
+        "a recommendation, and the images on which an index lost most.",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUNS",
+        help="a sweep's name, folders of runs or sweeps, record.json files; default: the latest sweep",
+    )
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )
+    mlflow = parser.add_argument_group("from MLflow")
+    mlflow.add_argument("--experiment", metavar="NAME", help="all points of this MLflow experiment")
+    mlflow.add_argument(
+        "--filter",
+        metavar="QUERY",
+        help="in MLflow's search syntax: \"params.index = 'hnsw' and metrics.latency_single_p50_ms < 1\"",
+    )
+    mlflow.add_argument("--uri", help="of the tracking server; default: mlruns/mlflow.db below the root")
+    wish = parser.add_argument_group("what to recommend")
+    wish.add_argument(
+        "--measure",
+        default="knn_recall",
+        metavar="NAME[@K]",
+        help=f"one of {', '.join(MEASURES)}; default: %(default)s at the search's k",
+    )
+    wish.add_argument("--min-recall", type=float, metavar="SHARE", help="the fastest point that has it")
+    wish.add_argument("--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency")
+    wish.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
+    files = parser.add_argument_group("what to write")
+    files.add_argument("--out", metavar="PATH", help=f"default: {FILE_NAME} in the folder of the runs")
+    files.add_argument("--title", help="default: the sweep's name")
+    files.add_argument("--png", action="store_true", help="the recall–latency figure, beside the page")
+    files.add_argument("--csv", action="store_true", help="every value of every point")
+    files.add_argument("--parquet", action="store_true", help="the same, with its types")
+    files.add_argument("--latex", action="store_true", help="a booktabs table with intervals")
+    files.add_argument(
+        "--no-images", dest="images", action="store_false", help="leave out the images of lost queries"
+    )
+    files.add_argument("--open", action="store_true", help="open the page in a browser")
+    return parser
+
+
+def _measure(text: str) -> tuple[str, int | None]:
+    """``hit_rate@10`` -> hit_rate, 10."""
+    name, _, k = text.partition("@")
+    if name not in MEASURES or (k and not (k.isdecimal() and int(k))):
+        raise UserError(
+            f"--measure {text} is not known; choose one of {', '.join(MEASURES)}, with or without @K"
+        )
+    return name, int(k) if k else None
+
+
+def _selection(root: Path, options: argparse.Namespace) -> Selection:
+    if options.experiment is None and options.filter is None:
+        if options.uri is not None:
+            raise UserError("--uri goes with --experiment or --filter; name one of them")
+        return select(root, options.runs)
+    if options.runs:
+        raise UserError("name runs, or ask MLflow with --experiment or --filter; not both")
+    from lookalike.tracking.finding import find_points
+
+    experiment = options.experiment or Tracking.experiment
+    found = find_points(root / Paths.mlruns, options.uri, experiment, options.filter or "")
+    name = experiment if not options.filter else f"{experiment}: {options.filter}"
+    return Selection(name, tuple(chosen_points(root, found)), root)
+
+
+def _page_path(selection: Selection, out: str | None) -> Path:
+    """Where the page goes; ``--out`` names it, or a folder for it."""
+    if out is None:
+        return selection.folder / FILE_NAME
+    path = Path(out).expanduser()
+    return path if path.suffix == ".html" else path / FILE_NAME
+
+
+def _other_files(report: Report, page: Path, options: argparse.Namespace) -> list[Path]:
+    """PNG, CSV, parquet and LaTeX beside the page, under its name."""
+    from lookalike.record import writing_results
+    from lookalike.report.frame import frame_of
+    from lookalike.report.latex import latex_table
+    from lookalike.report.pareto import pareto_figure
+
+    records = [run.record for run in report.runs]
+    written = []
+    with writing_results(page.parent):
+        if options.png:
+            if not any(row.recall is not None and row.p50_ms is not None for row in report.rows):
+                raise UserError("no point has both a recall and a latency to draw; leave out --png")
+            pareto_figure(records, page.with_suffix(".png"), report.title)
+            written.append(page.with_suffix(".png"))
+        if options.csv:
+            frame_of(report.runs).to_csv(page.with_suffix(".csv"), index=False)
+            written.append(page.with_suffix(".csv"))
+        if options.parquet:
+            frame_of(report.runs).to_parquet(page.with_suffix(".parquet"), index=False)
+            written.append(page.with_suffix(".parquet"))
+        if options.latex:
+            page.with_suffix(".tex").write_text(latex_table(records, report.title), encoding="utf-8")
+            written.append(page.with_suffix(".tex"))
+    return written

@@ -1,0 +1,97 @@
+// Which points are compared, by which measure at which K; and the bar at the top that chooses it.
+
+const measures = Object.keys(report.measures);
+
+const scope = () => report.measures[chosen.measure].scope;
+const sets = () => report.sets[scope()];
+const currentSet = () => sets()[Math.min(chosen.set, sets().length - 1)];
+const currentPoints = () => currentSet().points.map((number) => ({ ...points[number], number }));
+
+/** A measure of a point: {mean, low, high}, or null where it was not measured. */
+function valueOf(point, measure = chosen.measure, k = chosen.k) {
+  const curve = point.curves[measure];
+  const place = curve ? curve.k.indexOf(k) : -1;
+  if (place < 0) return null;
+  return { mean: curve.mean[place], low: curve.low ? curve.low[place] : null, high: curve.high ? curve.high[place] : null };
+}
+
+/** `knn_recall@10 (first 10 of 100)`: a lower cut-off read off a search for k is no search for it. */
+function measureName(measure = chosen.measure, k = chosen.k) {
+  const [first] = currentSet().points;
+  const asked = points[first].k;
+  return `${measure}@${k}` + (k === asked ? "" : ` (first ${k} of ${asked})`);
+}
+
+/** Points that no other beats, the cheapest first; `better` says whether the first cost is. */
+function frontOf(items, less) {
+  const ordered = [...items].sort((a, b) => (less ? a.cost - b.cost : b.cost - a.cost) || b.value - a.value);
+  let best = -Infinity;
+  return ordered.filter((item) => item.value > best && ((best = item.value), true));
+}
+
+/** The points on the front of the current measure and the median latency. */
+function latencyFront() {
+  const items = currentPoints()
+    .map((point) => ({ point, cost: point.metrics.latency_single_p50_ms, value: valueOf(point)?.mean }))
+    .filter((item) => item.cost !== undefined && item.value !== undefined);
+  return frontOf(items, true).map((item) => item.point);
+}
+
+/** Settings that differ among the points that have them, and those that do not. */
+function settingsOf(shown) {
+  const names = [...new Set(shown.flatMap((point) => Object.keys(point.settings)))];
+  const valuesOf = (name) => shown.filter((point) => name in point.settings).map((point) => String(point.settings[name]));
+  const varying = names.filter((name) => new Set(valuesOf(name)).size > 1);
+  return { varying, same: names.filter((name) => !varying.includes(name)) };
+}
+
+/** A name that is short and still tells the point from the others of its family in the set. */
+function shortName(point) {
+  const { varying } = settingsOf(currentPoints().filter((other) => other.family === point.family));
+  const own = varying.filter((name) => name in point.settings).map((name) => `${name}=${point.settings[name]}`);
+  const models = new Set(currentPoints().map((other) => other.model));
+  return [...(models.size > 1 ? [point.model] : []), point.family, ...own].join(" ");
+}
+
+function cutoffs() {
+  const known = currentSet().points.flatMap((number) => points[number].curves[chosen.measure]?.k ?? []);
+  return [...new Set(known)].sort((a, b) => a - b);
+}
+
+/** Another measure may compare other points: stay with the set that the first point is in. */
+function chooseMeasure(measure) {
+  const [first] = currentSet().points;
+  const scoped = report.sets[report.measures[measure].scope];
+  const set = scoped.findIndex((candidate) => candidate.points.includes(first));
+  choose({ measure, set });
+}
+
+find("#measure").addEventListener("change", (event) => chooseMeasure(event.target.value));
+find("#cutoff").addEventListener("change", (event) => choose({ k: Number(event.target.value) }));
+find("#log-cost").addEventListener("change", (event) => choose({ logCost: event.target.checked }));
+find("#log-recall").addEventListener("change", (event) => choose({ logRecall: event.target.checked }));
+
+if (points.length) {
+  chosen.measure = report.measures[report.wish.measure] ? report.wish.measure : measures[0];
+  chosen.k = report.wish.k || points[sets()[0].points[0]].k;
+  drawn(() => {
+    const known = cutoffs();
+    if (!known.includes(chosen.k)) chosen.k = known[known.length - 1];
+    options(find("#measure"), measures.filter((name) => points.some((point) => point.curves[name])), chosen.measure);
+    options(find("#cutoff"), known, chosen.k);
+    find("#meaning").textContent = report.measures[chosen.measure].meaning;
+  });
+  drawn(() => {
+    find("#sets").hidden = sets().length < 2;
+    const buttons = sets().map((set, number) =>
+      el(
+        "button",
+        { type: "button", "aria-pressed": String(set === currentSet()), onclick: () => choose({ set: number }) },
+        `${set.apart} (${set.points.length} point${set.points.length === 1 ? "" : "s"})`,
+      ),
+    );
+    fill(find("#sets .choices"), ...buttons);
+  });
+} else {
+  for (const part of ["#toolbar", "#fronts", "#table", "#curves"]) find(part).hidden = true;
+}

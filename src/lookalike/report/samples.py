@@ -1,0 +1,81 @@
+"""What lies beside a record: every latency sample, and each query's own recall."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.record import PointRecord
+from lookalike.statistics import Values
+
+PROBABILITIES = np.unique(np.concatenate([np.linspace(0, 1, 101), [0.995, 0.999]]))
+"""Where a latency distribution is drawn: every hundredth, and the tail."""
+SAMPLES_FOR_TAIL = 1_000
+"""Fewer samples say nothing of what one call in a hundred takes."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How well each query was answered."""
+
+    values: Values
+    """float64, one a query; nan: it does not count."""
+    sources: tuple[str, ...]
+    """Per query, the image it was made from: what is resampled and split."""
+
+
+def arrays_of(folder: Path | None, point: PointRecord, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The arrays of ``names`` that were kept of ``point``; {} when its file is gone or cannot be read."""
+    if folder is None or point.neighbours is None:
+        return {}
+    try:
+        with np.load(folder / point.neighbours, allow_pickle=False) as raw:
+            return {name: raw[name] for name in names if name in raw}
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return {}
+
+
+def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) -> Answers | None:
+    """``measure`` at ``k`` of each query; None when the run kept no such values."""
+    name = f"{measure}_at_{k}"
+    raw = arrays_of(folder, point, (name, "sources"))
+    if len(raw) < 2 or len(raw[name]) != len(raw["sources"]):
+        return None
+    return Answers(raw[name].astype(np.float64), tuple(map(str, raw["sources"].tolist())))
+
+
+def latencies_ms(folder: Path | None, point: PointRecord) -> dict[str, npt.NDArray[np.float64]]:
+    """Mode -> the milliseconds of every call, as they were taken."""
+    raw = arrays_of(folder, point, [f"seconds_{mode}" for mode in point.latency])
+    return {name.removeprefix("seconds_"): seconds * 1e3 for name, seconds in raw.items() if len(seconds)}
+
+
+def distribution(samples: npt.NDArray[np.float64]) -> list[float]:
+    """Quantiles of ``samples`` at :data:`PROBABILITIES`; without the tail of fewer than 1,000 samples."""
+    last = 1 if len(samples) >= SAMPLES_FOR_TAIL else 0.99
+    known = PROBABILITIES[last >= PROBABILITIES]
+    return [float(value) for value in np.quantile(samples, known)]
+
+
+def percentile_intervals(
+    samples: npt.NDArray[np.float64], percentiles: Iterable[int] = (50, 95, 99)
+) -> Mapping[int, tuple[float, float]]:
+    """95 % intervals of percentiles, from order statistics; left out where the samples do not reach.
+
+    The ranks n·q ± 1.96·√(n·q·(1 − q)) of the sorted samples. Source: Conover, Practical Nonparametric
+    Statistics (1999), §3.2. Calls close in time are alike, so the true interval is rather wider.
+    """
+    ordered, n = np.sort(samples), len(samples)
+    intervals = {}
+    for percentile in percentiles:
+        q = percentile / 100
+        reach = 1.96 * np.sqrt(n * q * (1 - q))
+        low, high = int(np.floor(n * q - reach)), int(np.ceil(n * q + reach))
+        if low >= 0 and high < n:
+            intervals[percentile] = (float(ordered[low]), float(ordered[high]))
+    return intervals
