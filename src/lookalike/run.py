@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,13 @@ from lookalike.measures import distances, evaluate, knn_recall
 from lookalike.models import open_model
 from lookalike.precision import kept_neighbours
 from lookalike.queries import QueryPlan, Relevance, plan_queries, resolve_relevance
-from lookalike.record import FAILED, FINISHED, INTERRUPTED, Record
+from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.recording import describe_data, describe_index, describe_timing, point_record
 from lookalike.schemas import Experiment
 from lookalike.search import Point, expand_points, point_faults
 from lookalike.session import Session
 from lookalike.stages import StageLog
-from lookalike.timing import time_points
+from lookalike.timing import TimedPoint, time_points
 from lookalike.trials import embedded_by, trial_key
 
 
@@ -167,31 +168,32 @@ def measure_points(
         **kept_neighbours(experiment, ready.embedder, ready.plan.gallery, store, progress),
         **_given_neighbours_found(ready, index.metric, measures.tie_tolerance, session),
     }
-    for result in timed.points:
-        evaluation = evaluate(
-            result.rows,
-            recomputed_scores(gallery, queries.matrix, result.rows, index.metric),
-            ready.exact,
-            ready.relevance if ready.relevance.judged or extra else None,
-            k=search.k,
-            metric=index.metric,
-            cutoffs=measures.cutoffs,
-            tolerance=measures.tie_tolerance,
-            sources=ready.asked.sources,
-            edits=ready.asked.edits,
-            resamples=measures.bootstrap,
-            confidence=measures.confidence,
-        )
-        record.points.append(
-            point_record(
-                experiment,
-                result,
-                evaluation,
-                index=record.index,
-                sources=ready.asked.sources,
-                folder=folder,
-            )
-        )
+    record.points = [judge_point(experiment, ready, result, record.index, folder) for result in timed.points]
+
+
+def judge_point(
+    experiment: Experiment, ready: Prepared, result: TimedPoint, index: dict[str, Any], folder: Path
+) -> PointRecord:
+    """All measures of what one operating point found; ``index`` is the record's description of its index."""
+    search, measures, metric = experiment.search, experiment.measures, experiment.index.metric
+    relevance = ready.relevance
+    evaluation = evaluate(
+        result.rows,
+        recomputed_scores(ready.gallery, ready.queries.matrix, result.rows, metric),
+        ready.exact,
+        relevance if relevance.judged or relevance.max_ignored else None,
+        k=search.k,
+        metric=metric,
+        cutoffs=measures.cutoffs,
+        tolerance=measures.tie_tolerance,
+        sources=ready.asked.sources,
+        edits=ready.asked.edits,
+        resamples=measures.bootstrap,
+        confidence=measures.confidence,
+    )
+    return point_record(
+        experiment, result, evaluation, index=index, sources=ready.asked.sources, folder=folder
+    )
 
 
 def _given_neighbours_found(

@@ -94,7 +94,7 @@ def _matching(root: Path, wanted: str) -> list[RunPlace]:
     for path in (Path(wanted).expanduser(), root / wanted):
         if wanted != LATEST and path.exists():
             return _points_of(_records_at(path))
-    everything = [found for folder in FOLDERS for found in _records_below(root / folder)]
+    everything = [found for folder in FOLDERS for found in records_below(root / folder)]
     measured = sorted(
         ((folder, record) for folder, record in everything if record.points),
         key=lambda item: item[1].started,
@@ -167,13 +167,13 @@ def _records_at(path: Path) -> list[Found]:
             reason = f" ({record.error})" if record.error else ""
             raise UserError(f"the run in {path} measured nothing{reason}; name another one")
         return [(path if path.is_dir() else path.parent, record)]
-    found = [(folder, record) for folder, record in _records_below(path) if record.points]
+    found = [(folder, record) for folder, record in records_below(path) if record.points]
     if not found:
         raise UserError(f"{path} holds no {FILE_NAME} of a run; name the output folder of a run or a sweep")
     return found
 
 
-def _records_below(folder: Path) -> Iterator[Found]:
+def records_below(folder: Path) -> Iterator[Found]:
     """Every record under ``folder``; what cannot be read, another version's for one, is passed over."""
     for place, folders, files in os.walk(folder):
         if FILE_NAME in files:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.errors import UserError
-from lookalike.record import FILE_NAME, Record
 from lookalike.retrieval import RunPlace
-from lookalike.retrieval.places import FOLDERS, best_point
+from lookalike.retrieval.places import FOLDERS, best_point, records_below
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,6 @@ def choices(root: Path) -> list[Choice]:
 
 def _measured(root: Path) -> Iterator[RunPlace]:
     for above in FOLDERS:
-        for folder, folders, files in os.walk(root / above):
-            if FILE_NAME not in files:
-                continue
-            folders.clear()
-            try:
-                record = Record.load(Path(folder))
-            except UserError:
-                continue  # another version's
+        for folder, record in records_below(root / above):
             if record.points and record.data.get("dataset") != "embeddings":
-                yield best_point([RunPlace(Path(folder), record, point) for point in record.points])
+                yield best_point([RunPlace(folder, record, point) for point in record.points])
