@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,20 +21,10 @@ from lookalike.tracking.mlflow_tracker import MlflowTracker
 from tests import records
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATIENCE_MS = 40_000
 LABELS = sorted(point.label for record in records.make_sweep() for point in record.points)
 
@@ -82,23 +71,13 @@ def _wait_for(address: str, log: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page of the system's Chromium; LOOKALIKE_CHROMIUM names another one."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = (
-        os.environ.get("LOOKALIKE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    )
-    if chromium is None:
-        pytest.fail("no chromium is installed; install it, or deselect these tests with -m 'not browser'")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 2600, "height": 1600})
-        page.set_default_timeout(PATIENCE_MS)
-        # MLflow opens an assistant beside the runs on a browser's first visit.
-        page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
-        yield page
-        browser.close()
+def page(browser: Browser) -> Page:
+    """A wide page, for a wide table."""
+    page = browser.new_page(viewport={"width": 2600, "height": 1600})
+    page.set_default_timeout(PATIENCE_MS)
+    # MLflow opens an assistant beside the runs on a browser's first visit.
+    page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+    return page
 
 
 def _names(page: Page) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,6 @@ from lookalike.report.selection import Run
 from lookalike.run import run
 from lookalike.schemas import Search
 from lookalike.session import Session
-from tests.browser.test_mlflow_ui import FLAGS
 from tests.pipeline.conftest import paint, small_experiment
 from tests.records import make_point, make_record, make_sweep
 from tests.report.raw import save_sweep
@@ -29,22 +26,6 @@ pytestmark = pytest.mark.browser
 
 BREAK_IN = "document.title='broken into'"
 EVIL = f'<b>bold</b><img src=x onerror="{BREAK_IN}"><script>{BREAK_IN}</script>'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium; LOOKALIKE_CHROMIUM names another one."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = (
-        os.environ.get("LOOKALIKE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    )
-    if chromium is None:
-        pytest.fail("no chromium is installed; install it, or deselect these tests with -m 'not browser'")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 Opened = Callable[..., "Page"]

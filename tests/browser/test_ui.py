@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +17,6 @@ from lookalike.datasets import open_dataset
 from lookalike.queries.judgements import read_judgements
 from lookalike.retrieval import Retriever, find_run
 from lookalike.schemas import FolderDataset
-from tests.browser.test_mlflow_ui import FLAGS
 from tests.ui.worlds import PICTURES, Home, make_home, served
 
 if TYPE_CHECKING:
@@ -34,22 +31,6 @@ PATIENCE_MS = 30_000
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two runs over the same pictures."""
     return make_home(tmp_path_factory.mktemp("browser"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium; LOOKALIKE_CHROMIUM names another one."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = (
-        os.environ.get("LOOKALIKE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    )
-    if chromium is None:
-        pytest.fail("no chromium is installed; install it, or deselect these tests with -m 'not browser'")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from typing import Any
 from lookalike.environment import MemoryMeter
 from lookalike.errors import StoreError
 from lookalike.progress import SILENT, Progress
-from lookalike.store import reasons
 from lookalike.store.artifact import Artifact, DamageError, check, hashing_bar, read_artifact, seal
 from lookalike.store.files import fsync, says_disk_full, sha256_of, stamp_of, write_json
 from lookalike.store.layout import DRAFT, MANIFEST, TRASH, WORKBENCH, Layout, changed_at, children
 from lookalike.store.lease import LEASE_SECONDS, Lease, Owner
+from lookalike.store.reasons import REUSE_IS_OFF, explain
 from lookalike.store.recipe import Recipe
 from lookalike.store.root import create, disk_full, has_format, reading, writing
 
@@ -269,12 +269,12 @@ class Store:
 
     def _reason(self, recipe: Recipe) -> str:
         if self.layout.artifact(recipe.kind, recipe.key).exists():
-            return reasons.REUSE_IS_OFF
+            return REUSE_IS_OFF
         try:
             return self.layout.damage_note(recipe.key).read_text(encoding="utf-8")
         except FileNotFoundError:
             newest = islice(self.artifacts(recipe.kind), RELATIVES)
-            return reasons.explain(recipe, (artifact.manifest for artifact in newest))
+            return explain(recipe, (artifact.manifest for artifact in newest))
 
     def _create(self) -> None:
         if not self._is_created:
