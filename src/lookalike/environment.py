@@ -41,6 +41,19 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def cpuset() -> str | None:
+    """Which processors this process may run on, as Linux writes it (``0-3,8``); None where nobody tells."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    ranges: list[list[int]] = []
+    for number in sorted(os.sched_getaffinity(0)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
 @contextmanager
 def threads(n: int | None) -> Iterator[int]:
     """Set the threads of OpenMP, BLAS and, if it is loaded, torch; restore them afterwards.
@@ -82,6 +95,7 @@ def describe_machine() -> dict[str, Any]:
         "load_1m": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "faiss_compile_options": faiss.get_compile_options().strip(),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "cpuset": cpuset(),
     }
 
 

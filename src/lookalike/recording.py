@@ -84,7 +84,12 @@ def describe_index(
 
 def describe_timing(timed: TimedPoints) -> dict[str, Any]:
     """How far the clock can be trusted."""
-    return {"drift": timed.drift, "other_cpu_share": timed.other_cpu_share, "flags": timed.flags}
+    return {
+        "drift": timed.drift,
+        "other_cpu_share": timed.other_cpu_share,
+        "other_timings": timed.other_timings,
+        "flags": timed.flags,
+    }
 
 
 def point_record(

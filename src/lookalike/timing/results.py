@@ -90,6 +90,8 @@ class TimedPoints:
     """Relative change of the first point's median call from first to last round; None with one round."""
     other_cpu_share: float | None
     """Share of all processors that other processes used meanwhile; None when unknown."""
+    other_timings: int | None = None
+    """Other processes that timed searches on this machine meanwhile; None when unknown."""
 
     @property
     def flags(self) -> list[str]:
@@ -104,5 +106,11 @@ class TimedPoints:
             found.append(
                 f"other processes used {self.other_cpu_share:.0%} of the machine while searches were timed; "
                 "end them and time again"
+            )
+        if self.other_timings:
+            jobs = "job" if self.other_timings == 1 else "jobs"
+            found.append(
+                f"{self.other_timings} other {jobs} timed searches on the same machine at once; "
+                "time one at a time (on a cluster: exclusive nodes)"
             )
         return found

@@ -14,6 +14,7 @@ from lookalike import schemas
 from lookalike.environment import BusyMeter, cores, threads
 from lookalike.progress import SILENT, Progress
 from lookalike.search import Floats, Point, Rows, Searcher
+from lookalike.timing.company import Company
 from lookalike.timing.results import SAMPLES_FOR_P99, TimedPoint, TimedPoints, Timing
 from lookalike.timing.sampling import Budget, Clock, Samples, Search, sample, sample_saturated
 
@@ -51,7 +52,12 @@ def time_points(
         _Turns(point, searcher.prepare(point.k + extra_k, point.as_dict()), search.modes) for point in points
     ]
     total = rounds * len(search.modes) * len(turns)
-    with progress.bar("timing searches", total, "turns") as bar, BusyMeter() as others, _no_collector():
+    with (
+        progress.bar("timing searches", total, "turns") as bar,
+        Company() as company,
+        BusyMeter() as busy,
+        _no_collector(),
+    ):
         for number in range(rounds):
             order = _order(len(turns), number, rounds, seed)
             for mode in search.modes:
@@ -62,7 +68,8 @@ def time_points(
     with threads(search.threads):
         timed = tuple(stopwatch.read(turn) for turn in turns)
     anchor = turns[0].samples
-    return TimedPoints(timed, _drift(anchor.get("single", anchor[search.modes[0]])), others.other_cpu_share)
+    drift = _drift(anchor.get("single", anchor[search.modes[0]]))
+    return TimedPoints(timed, drift, busy.other_cpu_share, company.others)
 
 
 class _Turns:
