@@ -102,17 +102,29 @@ def alternate(
 
 
 def conclude(
-    benchmark: str, size: str, ratio: float, goal: float, baseline: str = "the bare script", **more: Any
+    benchmark: str,
+    size: str,
+    ratio: float,
+    goal: float,
+    baseline: str = "the bare script",
+    *,
+    at_least: bool = False,
+    **more: Any,
 ) -> None:
-    """Print the verdict for people, then the same as JSON: the last line."""
+    """Print the verdict for people, then the same as JSON: the last line.
+
+    A goal is the most that ``ratio`` may be (of times, of memory), or the least with ``at_least`` (of speeds).
+    """
     machine = describe_machine()
     ratio = round(ratio, 4)
-    met = ratio <= goal
-    print(f"{benchmark}: {ratio:.3f} × {baseline}, goal {goal}: {'met' if met else 'missed'}")
+    met = ratio >= goal if at_least else ratio <= goal
+    wanted = f"at least {goal}" if at_least else f"at most {goal}"
+    print(f"{benchmark}: {ratio:.3f} × {baseline}, goal {wanted}: {'met' if met else 'missed'}")
     told = {
         "benchmark": benchmark,
         "ratio": ratio,
         "goal": goal,
+        "at_least": at_least,
         "ok": met,
         "size": size,
         **more,
