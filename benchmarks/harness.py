@@ -113,7 +113,7 @@ def conclude(
 ) -> None:
     """Print the verdict for people, then the same as JSON: the last line.
 
-    A goal is the most that ``ratio`` may be (of times, of memory), or the least with ``at_least`` (of speeds).
+    The goal is the most that ``ratio`` may be (times, memory), or the least with ``at_least`` (speeds).
     """
     machine = describe_machine()
     ratio = round(ratio, 4)
