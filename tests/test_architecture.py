@@ -16,17 +16,17 @@ SOURCES = Path(__file__).parents[1] / "src"
 
 ORDER = (
     # what everything may use
-    ("errors", "progress", "environment", "store", "schemas"),
+    ("errors", "credentials", "progress", "environment", "filesystems", "mapping", "store", "schemas"),
     # what is searched, by which model, for what
     ("datasets", "models", "queries"),
     # stages and measures
     ("embed", "exact", "index", "search", "timing", "statistics", "measures"),
     # one run
-    ("record", "trials", "session", "stages", "precision", "recording", "run"),
+    ("record", "trials", "session", "stages", "precision", "given", "recording", "run"),
     # a finished run, asked again; what of it goes to production
-    ("retrieval", "export", "judging", "ui"),
+    ("retrieval", "export", "interchange", "judging", "ui"),
     # views of its record
-    ("tracking", "report"),
+    ("tracking", "report", "doctor"),
     # the way in
     ("config", "sweep", "cli"),
 )
@@ -38,7 +38,7 @@ ONLY_IN = {
     "hydra": {"config", "sweep", "cli"},
     "omegaconf": {"config", "sweep", "cli"},
     "mlflow": {"tracking"},
-    "torch": {"models", "export"},  # export: in the programs that it copies out
+    "torch": {"models", "export", "doctor"},  # export: in the programs that it copies out
     "transformers": {"models", "export"},
     "safetensors": {"models"},
     "matplotlib": {"report"},

@@ -5,6 +5,7 @@ Hydra imports this file in every application of the environment, so the rest is 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from lookalike.sweep import Candidate, Outcome, Task
+    from lookalike.sweep import Candidate, LedgerJob, Outcome, Submission, Task
 
 
 ConfigStore.instance().store(
@@ -63,19 +64,27 @@ class LookalikeSweeper(BasicSweeper):
         self.task = task_function
 
     def sweep(self, arguments: list[str]) -> None:
-        """Measure everything; SystemExit(1) in the end if a job failed, ConfigError if none is possible."""
-        from lookalike.sweep import conduct, job_lines, sweep_name
+        """Measure what is left; SystemExit(1) in the end if a job failed, ConfigError if none is possible."""
+        from lookalike.sweep import Order, conduct, job_lines, sweep_name
 
-        folder = Path(self.config.hydra.sweep.dir)
+        asked = self.config.sweep
         choice = self.config.hydra.runtime.choices.get("experiment")
+        order = Order(
+            name=sweep_name(asked.name, choice, arguments),
+            folder=Path(self.config.hydra.sweep.dir).absolute(),
+            arguments=sys.argv[1:],
+            resume=asked.resume,
+        )
+        if asked.detach:
+            self._require_submission()
         jobs = job_lines(self.params or {}, self.blocks, arguments, self._multiply)
         exit_code = conduct(
             [self._candidate(lines) for lines in jobs],
-            launch=lambda overrides: self._launch(overrides, folder),
+            lambda overrides: self._launch(overrides, order.folder),
+            order,
             parts=self.task.parts,
-            name=sweep_name(OmegaConf.select(self.config, "sweep.name"), choice, arguments),
-            folder=folder,
             progress=self.task.progress,
+            submit=self._submit if asked.detach else None,
         )
         if exit_code:
             raise SystemExit(exit_code)
@@ -99,8 +108,25 @@ class LookalikeSweeper(BasicSweeper):
         except ConfigError as error:
             return Candidate(tuple(lines), None, error.faults)
 
+    def _require_submission(self) -> None:
+        """Only some launchers can hand jobs over and return."""
+        from lookalike.errors import ConfigError
+
+        if not hasattr(self.launcher, "submit"):
+            chosen = self.config.hydra.runtime.choices.get("hydra/launcher")
+            raise ConfigError(
+                [
+                    f"sweep.detach=true, and hydra/launcher={chosen} has nobody to leave the jobs with; "
+                    "choose hydra/launcher=slurm_cpu or slurm_gpu, or leave sweep.detach out"
+                ]
+            )
+
+    def _submit(self, jobs: Sequence[LedgerJob], folder: Path, collect: Sequence[str]) -> list[Submission]:
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        submitted: list[Submission] = self.launcher.submit(jobs, folder, collect)  # type: ignore[union-attr]
+        return submitted
+
     def _launch(self, jobs: list[list[str]], folder: Path) -> list[Outcome]:
-        folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         returns: list[JobReturn] = []
         for batch in self.split_overrides_to_chunks(jobs, self.max_batch_size):
@@ -115,4 +141,4 @@ def _outcome(job: JobReturn) -> Outcome:
     if job.status == JobStatus.COMPLETED:
         outcome: Outcome = job.return_value
         return outcome
-    return Outcome(job.working_dir or "", f"the job ended without a result ({job._return_value!r})", 1)
+    return Outcome(job.working_dir or "", f"the job ended without a result: {job._return_value}", 1)

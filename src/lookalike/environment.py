@@ -5,6 +5,7 @@ Threads are set here, never inherited: OpenMP (FAISS), BLAS (numpy) and torch al
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import socket
@@ -84,6 +85,13 @@ def _thread_pools(torch_is_loaded: bool) -> ThreadpoolController:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def give_back_memory() -> None:
+    """Hand what was freed back to the system, where the C library would keep it (glibc): gigabytes, maybe."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import QueryError
+from lookalike.mapping import forget
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.store import Artifact, Recipe, Store
 from lookalike.store.files import new_array
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 EXACT_VERSION = 1
 
-BLOCK_BYTES = 256 << 20
+BLOCK_BYTES = 512 << 20
 """Gallery vectors given to FAISS at a time: starting a block costs as much as searching 8 MB of one."""
 BLOCK_QUERIES = 4_096
 """Queries answered in one pass over the gallery (FAISS's own batch)."""
@@ -37,10 +38,16 @@ SPARE_CANDIDATES = 16
 """Candidates kept beyond the depth, so that only real ties need the second pass."""
 TILE_QUERIES, TILE_ROWS = 256, 8_192
 """Pairs looked at together in the second pass."""
+SCORED_QUERIES = 64
+"""Queries whose candidates are scored before memory is given back: each row that is read maps 64 KB."""
+GPU_WIDTH = 2_048
+"""More candidates a query than that FAISS cannot select on a GPU."""
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+Knn = Callable[[Floats, Floats, int, int], tuple[Floats, Rows]]
+"""Queries, vectors, k and FAISS's metric to scores and rows, both (queries, k): one block by brute force."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,14 @@ def exact_neighbours(
     store: Store,
     *,
     progress: Progress = SILENT,
+    library: Any = faiss,
 ) -> tuple[Neighbours, Artifact]:
     """The ``depth`` nearest gallery vectors of each query by ``metric`` (l2 | ip), found or reused.
 
     The answer is the first ``depth`` rows of the whole gallery when sorted by (:func:`recomputed_scores`,
     row): identical whatever the threads, blocks and shards, also when hundreds of equal vectors tie
-    across the last place. Memory is bounded by a block of the gallery and a block of the queries.
+    across the last place. Memory is bounded by a block of the gallery and a block of the queries. Candidates
+    are found on a GPU where ``library`` (FAISS) has one.
     Raises QueryError when queries and gallery differ in dimension, ValueError when ``depth`` is below 1.
     """
     if depth < 1:
@@ -111,7 +120,7 @@ def exact_neighbours(
         {"metric": metric, "depth": depth},
         {"gallery": gallery.key, "queries": queries.key},
     )
-    search = _Search(gallery, _KERNELS[metric], depth)
+    search = _Search(gallery, _KERNELS[metric], depth, library)
     artifact = store.obtain(recipe, lambda draft: _build(search, queries, draft, progress))
     return Neighbours.load(artifact.path), artifact
 
@@ -170,16 +179,17 @@ def _build(search: _Search, queries: Embeddings, draft: Path, progress: Progress
 class _Search:
     """The ``depth`` nearest vectors of one gallery."""
 
-    def __init__(self, gallery: Embeddings, kernels: _Kernels, depth: int) -> None:
+    def __init__(self, gallery: Embeddings, kernels: _Kernels, depth: int, library: Any = faiss) -> None:
         self.gallery, self.kernels, self.depth = gallery, kernels, depth
+        self.width = min(depth + SPARE_CANDIDATES, len(gallery))
+        self.knn = fastest_knn(self.width, library)
 
     def nearest(self, queries: Floats, bar: Bar) -> tuple[Rows, Floats, npt.NDArray[np.bool_]]:
         """Rows and scores, sorted, and for which queries they are proven to be the answer."""
-        width = min(self.depth + SPARE_CANDIDATES, len(self.gallery))
-        candidates, farthest = self._candidates(queries, width, bar)
+        candidates, farthest = self._candidates(queries, bar)
         scores = _score_rows(self.gallery, queries, candidates, self.kernels)
         rows, scores = _nearest_first(candidates, scores, self.depth, self.kernels)
-        if width == len(self.gallery):
+        if self.width == len(self.gallery):
             return rows, scores, np.ones(len(queries), bool)
         last = scores[:, -1].astype(np.float64)
         proven = farthest > self.kernels.sign * last + self._rounding(queries, last)
@@ -204,12 +214,12 @@ class _Search:
         _, distances, rows = best.reshape(3, len(queries), self.depth)
         return rows.astype(np.int64), (sign * distances).astype(np.float32)
 
-    def _candidates(self, queries: Floats, width: int, bar: Bar) -> tuple[Rows, Values]:
+    def _candidates(self, queries: Floats, bar: Bar) -> tuple[Rows, Values]:
         """The ``width`` best rows by the matrix kernel, in no order; sign × score of the worst of them."""
         sign = self.kernels.sign
-        best = faiss.ResultHeap(len(queries), width, keep_max=sign < 0)
+        best = faiss.ResultHeap(len(queries), self.width, keep_max=sign < 0)
         for start, block in self.gallery.blocks(max(1, BLOCK_BYTES // (4 * self.gallery.dim))):
-            scores, rows = faiss.knn(queries, block, min(width, len(block)), self.kernels.metric)
+            scores, rows = self.knn(queries, block, min(self.width, len(block)), self.kernels.metric)
             rows[rows >= 0] += start
             best.add_result(scores, rows)
             bar.advance(len(queries) * len(block))
@@ -240,17 +250,30 @@ class _Search:
         return longest
 
 
+def fastest_knn(width: int, library: Any = faiss) -> Knn:
+    """``library``'s brute force for ``width`` candidates: on a GPU where there is one that can, else here."""
+    if width > GPU_WIDTH or library.get_num_gpus() == 0:
+        return cast(Knn, library.knn)
+    resources = library.StandardGpuResources()
+    return lambda queries, block, k, metric: library.knn_gpu(resources, queries, block, k, metric=metric)
+
+
 def _score_rows(gallery: Embeddings, queries: Floats, rows: Rows, kernels: _Kernels) -> Floats:
     """See :func:`recomputed_scores`; each shard fills in the rows that lie in it."""
     scores = np.full(rows.shape, kernels.sign * np.inf, np.float32)
-    start = 0
-    for shard in gallery.shards:
-        inside = (rows >= start) & (rows < start + len(shard))
-        local = np.where(inside, rows - start, -1).astype(np.int64, copy=False)
-        of_shard = np.empty(rows.shape, np.float32)
-        kernels.score_rows(*map(faiss.swig_ptr, (of_shard, queries, shard, local)), gallery.dim, *rows.shape)
-        np.copyto(scores, of_shard, where=inside)
-        start += len(shard)
+    for first in range(0, len(rows), SCORED_QUERIES):
+        tile = slice(first, first + SCORED_QUERIES)
+        start = 0
+        for shard in gallery.shards:
+            inside = (rows[tile] >= start) & (rows[tile] < start + len(shard))
+            if inside.any():
+                local = np.where(inside, rows[tile] - start, -1).astype(np.int64, copy=False)
+                of_shard = np.empty(local.shape, np.float32)
+                arrays = (of_shard, queries[tile], shard, local)
+                kernels.score_rows(*map(faiss.swig_ptr, arrays), gallery.dim, *local.shape)
+                np.copyto(scores[tile], of_shard, where=inside)
+                forget(shard)
+            start += len(shard)
     return scores
 
 

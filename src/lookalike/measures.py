@@ -170,6 +170,7 @@ def evaluate(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    dropped: int = 0,
 ) -> Evaluation:
     """All measures of one operating point, at the cut-offs up to k and at k itself.
 
@@ -177,12 +178,13 @@ def evaluate(
     their recomputed scores, float32, same shape; ``exact``: at least k + ignored + 1 deep (−1 beyond the
     gallery's end), where ignored is the largest number that any query ignores; ``sources``, ``edits``: one
     per query. Without ``relevance`` there are knn_recall and nn_recall only; ``resamples=0`` leaves the
-    intervals out. Raises ValueError when answers or exact neighbours are not deep enough.
+    intervals out. Relevance is judged behind the first ``dropped`` rows, which the answers have to be deeper
+    by. Raises ValueError when answers or exact neighbours are not deep enough.
     """
-    _check_depths(rows.shape[1], exact.depth, k, relevance)
+    _check_depths(rows.shape[1] - dropped, exact.depth, k, relevance)
     exact_rows, exact_scores = exact.rows, exact.scores
     if relevance is not None:
-        rows, scores = drop_ignored(rows, scores, relevance, k)
+        rows, scores = drop_ignored(rows, scores, relevance, k + dropped)
         exact_rows, exact_scores = drop_ignored(exact_rows, exact_scores, relevance, exact.depth)
     found_distances = distances(rows[:, :k], scores[:, :k], metric)
     exact_distances = distances(exact_rows, exact_scores, metric)
@@ -194,7 +196,7 @@ def evaluate(
     relevant = np.zeros(len(rows), np.int64)
     if relevance is not None:
         relevant = np.diff(relevance.relevant_indptr)
-        hits = relevant_hits(rows[:, :k], relevance)
+        hits = relevant_hits(rows[:, dropped : k + dropped], relevance)
         per_query |= {
             name: {cutoff: measure(hits, relevant, cutoff) for cutoff in kept}
             for name, measure in (

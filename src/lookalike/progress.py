@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 log = logging.getLogger("lookalike")
+log.addHandler(logging.NullHandler())  # or Python prints warnings itself where nobody has set up logging
 
 
 class Bar:
@@ -25,6 +26,9 @@ class Bar:
 
     def total(self, n: int) -> None:
         """Say how many units there are, once it is known."""
+
+    def resume_at(self, n: int) -> None:
+        """Say that ``n`` units were done earlier: they count as done, and tell nothing of the speed."""
 
 
 class Progress:
@@ -105,3 +109,6 @@ class _RichBar(Bar):
 
     def total(self, n: int) -> None:
         self.display.update(self.task, total=n)
+
+    def resume_at(self, n: int) -> None:
+        self.display.reset(self.task, completed=n, rate="")

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lookalike.credentials import concealed
 from lookalike.errors import UserError
 
 FORMAT = 1
@@ -91,6 +92,16 @@ class Record:
     timing: dict[str, Any] = field(default_factory=dict)
     points: list[PointRecord] = field(default_factory=list)
     extras: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A record is read by many: passwords in addresses stay out of it."""
+        self.config, self.overrides = concealed(self.config), concealed(self.overrides)
+
+    @property
+    def trial_keys(self) -> set[str]:
+        """Of all that it did; embedding chosen shards (``dataset.shards``) is a trial without a point."""
+        shards = [self.extras["shards"]["trial_key"]] if "shards" in self.extras else []
+        return {*(point.trial_key for point in self.points), *shards}
 
     @property
     def identity(self) -> str:

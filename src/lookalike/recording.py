@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.datasets import ImageSet
 from lookalike.embed import Embeddings
 from lookalike.index import IndexArtifacts
 from lookalike.measures import Evaluation
 from lookalike.queries import QueryPlan
 from lookalike.record import PointRecord, writing_results
-from lookalike.schemas import Experiment, Index
+from lookalike.schemas import Experiment, Index, Measures
 from lookalike.store import Artifact
 from lookalike.timing import TimedPoint, TimedPoints
 from lookalike.trials import index_settings, point_label, trial_key
@@ -43,13 +44,19 @@ def describe_data(
         "queries": experiment.queries.name,
         "query_count": len(queries),
         "protocol": plan.protocol,
-        "protocol_description": plan.description,
+        "protocol_description": plan.description + _mistakes(experiment.measures),
         "duplicates": None if twins is None else int(np.count_nonzero(twins != np.arange(len(twins)))),
+        "missing_images": plan.gallery.missing if isinstance(plan.gallery, ImageSet) else 0,
         "bad_images": [
             {"id": image.id, "location": image.location, "reason": image.reason} for image in bad.values()
         ],
         "notices": [*plan.gallery.notices, *plan.notices],
     }
+
+
+def _mistakes(measures: Measures) -> str:
+    """What sets these measures apart from those of the same queries."""
+    return ", the first result dropped" if measures.drop_first else ""
 
 
 def describe_index(

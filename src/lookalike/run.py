@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets import ImageSet, duplicate_groups, open_dataset
-from lookalike.embed import Embedder, Embeddings
+from lookalike.embed import Embedder, Embeddings, count_shards, shard_faults
 from lookalike.environment import describe_machine
 from lookalike.errors import ConfigError, UserError
 from lookalike.exact import Neighbours, exact_neighbours, recomputed_scores
-from lookalike.index import build_index, load_index, serving_memory
-from lookalike.measures import distances, evaluate, knn_recall
+from lookalike.given import compare_given
+from lookalike.index import IndexArtifacts, build_index, load_index, serving_memory
+from lookalike.measures import evaluate
 from lookalike.models import open_model
 from lookalike.precision import kept_neighbours
 from lookalike.queries import QueryPlan, Relevance, plan_queries, resolve_relevance
 from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.recording import describe_data, describe_index, describe_timing, point_record
-from lookalike.schemas import Experiment
+from lookalike.schemas import Dataset, Experiment, Queries
 from lookalike.search import Point, expand_points, point_faults
 from lookalike.session import Session
 from lookalike.stages import StageLog
+from lookalike.store import Artifact
 from lookalike.timing import TimedPoint, time_points
-from lookalike.trials import embedded_by, trial_key
+from lookalike.trials import embedded_by, shards_key, shards_label, trial_key
 
 
 def run(experiment: Experiment, folder: Path, session: Session, overrides: Sequence[str] = ()) -> Record:
@@ -49,7 +51,12 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
         environment=describe_machine(),
     )
     try:
-        measure_points(experiment, points_of(experiment), record, folder, session)
+        if experiment.dataset.shards is None:
+            measure_points(experiment, points_of(experiment), record, folder, session)
+        else:
+            record_shards(experiment, record, session)
+    except SystemExit:  # a scheduler takes the machine back, and starts this job again: it is not over
+        raise
     except BaseException as error:
         record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
         record.error = str(error) or type(error).__name__
@@ -92,15 +99,11 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
     """Dataset and query protocol, then embeddings of both, then relevance and exact neighbours."""
     store, progress, model = session.store, session.progress, experiment.model
 
-    data = (experiment.dataset, experiment.queries)
-    plan = session.once(
-        "plan", data, lambda: plan_queries(experiment.queries, open_dataset(experiment.dataset, progress))
-    )
-    session.notice(*plan.gallery.notices, *plan.notices)
+    data = _data(experiment)
+    plan, embedder = _begin(experiment, session)
     if faults := point_faults(Point.of(k=experiment.search.k), experiment.index, len(plan.gallery)):
         raise ConfigError(faults)
 
-    embedder = session.once("embedder", model, lambda: Embedder.of(open_model(model), model, store, progress))
     gallery = stages.perform(
         "embeddings", (data, model), lambda: embedder.embed(plan.gallery), lambda made: made.artifacts
     )
@@ -131,18 +134,64 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
     return Prepared(plan, asked, embedder, gallery, queries, twins, relevance, exact)
 
 
-def measure_points(
-    experiment: Experiment, points: Sequence[Point], record: Record, folder: Path, session: Session
-) -> None:
-    """Prepare, build or reuse the index, time all points, and put what they found into the record."""
-    store, progress = session.store, session.progress
-    index, search, measures = experiment.index, experiment.search, experiment.measures
+def _data(experiment: Experiment) -> tuple[Dataset, Queries]:
+    """What the query plan depends on: the whole gallery, whichever shards of it are embedded."""
+    return replace(experiment.dataset, shards=None), experiment.queries
+
+
+def _begin(experiment: Experiment, session: Session) -> tuple[QueryPlan, Embedder]:
+    """What is searched and what for, the user told what is odd about it, and what embeds both."""
+    store, progress, model = session.store, session.progress, experiment.model
+    data = _data(experiment)
+    plan = session.once("plan", data, lambda: plan_queries(data[1], open_dataset(data[0], progress, store)))
+    session.notice(*plan.gallery.notices, *plan.notices)
+    return plan, session.once(
+        "embedder", model, lambda: Embedder.of(open_model(model), model, store, progress)
+    )
+
+
+def embed_shards(experiment: Experiment, session: Session, stages: StageLog) -> dict[str, Any]:
+    """Embed ``dataset.shards`` of the gallery: the very artifacts that the whole run will reuse.
+
+    Returns what the record tells of it. Raises ConfigError when the gallery has no such shards.
+    """
+    plan, embedder = _begin(experiment, session)
+    gallery, numbers = plan.gallery, experiment.dataset.shards or []
+    count = count_shards(gallery)
+    if faults := shard_faults(numbers, count):
+        raise ConfigError(faults)
+    made = stages.perform(
+        "embeddings",
+        (_data(experiment), experiment.model, tuple(numbers)),
+        lambda: embedder.embed_shards(gallery, numbers),
+        lambda made: made.artifacts,
+    )
+    session.notice(
+        f"{shards_label(numbers)} of {count} in the store (counted from 0), nothing was searched; "
+        "without dataset.shards a run takes it from there"
+    )
+    return {
+        "numbers": list(numbers),
+        "of": count,
+        "gallery_size": len(gallery),
+        "vectors": sum(artifact.facts["vectors"] for artifact in made.artifacts),
+        "bad_images": [asdict(image) for _, image in made.bad],
+        "trial_key": shards_key(experiment),
+    }
+
+
+def record_shards(experiment: Experiment, record: Record, session: Session) -> None:
+    """Embed ``dataset.shards`` and put that into the record, which has no operating points."""
     stages = StageLog(session)
     record.stages = stages.entries
+    record.extras = {"shards": embed_shards(experiment, session, stages)}
 
-    ready = prepare(experiment, session, stages)
-    gallery, queries = ready.gallery, ready.queries
 
+def index_gallery(
+    experiment: Experiment, gallery: Embeddings, session: Session, stages: StageLog
+) -> tuple[IndexArtifacts, Artifact]:
+    """The index over ``gallery``, built or reused, and what it takes to serve it."""
+    store, progress, index = session.store, session.progress, experiment.index
     built = stages.perform(
         "index",
         (gallery.key, index),
@@ -156,8 +205,35 @@ def measure_points(
         lambda: serving_memory(index, built, gallery, store, progress),
         lambda made: [made],
     )
+    return built, served
+
+
+def build(experiment: Experiment, session: Session) -> None:
+    """Everything that a later :func:`run` of the experiment reuses; no search is timed, nothing recorded."""
+    stages = StageLog(session)
+    if experiment.dataset.shards is not None:
+        embed_shards(experiment, session, stages)
+        return
+    ready = prepare(experiment, session, stages)
+    index_gallery(experiment, ready.gallery, session, stages)
+    kept_neighbours(experiment, ready.embedder, ready.plan.gallery, session.store, session.progress)
+
+
+def measure_points(
+    experiment: Experiment, points: Sequence[Point], record: Record, folder: Path, session: Session
+) -> None:
+    """Prepare, build or reuse the index, time all points, and put what they found into the record."""
+    store, progress = session.store, session.progress
+    index, search, measures = experiment.index, experiment.search, experiment.measures
+    stages = StageLog(session)
+    record.stages = stages.entries
+
+    ready = prepare(experiment, session, stages)
+    gallery, queries = ready.gallery, ready.queries
+
+    built, served = index_gallery(experiment, gallery, session, stages)
     searcher = session.once("searcher", (gallery.key, index), lambda: load_index(index, built, gallery))
-    extra = ready.relevance.max_ignored
+    extra = ready.relevance.max_ignored + int(measures.drop_first)
     timed = time_points(searcher, queries.matrix, points, search, extra_k=extra, progress=progress)
 
     record.data = describe_data(experiment, ready.plan, gallery, queries, ready.twins)
@@ -166,7 +242,15 @@ def measure_points(
     record.timing = describe_timing(timed)
     record.extras = {
         **kept_neighbours(experiment, ready.embedder, ready.plan.gallery, store, progress),
-        **_given_neighbours_found(ready, index.metric, measures.tie_tolerance, session),
+        **compare_given(
+            ready.asked,
+            gallery,
+            queries,
+            ready.exact,
+            metric=index.metric,
+            tolerance=measures.tie_tolerance,
+            progress=progress,
+        ),
     }
     record.points = [judge_point(experiment, ready, result, record.index, folder) for result in timed.points]
 
@@ -190,30 +274,11 @@ def judge_point(
         edits=ready.asked.edits,
         resamples=measures.bootstrap,
         confidence=measures.confidence,
+        dropped=int(measures.drop_first),
     )
     return point_record(
         experiment, result, evaluation, index=index, sources=ready.asked.sources, folder=folder
     )
-
-
-def _given_neighbours_found(
-    ready: Prepared, metric: str, tolerance: float, session: Session
-) -> dict[str, float]:
-    """How many of our exact neighbours those that came with the queries hold, ties credited; {} without."""
-    given = ready.asked.ready_neighbours
-    if given is None:
-        return {}
-    rows = given[:, : ready.exact.depth].astype(np.int64)
-    scores = recomputed_scores(ready.gallery, ready.queries.matrix, rows, metric)
-    found = distances(rows, scores, metric)
-    exact = distances(ready.exact.rows, ready.exact.scores, metric)
-    share = float(np.nanmean(knn_recall(found, exact, rows.shape[1], tolerance)))
-    if share < 1:
-        session.progress.warn(
-            f"queries.neighbours holds {share:.1%} of the exact neighbours found here; "
-            "they may be of another metric, gallery or order"
-        )
-    return {"given_neighbours_found": share}
 
 
 def _now() -> str:

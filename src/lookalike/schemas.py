@@ -23,6 +23,8 @@ class Dataset:
     """Seed of the sample that ``limit`` takes."""
     shard_size: int = 100_000
     """Rows of one embeddings artifact."""
+    shards: list[int] | None = None
+    """Embed these shards of the gallery, counted from 0, and stop; null: the whole run."""
 
 
 @dataclass
@@ -63,18 +65,88 @@ class FolderDataset(ImageDataset):
 
 
 @dataclass
-class EmbeddingsDataset(Dataset):
-    """Ready vectors: ``.npy`` shards with a parquet of ids beside each; no images and no model needed."""
+class SbuCaptionsDataset(ImageDataset):
+    """SBU Captions as it is extracted: a million photos by number, and their captions."""
+
+    name: str = "sbu_captions"
+    root: str | None = None
+    """The folder that holds ``0000/000.jpg`` … ``0999/999.jpg``."""
+    annotations: str | None = None
+    """The file of captions, relative to ``root`` unless absolute; null: by its published name."""
+
+
+@dataclass
+class WebdatasetDataset(ImageDataset):
+    """Tar shards as img2dataset writes them, read in place."""
+
+    name: str = "webdataset"
+    root: str | None = None
+    """A folder of ``.tar`` files, or one of them."""
+    captions: str | None = ".txt"
+    """``.txt`` or ``.cls``: that member of a sample; else a column of the parquets beside the tars."""
+    labels: str | None = None
+    groups: str | None = None
+
+
+@dataclass
+class HuggingfaceDataset(ImageDataset):
+    """An image dataset of Hugging Face ``datasets``: saved to disk, a folder of files, or of the hub."""
+
+    name: str = "huggingface"
+    name_or_path: str | None = None
+    subset: str | None = None
+    """What the hub calls a dataset's configuration."""
+    split: str = "train"
+    revision: str | None = None
+    images: str | None = None
+    """A column of encoded images; null: the only one there is."""
+    captions: str | None = None
+    labels: str | None = None
+    groups: str | None = None
+    ids: str | None = None
+    """A column of unique values; null: row numbers."""
+
+
+@dataclass
+class VectorDataset(Dataset):
+    """A dataset of ready vectors: no images, and no model needed."""
+
+
+@dataclass
+class EmbeddingsDataset(VectorDataset):
+    """Ready vectors in files, with their ids or a parquet of ids beside each; no images, no model."""
 
     name: str = "embeddings"
     root: str | None = None
-    """One ``.npy`` file, or a folder of them (searched one level deep: ``img_emb/``, ``metadata/``)."""
+    """One file of vectors, or a folder of them (searched one level deep: ``img_emb/``, ``metadata/``)."""
+    format: str = "auto"
+    """auto (by suffix or first bytes) | npy | npz | fvecs | bvecs | fbin | u8bin | hdf5 | faiss | csv."""
+    array: str | None = None
+    """Name of the vectors in a file of several arrays; null: npz: the only fitting one, hdf5: ``train``."""
     id_column: str | None = None
-    """Column of the parquet that holds the ids; null: ``id``, ``image_path`` or ``key``, else row numbers."""
+    """Column of the parquet that holds the ids; null: ``id``, ``image_path`` or ``key``, else the file's own,
+    else row numbers.
+    """
     label_column: str | None = None
     caption_column: str | None = None
-    normalize: bool = True
-    """Scale every vector to unit length."""
+    normalize: bool | None = None
+    """Scale every vector to unit length; null: unless the file says that it is for another distance."""
+
+
+@dataclass
+class SyntheticDataset(VectorDataset):
+    """Made-up unit vectors, as clustered as a network's: seeded, made on demand, of any number."""
+
+    name: str = "synthetic"
+    n: int = 100_000
+    """How many; a larger number contains every smaller one."""
+    dim: int = 768
+    clusters: int = 1000
+    """Centres that the vectors lie around, drawn alike."""
+    spread: float = 1.0
+    """Length of a vector's own part relative to its centre's."""
+    exponent: float = 1.0
+    """Variance of the i-th principal component falls as 1 / i to this power; 0: all alike."""
 
 
 # --- model: what turns images (and captions) into vectors --------------------------------------------------
@@ -123,6 +195,8 @@ class TransformersModel(Model):
     """Branch, tag or commit of a hub id."""
     pooling: str = "auto"
     """auto | projection (``get_image_features``) | pooler | cls | mean."""
+    preprocess: str = "checkpoint"
+    """checkpoint | border | imagenet: the last two are usual mistakes, there to measure what they cost."""
 
 
 # --- queries: the query protocol ---------------------------------------------------------------------------
@@ -198,11 +272,13 @@ class VectorsQueries(Queries):
     name: str = "vectors"
     n: int | None = None
     file: str | None = None
-    """``.npy``, float, shape (queries, d)."""
+    """Vectors in any format of ``dataset=embeddings``; null: the test rows of the dataset's own HDF5."""
+    format: str = "auto"
+    """As ``dataset.format``."""
     relevance: str | None = None
     """CSV (query row, relevant id)."""
     neighbours: str | None = None
-    """``.npy``, integers, shape (queries, k): gallery rows, nearest first; checked against ours."""
+    """Gallery rows, nearest first, a row a query: .npy, .ivecs, .ibin, .bin or .hdf5; held against ours."""
 
 
 # --- index: what is trained and built (these shape the index's key) ----------------------------------------
@@ -220,6 +296,8 @@ class Index:
     seed: int = 1234
     threads: int | None = None
     """OpenMP threads while training and adding; null: all cores."""
+    shards_apart: bool = False
+    """Index every embeddings shard apart, an artifact each, then merge: the same index, another way."""
     mmap: bool = False
     """Search the index file through a memory map instead of reading it into memory."""
     point: dict[str, int] = field(default_factory=dict)
@@ -353,6 +431,8 @@ class Measures:
     """What is read off the neighbours that were found."""
 
     cutoffs: list[int] = field(default_factory=lambda: [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+    drop_first: bool = False
+    """Judge relevance without the first result, as if it were the query: a mistake, to see its cost."""
     tie_tolerance: float = 1e-5
     """Relative: a returned vector this close to the k-th exact distance counts as found."""
     extra_depth: int = 20
@@ -398,6 +478,13 @@ class Sweep:
     """What a sweep tells its points."""
 
     name: str | None = None
+    """What it is called; also its folder's name below ``multirun``, where the same command goes on."""
+    resume: bool = True
+    """Measure only what is missing or failed in the sweep's folder; false: refuse when it is there."""
+    detach: bool = False
+    """Hand all jobs to the cluster, with one that gathers what they measured, and return."""
+    phase: str = "all"
+    """build: make the artifacts that a point needs and stop; set by the launcher."""
     skip: list[str] = field(default_factory=list)
     """Trial keys of operating points that another point of the sweep already covers."""
 

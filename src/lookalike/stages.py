@@ -59,10 +59,22 @@ class StageLog:
                 "bytes": sum(artifact.bytes for artifact in artifacts),
                 "machine": dict(artifacts[0].manifest["machine"]),
                 **memory,
+                **_speed(artifacts),
             }
         )
         if fresh:
             self.session.progress.say(f"{stage}: {_outcome(artifacts, built, seconds)}")
+
+
+def _speed(artifacts: Sequence[Artifact]) -> dict[str, Any]:
+    """How fast images were embedded when they were, and what bound that: ``decoding`` or ``forward pass``."""
+    timed = [artifact.facts for artifact in artifacts if artifact.facts.get("images_per_second")]
+    if not timed:
+        return {}
+    images = [facts["embedded"] - facts["resumed"] for facts in timed]
+    seconds = sum(n / facts["images_per_second"] for n, facts in zip(images, timed, strict=True))
+    slowest = max(timed, key=lambda facts: facts["decode_seconds"] + facts["forward_seconds"])
+    return {"images_per_second": round(sum(images) / seconds, 2), "bound_by": slowest["bound_by"]}
 
 
 def _outcome(artifacts: Sequence[Artifact], built: Sequence[Artifact], seconds: float) -> str:
@@ -77,5 +89,7 @@ def _outcome(artifacts: Sequence[Artifact], built: Sequence[Artifact], seconds: 
         details.append(
             f"{sum(int(a.facts.get('embedded', 0)) for a in built):,} embedded, {copied:,} rows copied"
         )
+    if speed := _speed(built):
+        details.append(f"{speed['images_per_second']:,.0f} images/s, {speed['bound_by']} binds")
     told = f" ({'; '.join(details)})" if details else ""
     return f"built{part} {seconds:.1f} s{told}"

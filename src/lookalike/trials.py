@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from lookalike import schemas
-from lookalike.schemas import EmbeddingsDataset, Experiment
+from lookalike.schemas import CaptionsQueries, Experiment, SyntheticDataset, VectorDataset
 from lookalike.search import Point
 
 UNTIMED = ("k", "ladder", "nprobe", "ef_search", "k_factor")
 """Fields of ``search`` that the point itself carries."""
+LAYOUT = ("shard_size", "shards")
+"""Fields of ``dataset`` that say in which portions it is embedded."""
 TELLING = ("nlist", "pq_m", "hnsw_m")
 """Index settings that a label always shows; others only when they are not the family's usual value."""
 WORKERS = ("device", "batch_size", "workers")
@@ -41,9 +44,20 @@ def point_label(index: schemas.Index, point: Point) -> str:
 
 
 def embedded_by(experiment: Experiment) -> str:
-    """The model's name, or that the vectors came ready."""
-    ready = isinstance(experiment.dataset, EmbeddingsDataset)
-    return "ready vectors" if ready else experiment.model.name
+    """The model's name with what it does otherwise, or that the vectors came ready or were made up."""
+    if isinstance(experiment.dataset, SyntheticDataset):
+        return "synthetic vectors"
+    if isinstance(experiment.dataset, VectorDataset):
+        return "ready vectors"
+    return ", ".join([experiment.model.name, *_departures(experiment.model)])
+
+
+def _departures(model: schemas.Model) -> Iterator[str]:
+    """What a model does otherwise than it should."""
+    if isinstance(model, schemas.TransformersModel) and model.preprocess != "checkpoint":
+        yield f"preprocess={model.preprocess}"
+    if not model.normalize:
+        yield "not normalised"
 
 
 def trial_key(experiment: Experiment, point: Point) -> str:
@@ -56,16 +70,39 @@ def trial_key(experiment: Experiment, point: Point) -> str:
     index = {
         name: value for name, value in asdict(experiment.index).items() if name not in ("point", "ladder")
     }
-    model: dict[str, Any] = {}
-    if not isinstance(experiment.dataset, EmbeddingsDataset):
-        model = {name: value for name, value in asdict(experiment.model).items() if name not in WORKERS}
     tried = {
-        "dataset": {k: v for k, v in asdict(experiment.dataset).items() if k != "shard_size"},
-        "model": model,
-        "queries": asdict(experiment.queries),
+        **_gallery(experiment),
         "index": index,
         "search": search,
         "measures": asdict(experiment.measures),
         "point": point.as_dict(),
     }
-    return hashlib.sha256(json.dumps(tried, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return _hash(tried)
+
+
+def shards_label(numbers: Sequence[int]) -> str:
+    """``shards 0, 1``."""
+    return f"{'shard' if len(numbers) == 1 else 'shards'} {', '.join(map(str, numbers))}"
+
+
+def shards_key(experiment: Experiment) -> str:
+    """As :func:`trial_key`, of embedding ``dataset.shards``: the same whatever the index and search."""
+    layout = {name: getattr(experiment.dataset, name) for name in LAYOUT}
+    return _hash({**_gallery(experiment), "layout": layout})
+
+
+def _gallery(experiment: Experiment) -> dict[str, Any]:
+    """What is embedded, and by what."""
+    model: dict[str, Any] = {}
+    texts = isinstance(experiment.queries, CaptionsQueries)
+    if texts or not isinstance(experiment.dataset, VectorDataset):
+        model = {name: value for name, value in asdict(experiment.model).items() if name not in WORKERS}
+    return {
+        "dataset": {k: v for k, v in asdict(experiment.dataset).items() if k not in LAYOUT},
+        "model": model,
+        "queries": asdict(experiment.queries),
+    }
+
+
+def _hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -37,6 +37,12 @@ def last_line(script: str, folder: Path) -> dict[str, Any]:
         pytest.param("reused_run", 1.3),
         pytest.param("sweep_overhead", 1.05),
         pytest.param("report_200", 1.0),
+        pytest.param("exact_vs_faiss", 0.95),
+        pytest.param("memory_growth", 1.1),
+        pytest.param("embedding_vs_limit", 0.92),
+        pytest.param("csv_vs_pandas", 25.0),
+        pytest.param("merge_vs_single", 1.15),
+        pytest.param("slurm_overhead", 1.0, marks=pytest.mark.slurm),
     ],
 )
 def test_the_last_line_is_the_verdict(script: str, goal: float, tmp_path: Path) -> None:

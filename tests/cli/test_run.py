@@ -92,13 +92,14 @@ def test_a_sweep_has_a_folder_a_job(tmp_path: Path) -> None:
     assert [name.rsplit("-", 1)[0] for name in names] == ["index=flat", "index=ivf_flat"]
     assert {path.name for path in folder.iterdir() if path.is_file()} == {
         "multirun.yaml",
+        "sweep.json",
         "comparison.csv",
         "comparison.md",
         "pareto.png",
         "report.html",
     }
     assert notes.said[0] == "sweep: 3 points in 2 jobs; 1 skipped:"
-    assert notes.said[-1] == "job 2: model=pixels index=ivf_flat search.nprobe=[1,8,512]"
+    assert notes.said[-1] == "job 2: index=ivf_flat"
     assert world.tracker.events[0] == ("start", "model=pixels index=flat,ivf_flat search.nprobe=[1,8,512]")
     assert world.tracker.events[-1] == ("finish", "parent-id", 2, "finished", True)
     assert len(world.sessions) == 1
@@ -138,10 +139,10 @@ def test_blocks_from_a_users_own_experiment(tmp_path: Path) -> None:
 
 
 def test_the_seed_papers_sweep(tmp_path: Path) -> None:
-    (tmp_path / "captions.csv").write_text("path,caption\na.jpg,a cat\n")
+    (tmp_path / "SBU_captioned_photo_dataset_captions.txt").write_text("a cat\n")
     world = World()
     without_weights = ["model=pixels", "queries=in_gallery"]
-    asked = ["experiment=seed_paper", "dataset.root=.", "dataset.table=captions.csv", *without_weights]
+    asked = ["experiment=seed_paper", "dataset.root=.", *without_weights]
 
     assert main(asked, Task(Notes(), world)) == 0
     assert [labels for labels, _ in world.runs] == [
@@ -231,7 +232,8 @@ def test_help_lists_the_groups_and_the_users_own(tmp_path: Path, capsys: Capture
     (tmp_path / "conf/dataset/mine.yaml").write_text("defaults: [folder, _self_]\n")
     assert run("--help") == 0
     shown = capsys.readouterr().out
-    assert "  dataset    embeddings, folder, mine, twemoji\n" in shown
+    choices = "embeddings, folder, huggingface, mine, sbu_captions, synthetic, twemoji, webdataset"
+    assert f"  dataset    {choices}\n" in shown
     assert "schema" not in shown
 
 

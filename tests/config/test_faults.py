@@ -51,7 +51,7 @@ PIXELS = "model=pixels"
         (["store.reuse=[embedings]"], "store.reuse has embedings"),
         (["dataset=folder"], "dataset.root is not set; name a folder of images: dataset.root=~/Pictures"),
         (["dataset=folder", "dataset.root=/nowhere"], "dataset.root=/nowhere does not exist"),
-        (["dataset=embeddings"], "dataset.root is not set; name a .npy file"),
+        (["dataset=embeddings"], "dataset.root is not set; name a file of vectors"),
         (["dataset=folder", "dataset.root=/tmp", "dataset.captions=text"], "dataset.captions=text"),
         (["dataset=folder", "dataset.root=/tmp", "dataset.table=no.csv"], "dataset.table=no.csv"),
         (["dataset=folder", "dataset.root=/tmp", "queries=labels"], "queries=labels queries.by=label needs"),

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+import re
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from lookalike.datasets import ImageSet, TextSet, VectorSet
 from lookalike.embed import Embedder, Embeddings
-from lookalike.embed.blocks import BLOCK_ROWS, Block
+from lookalike.embed.blocks import BLOCK_ROWS, Block, StoredBlock
+from lookalike.embed.shards import write_shard
 from lookalike.errors import DatasetError, ImageError, ModelError
+from lookalike.progress import Bar, Progress, RichProgress
 from lookalike.store import Store
 
 
@@ -202,21 +211,178 @@ def test_an_interrupted_extraction_loses_one_block_and_ends_with_the_same_bytes(
     assert not list(store.artifacts("embeddings"))
     model = Grey()
     resumed = embed(store, grey_images(values), model)
-    assert model.images == len(values) - BLOCK_ROWS
+    assert model.images == len(values) - BLOCK_ROWS == len(values) - resumed.artifacts[0].facts["resumed"]
     assert resumed.artifacts[0].manifest["files"] == whole.artifacts[0].manifest["files"]
 
 
 def test_a_cut_off_block_is_embedded_again(tmp_path: Path) -> None:
     path = tmp_path / "block.npz"
     Block(np.ones((4, 3), np.float32), [0, 1, 2, 3], [(4, "truncated")]).save(path)
-    assert Block.load(path) is not None
+    assert Block.load(path).rows == [0, 1, 2, 3]
     path.write_bytes(path.read_bytes()[:-40])
-    assert Block.load(path) is None
+    with pytest.raises(ValueError, match="damaged"):
+        Block.load(path)
+
+
+def test_no_flipped_byte_of_a_block_goes_unnoticed(tmp_path: Path) -> None:
+    path = tmp_path / "block.npz"
+    vectors = np.random.default_rng(0).random((4, 3), np.float32)
+    Block(vectors, [0, 1, 2, 3], [(4, "truncated")]).save(path)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        with suppress(ValueError):  # the archive's dates and the like may be anything
+            block = Block.load(path)
+            np.testing.assert_array_equal(block.vectors, vectors)
+            assert (block.rows, block.bad) == ([0, 1, 2, 3], [(4, "truncated")])
 
 
 def test_the_probed_batch_size_is_kept_beside_the_embeddings(store: Store) -> None:
     assert embed(store, grey_images([1, 2])).artifacts[0].facts["batch_size"] == 7
     assert embed(store, grey_images([5]), batch_size=2).artifacts[0].facts["batch_size"] == 2
+
+
+class Probed(Grey):
+    """Finds another batch size each time that it is asked."""
+
+    def __init__(self, *sizes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.sizes = list(sizes)
+
+    def load(self) -> GreyEncoder:
+        encoder = GreyEncoder(self)
+        encoder.pick_batch_size = lambda sample: self.sizes.pop(0)  # type: ignore[method-assign]
+        return encoder
+
+
+def batch_sizes(embeddings: Embeddings) -> list[int]:
+    return [artifact.facts["batch_size"] for artifact in embeddings.artifacts]
+
+
+def test_what_was_interrupted_goes_on_with_the_batch_size_that_it_had_found(store: Store) -> None:
+    images = grey_images(list(range(50)))
+    with pytest.raises(KeyboardInterrupt):
+        embed(store, images, Probed(5, fail_after=30), workers=1, block_rows=10)
+    resumed = embed(store, images, Probed(), workers=1, block_rows=10)
+    assert batch_sizes(resumed) == [5]
+    assert resumed.artifacts[0].facts["resumed"] > 0
+
+
+@pytest.mark.parametrize("note", ["", "[", "null", '"many"'])
+def test_a_note_of_the_batch_size_that_says_nothing_is_probed_again(store: Store, note: str) -> None:
+    images = grey_images(list(range(50)))
+    with pytest.raises(KeyboardInterrupt):
+        embed(store, images, Probed(5, fail_after=30), workers=1, block_rows=10)
+    [path] = store.root.glob("scratch/*/batch_size.json")
+    path.write_text(note)
+    assert batch_sizes(embed(store, images, Probed(4), workers=1, block_rows=10)) == [4]
+
+
+def test_all_shards_and_later_runs_share_one_probe(store: Store) -> None:
+    first = embed(store, grey_images(list(range(9)), shard_size=3), Probed(5), workers=1)
+    assert batch_sizes(first) == [5, 5, 5]
+    assert batch_sizes(embed(store, grey_images([77]), Probed(), workers=1)) == [5]
+
+
+def test_a_configured_batch_size_is_nobody_elses(store: Store) -> None:
+    embed(store, grey_images([1]), batch_size=2)
+    assert batch_sizes(embed(store, grey_images([2]), Probed(6), workers=1)) == [6]
+
+
+def test_chosen_shards_are_the_artifacts_of_the_whole(store: Store) -> None:
+    images = grey_images(list(range(25)), bad=[13], max_bad_fraction=0.05, shard_size=10)
+    model = Grey()
+    chosen = Embedder(model, store).embed_shards(images, [2, 1])
+    assert model.images == 5 + 9
+    assert [row for row, _ in chosen.bad] == [13]
+    whole = embed(store, images)
+    assert [artifact.key for artifact in chosen.artifacts] == [whole.keys[2], whole.keys[1]]
+    assert [artifact.reused for artifact in whole.artifacts] == [False, True, True]
+
+
+@pytest.mark.parametrize(("slow", "bound_by"), [("load", "decoding"), ("encode_images", "forward pass")])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_the_slower_half_of_the_work_is_named(store: Store, slow: str, bound_by: str, device: str) -> None:
+    def dawdle(work: Callable[..., Any]) -> Callable[..., Any]:
+        def slowly(argument: Any) -> Any:
+            time.sleep(0.02)
+            return work(argument)
+
+        return slowly
+
+    images = grey_images(list(range(12)))
+    embedder = Embedder(Grey(device=device), store, batch_size=1, workers=2)
+    if slow == "load":
+        images = replace(images, load=dawdle(images.load))
+    else:
+        encoder = embedder.encoder
+        encoder.encode_images = dawdle(encoder.encode_images)  # type: ignore[method-assign]
+    facts = embedder.embed(images).artifacts[0].facts
+    assert facts["bound_by"] == bound_by
+    at_once = 1 if (device, slow) == ("cuda:0", "encode_images") else 2
+    assert 0 < facts["images_per_second"] <= at_once / 0.02
+
+
+def test_putting_a_shard_together_takes_the_memory_of_one_block(store: Store, tmp_path: Path) -> None:
+    rows, dim, count = 256, 512, 32
+    images = grey_images(list(range(rows * count)))
+    made = []
+    for number in range(count):
+        block = Block(np.full((rows, dim), number, np.float32), range(rows * number, rows * (number + 1)), [])
+        path = tmp_path / f"{number}.npz"
+        block.save(path)
+        made.append(StoredBlock(path, np.array(block.rows), []))
+    (tmp_path / "draft").mkdir()
+    tracemalloc.start()
+    assert write_shard(images, [], made, dim, tmp_path / "draft") == rows * count
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    written = np.load(tmp_path / "draft" / "embeddings.npy")
+    np.testing.assert_array_equal(written[:, 0], np.repeat(np.arange(count), rows))
+    assert peak < written.nbytes / 4
+
+
+class Counting(Progress):
+    """Keeps what its bars were told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    @contextmanager
+    def bar(self, description: str, total: int | None, unit: str = "") -> Iterator[Bar]:
+        bar = Bar()
+        bar.advance = lambda n=1: self.told.append(("advance", n))  # type: ignore[method-assign]
+        bar.resume_at = lambda n: self.told.append(("resume", n))  # type: ignore[method-assign]
+        yield bar
+
+
+def test_the_bar_tells_what_was_done_earlier_from_what_is_done_now(store: Store) -> None:
+    images = grey_images(list(range(50)), bad=[45], max_bad_fraction=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        embed(store, images, Grey(fail_after=30), workers=1, batch_size=5, block_rows=10)
+    progress = Counting()
+    resumed = embed(store, images, progress=progress, workers=1, batch_size=5, block_rows=10)
+    kept = resumed.artifacts[0].facts["resumed"]
+    assert progress.told[0] == ("resume", kept)
+    assert sum(n for _, n in progress.told) == 50
+
+
+def test_a_bar_shows_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = RichProgress()
+    shown = io.StringIO()
+    monkeypatch.setattr(
+        progress, "_console", Console(file=shown, force_terminal=True, width=100, _environ={})
+    )
+    with progress.bar("embeddings", 1000, "images") as bar:
+        bar.resume_at(900)
+        for _ in range(3):
+            time.sleep(0.05)  # the bar measures the speed by the clock
+            bar.advance(1)
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue())
+    assert "903 of 1,000 images" in last
+    [speed] = set(re.findall(r"([\d,]+)/s", last.split("903 of")[-1]))
+    assert int(speed.replace(",", "")) <= 20, "the 900 of earlier do not count"
+    assert re.search(r"\b00:0[4-9]\b|\b00:[1-5]\d\b", last), "97 images at 20/s at most"
 
 
 def not_finite(vectors: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from lookalike.embed import Embeddings
 from lookalike.environment import threads
 from lookalike.errors import QueryError
-from lookalike.exact import Neighbours, exact_neighbours, recomputed_scores
+from lookalike.exact import Neighbours, exact_neighbours, fastest_knn, recomputed_scores
 from lookalike.progress import Bar, Progress
 from lookalike.store import Store
 
@@ -231,3 +231,58 @@ def test_bars_end_full(tmp_path):
     progress = CountingProgress()
     exact_neighbours(gallery, queries, "l2", 2, Store(tmp_path), progress=progress)
     assert [bar.left for bar in progress.bars] == [0, 0]
+
+
+# --- on a GPU ----------------------------------------------------------------------------------------------
+
+
+class FaissWithGpu:
+    """FAISS as faiss-gpu would be, its one GPU played by the processor."""
+
+    def __init__(self, gpus: int = 1) -> None:
+        self.gpus = gpus
+        self.blocks_on_gpu: list[int] = []
+        self.knn = faiss.knn
+
+    def get_num_gpus(self) -> int:
+        return self.gpus
+
+    def StandardGpuResources(self) -> str:
+        return "resources"
+
+    def knn_gpu(
+        self, resources: str, queries: np.ndarray, block: np.ndarray, k: int, metric: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert resources == "resources"
+        self.blocks_on_gpu.append(len(block))
+        scores, rows = faiss.knn(queries, block, k, metric)
+        # another order of summation: the last digits differ, as a GPU's would
+        return scores * np.float32(1 + 2**-23), rows
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_gpu_finds_the_candidates_and_changes_nothing(metric, tmp_path):
+    rng = np.random.default_rng(5)
+    vectors = rng.integers(-2, 3, (1500, 6)).astype(np.float32)  # full of ties
+    gallery = in_shards(vectors, [700])
+    queries = Embeddings.from_array(vectors[::50], key="q")
+    library = FaissWithGpu()
+    on_gpu, _ = exact_neighbours(gallery, queries, metric, 33, Store(tmp_path / "gpu"), library=library)
+    assert library.blocks_on_gpu == [700, 800]
+    here, _ = exact_neighbours(gallery, queries, metric, 33, Store(tmp_path / "cpu"))
+    np.testing.assert_array_equal(on_gpu.rows, here.rows)
+    np.testing.assert_array_equal(on_gpu.scores, here.scores)
+
+
+def test_more_candidates_than_a_gpu_can_select_are_found_here(tmp_path):
+    vectors = np.random.default_rng(6).standard_normal((2100, 2)).astype(np.float32)
+    library = FaissWithGpu()
+    queries = Embeddings.from_array(vectors[:3], key="q")
+    found, _ = exact_neighbours(in_shards(vectors, []), queries, "l2", 2050, Store(tmp_path), library=library)
+    assert library.blocks_on_gpu == []
+    np.testing.assert_array_equal(found.rows[:, 0], [0, 1, 2])
+
+
+def test_without_a_gpu_it_is_the_processor_s():
+    assert fastest_knn(100, FaissWithGpu(gpus=0)) is faiss.knn
+    assert fastest_knn(100, FaissWithGpu(gpus=1)) is not faiss.knn

@@ -239,7 +239,7 @@ def test_a_folder_that_is_taken_is_left_alone(run: OpenedRun, tmp_path: Path) ->
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
     (tmp_path / "file").touch()
-    for taken, said in (("out", "is not empty; name a new folder"), ("file", "is no folder")):
+    for taken, said in (("out", "is not empty; name a new folder"), ("file", "is there already")):
         with pytest.raises(UserError, match=said):
             export_run(run, tmp_path / taken)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]

@@ -24,10 +24,9 @@ from lookalike.index.build import (
     INDEX_VERSION,
     TRAINED_FILE,
     TRAINED_VERSION,
-    draw_sample,
-    forget,
-    write_index,
 )
+from lookalike.index.files import write_index
+from lookalike.index.sample import draw_sample
 from lookalike.progress import Bar, Progress
 from lookalike.search import expand_points
 from lookalike.store import Store
@@ -221,21 +220,13 @@ def test_samples_are_seeded_and_without_repetition() -> None:
     np.testing.assert_array_equal(draw_sample(Embeddings.from_array(numbered), 100, 5), numbered)
 
 
-def test_a_forgotten_memory_map_can_be_read_again(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", GALLERY)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    forget(mapped[3:5])
-    forget(GALLERY)
-    np.testing.assert_array_equal(mapped, GALLERY)
-
-
 def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
     index = faiss.index_factory(D, "Flat")
     index.add(GALLERY)
     with pytest.raises(OSError, match="No space left") as caught:
         write_index(index, Path("/dev/full"))
     assert caught.value.errno == errno.ENOSPC
-    with pytest.raises(IndexingError, match=r"FAISS cannot write index\.faiss: .*No such file"):
+    with pytest.raises(IndexingError, match=r"index\.faiss cannot be written \(No such file"):
         write_index(index, tmp_path / "missing" / "index.faiss")
 
 

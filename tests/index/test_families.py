@@ -133,3 +133,27 @@ def test_faiss_ignores_no_family_metric() -> None:
     for config in families("ip")[1:]:
         index = blank_index(stock.factory_string(config, D), D, "ip")
         assert index.metric_type == faiss.METRIC_INNER_PRODUCT, config.family
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (schemas.BruteForceIndex(), "brute_force builds none"),
+        (schemas.HnswIndex(), "a graph's links lead to vectors of its own part only"),
+        (schemas.IvfPqFastscanRefineIndex(pq_m=8), "a refine step finds finer codes by position"),
+        (schemas.IvfRabitqIndex(), "a refine step"),
+        (schemas.FactoryIndex(factory="IVF8,PQ8x4fs"), "fast-scan list"),
+    ],
+    ids=lambda value: getattr(value, "family", ""),
+)
+def test_shards_apart_are_for_families_that_can_merge(config: schemas.Index, words: str) -> None:
+    config.shards_apart = True
+    [fault] = stock.faults(config, 128)
+    assert fault.startswith("index.shards_apart=true ")
+    assert words in fault
+    assert fault.endswith(f"leave it out of index={config.family}")
+
+
+def test_shards_apart_of_unknown_dimensions_are_checked_later() -> None:
+    assert stock.faults(schemas.HnswIndex(shards_apart=True)) == []
+    assert stock.faults(schemas.OpqIvfPqIndex(shards_apart=True, pq_m=8), 128) == []

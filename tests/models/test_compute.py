@@ -34,7 +34,7 @@ def test_probe_takes_the_size_with_most_images_a_second() -> None:
 
 
 def test_probe_prefers_the_smaller_of_nearly_equal_sizes() -> None:
-    assert Machine(lambda n: n * 1e-3).probe(["image"]) == 4
+    assert Machine(lambda n: n * 1e-3).probe(["image"]) == 1
 
 
 def test_probe_finds_the_largest_size_where_a_call_is_dear() -> None:
@@ -50,12 +50,12 @@ def test_probe_keeps_to_its_time(an_image: float) -> None:
 
 def test_probe_of_a_very_slow_model_stops_after_one_image() -> None:
     machine = Machine(lambda n: 10.0 * n)
-    assert machine.probe(["image"] * 64) == 4
+    assert machine.probe(["image"] * 64) == 1
     assert machine.sizes == [1]
 
 
 def test_probe_of_nothing_takes_the_smallest_size() -> None:
-    assert Machine(lambda n: 1.0).probe([]) == 4
+    assert Machine(lambda n: 1.0).probe([]) == 1
 
 
 @pytest.mark.parametrize(

@@ -189,12 +189,12 @@ CASES = {
         "remove it or embed its image again",
     ),
     "repeated ids": Case(
-        lambda tmp: vectors(tmp, random_vectors(3), ids=["a", "b", "a"]),
+        lambda tmp: vectors(tmp, random_vectors(3), "search.k=2", ids=["a", "b", "a"]),
         "the id a stands at 2 vectors",
         r"set dataset\.id_column to unique ids",
     ),
     "more vectors than ids": Case(
-        lambda tmp: vectors(tmp, random_vectors(3), ids=["a", "b"]),
+        lambda tmp: vectors(tmp, random_vectors(3), "search.k=2", ids=["a", "b"]),
         r"part_0\.parquet has 2 rows, but \S+part_0\.npy has 3 vectors",
         "both have to be of one run",
     ),
@@ -204,7 +204,7 @@ CASES = {
     "vectors without dimensions": Case(
         lambda tmp: vectors(tmp, random_vectors()[:, 0]),
         r"part_0\.npy holds float32 of shape \(40,\)",
-        r"vectors are float16, float32 or float64 of shape \(rows, dimensions\)",
+        r"vectors are float16, float32, float64 or uint8 of shape \(rows, dimensions\)",
     ),
     "queries of other dimensions": Case(
         lambda tmp: query_vectors(tmp, random_vectors(5, 4)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from lookalike.datasets import ImageSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries import plan_queries
 from lookalike.schemas import FilesQueries, VectorsQueries
+from tests.datasets.vector_worlds import WRITERS, opened, random_vectors, write_hdf5
 from tests.queries.worlds import images, vectors
 
 
@@ -134,11 +136,43 @@ def test_neighbours_do_not_go_with_a_sample_of_the_gallery(file: Path, tmp_path:
         plan_queries(config, vectors(20).take(range(10)))
 
 
+@pytest.mark.parametrize("kind", sorted({*WRITERS} - {"hdf5", "packed hdf5"}))
+def test_query_vectors_come_in_every_format(kind: str, tmp_path: Path) -> None:
+    name, write = WRITERS[kind]
+    array = random_vectors(8, 3)
+    write(tmp_path / name, array)
+    plan = plan_queries(VectorsQueries(file=str(tmp_path / name)), vectors())
+    assert isinstance(plan.queries, VectorSet)
+    assert list(plan.queries.ids) == [str(row) for row in range(8)]
+    assert next(plan.queries.blocks(8))[1].tolist() == array.tolist()
+
+
+def test_an_hdf5_is_asked_its_own_questions(tmp_path: Path) -> None:
+    gallery, asked = random_vectors(9, 3), random_vectors(4, 3, seed=1)
+    rows, distances = np.tile(np.arange(5), (4, 1)), np.full((4, 5), 0.5, np.float32)
+    write_hdf5(tmp_path / "v.hdf5", gallery, test=asked, neighbors=rows, distances=distances)
+    dataset = opened(tmp_path / "v.hdf5")
+    plan = plan_queries(VectorsQueries(), dataset)
+    assert isinstance(plan.queries, VectorSet)
+    assert next(plan.queries.blocks(8))[1].tolist() == asked.tolist()
+    assert plan.ready_neighbours is None, "verified on request only"
+    plan = plan_queries(VectorsQueries(neighbours=str(tmp_path / "v.hdf5"), n=2), dataset)
+    assert plan.ready_neighbours is not None
+    assert plan.ready_neighbours.tolist() == rows[:2].tolist()
+    assert plan.ready_distances is not None
+    assert plan.ready_distances.shape == (2, 5)
+    with h5py.File(tmp_path / "v.hdf5", "a") as changed:
+        del changed["test"]
+    with pytest.raises(QueryError, match=r"has no dataset test; it has distances, neighbors, train"):
+        plan_queries(VectorsQueries(), opened(tmp_path / "v.hdf5"))
+
+
 def test_query_vectors_that_do_not_fit_are_an_error(file: Path) -> None:
     for config, dataset, reason in (
         (VectorsQueries(file=str(file)), images(), "needs a gallery of ready vectors"),
         (VectorsQueries(file=str(file)), vectors(dim=5), "has 3 dimensions and the gallery 5"),
         (VectorsQueries(), vectors(), "queries.file is not set"),
+        (VectorsQueries(file=str(file), format="fvecs"), vectors(), "which cannot be"),
         (VectorsQueries(file=str(file.with_name("gone.npy"))), vectors(), "does not exist"),
     ):
         with pytest.raises(QueryError, match=reason):

@@ -86,14 +86,14 @@ def test_fewer_images_than_asked_for_are_all_taken_with_a_notice() -> None:
 # --- images of the gallery ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", [images(), vectors()])
-def test_held_out_images_leave_the_gallery(dataset: object) -> None:
+@pytest.mark.parametrize(("dataset", "kind"), [(images(), "images"), (vectors(), "vectors")])
+def test_held_out_images_leave_the_gallery(dataset: object, kind: str) -> None:
     plan = plan_queries(HeldOutQueries(n=4), dataset)  # type: ignore[arg-type]
     assert len(plan.queries) == 4
     assert len(plan.gallery) == 6
     assert {*plan.queries.ids, *plan.gallery.ids} == set(dataset.ids)  # type: ignore[attr-defined]
     assert plan.relevant_ids is plan.ignored_ids is None
-    assert plan.description == "4 images held out of 10"
+    assert plan.description == f"4 {kind} held out of 10"
 
 
 def test_held_out_images_are_judged_by_label_else_by_group() -> None:
@@ -146,7 +146,7 @@ def test_captions_find_all_images_that_have_them() -> None:
     assert plan.queries.ids == ["00.png#caption", "02.png#caption", "03.png#caption"]
     assert [plan.queries.load(row) for row in range(3)] == ["a cat", "a dog", "a cat"]
     assert plan.relevant_ids == [["00.png", "03.png"], ["02.png"], ["00.png", "03.png"]]
-    assert plan.sources == ["00.png", "02.png", "03.png"]
+    assert plan.sources == ["00.png", "02.png", "00.png"], "one caption is one observation"
     assert plan.queries.fingerprints[0] == plan.queries.fingerprints[2] != plan.queries.fingerprints[1]
 
 
@@ -183,7 +183,7 @@ def test_take_keeps_everything_of_a_query_together() -> None:
         (LabelsQueries(), images(3, labels=["a", "b", None]), "no two images share a label"),
         (CaptionsQueries(), images(), "needs captions"),
         (CaptionsQueries(), images(captions=[None] * 10), "needs captions"),
-        (CaptionsQueries(), vectors(), "use ready text vectors"),
+        (CaptionsQueries(), vectors(), "needs captions"),
         (FilesQueries(root="x"), vectors(), "use ready query vectors"),
     ],
 )

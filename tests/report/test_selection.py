@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from lookalike import schemas
 from lookalike.errors import TrackingError, UserError
 from lookalike.report import write_comparison
-from lookalike.report.selection import chosen_points, select
+from lookalike.report.selection import LEDGER, chosen_points, select
 from lookalike.tracking import open_tracker
 from lookalike.tracking.finding import find_points
 from tests.records import make_point, make_record, make_sweep
@@ -39,6 +41,18 @@ def test_several_points_in_one_job_are_a_sweep(root: Path) -> None:
     points = [make_point(), make_point(trial_key="2", label="another")]
     save_run(root / "outputs/2026-11-23/09-00-00.1", make_record(points, name="two points"))
     assert select(root).name == "two points"
+
+
+def test_a_sweep_with_a_folder_of_its_own_name_is_as_old_as_its_last_try(root: Path) -> None:
+    folder = root / "multirun/mine"
+    save_sweep(folder, make_sweep()[:3])
+    ledger = folder / LEDGER
+    ledger.write_text("{}")
+    for day, chosen in ((19, NAME), (23, "mine")):
+        written = datetime(2026, 11, day).timestamp()
+        os.utime(ledger, (written, written))
+        assert select(root).name == chosen
+    assert select(root, ["mine"]).folder == folder
 
 
 def test_without_a_sweep_the_latest_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lookalike.config import compose
 from lookalike.errors import ConfigError
 from lookalike.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Candidate, Outcome, Task, conduct
+from lookalike.sweep import Candidate, Order, Outcome, Task, conduct
 from lookalike.sweep.conduct import Launch
 from lookalike.sweep.task import Place
 from tests.sweep.worlds import MemoryTracker, Notes, World
@@ -37,8 +37,8 @@ def sweep(world: World, folder: Path, jobs: list[list[str]] = JOBS, notes: Notes
     folder.mkdir(exist_ok=True)
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in jobs]
     launch = in_this_process(world, folder)
-    progress = notes or Notes()
-    return conduct(candidates, launch, parts=world, name="families", folder=folder, progress=progress)
+    order = Order("families", folder)
+    return conduct(candidates, launch, order, parts=world, progress=notes or Notes())
 
 
 def failing_at(family: str, error: BaseException) -> World:
@@ -92,7 +92,7 @@ def test_a_launcher_that_dies_closes_the_parent_as_failed(tmp_path: Path) -> Non
         raise ConnectionError("no scheduler")
 
     with pytest.raises(ConnectionError):
-        conduct(candidates, launch, parts=world, name="families", folder=tmp_path, progress=Notes())
+        conduct(candidates, launch, Order("families", tmp_path), parts=world, progress=Notes())
     assert world.tracker.events == [("start", "families"), ("finish", "parent-id", 0, "failed", False)]
 
 
@@ -103,7 +103,7 @@ def test_a_job_that_left_no_record_gets_one(tmp_path: Path) -> None:
     def launch(jobs: list[list[str]]) -> list[Outcome]:
         return [Outcome("somewhere", "the job was killed", 1)]
 
-    assert conduct(candidates, launch, parts=world, name="x", folder=tmp_path, progress=Notes()) == 1
+    assert conduct(candidates, launch, Order("x", tmp_path), parts=world, progress=Notes()) == 1
     [path] = tmp_path.glob("*/record.json")
     record = Record.load(path)
     assert (record.status, record.error, record.overrides) == ("failed", "the job was killed", ["index=flat"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from omegaconf import OmegaConf
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lookalike.config import compose, plan_points
 from lookalike.sweep import Candidate, make_plan, sweep_name
@@ -94,7 +96,7 @@ def test_jobs_are_launched_with_what_the_sweep_adds() -> None:
     """Hydra reads the values as they were meant: keys of digits stay text."""
     jobs = [["search.nprobe=[1,8]"], ["search.nprobe=[8,16]"]]
     job = make_plan(candidates(*jobs)).jobs[1]
-    overrides = job.launch_overrides(parent="00e1")
+    overrides = job.entry("00e1", Path("/data/it's here")).overrides
 
     experiment = compose([line for line in overrides if not line.startswith("hydra.")])
     assert experiment.tracking.parent == "00e1"
@@ -102,13 +104,50 @@ def test_jobs_are_launched_with_what_the_sweep_adds() -> None:
     assert [p.label for p in plan_points(compose(["model=pixels", *overrides[:1], overrides[-1]]))[0]] == [
         "ivf_flat nlist=64 nprobe=16"
     ]
-    assert f"hydra.sweep.subdir='{job.folder}'" in overrides
-    assert OmegaConf.from_dotlist(overrides) is not None
+    values = {each.key_or_group: each.value() for each in OverridesParser.create().parse_overrides(overrides)}
+    assert values["hydra.sweep.dir"] == "/data/it's here"
+    assert values["hydra.sweep.subdir"] == job.folder
 
 
 def test_without_a_tracker_there_is_no_parent_to_tell() -> None:
     [job] = make_plan(candidates(["search.k=5"])).jobs
-    assert job.launch_overrides(None) == ["search.k=5", f"hydra.sweep.subdir='{job.folder}'"]
+    assert job.entry(None, Path("/s")).overrides == [
+        "search.k=5",
+        "hydra.sweep.dir='/s'",
+        f"hydra.sweep.subdir='{job.folder}'",
+    ]
+
+
+def test_what_is_done_is_left_out_and_no_folder_is_used_twice(tmp_path: Path) -> None:
+    [job] = make_plan(candidates(["search.nprobe=[1,8]"])).jobs
+    first, second = (point.key for point in job.points)
+    (tmp_path / job.folder).mkdir()
+
+    assert job.without({first, second}, tmp_path) is None
+    again = job.without(set(), tmp_path)
+    assert again is not None
+    assert (again.points, again.skip, again.folder) == (job.points, (), f"{job.folder}.2")
+    rest = job.without({first}, tmp_path)
+    assert rest is not None
+    assert (rest.points, rest.skip) == (job.points[1:], (first,))
+    assert rest.folder not in (job.folder, again.folder)
+
+
+def test_jobs_that_need_the_same_artifacts_are_built_together() -> None:
+    def builds(*overrides: str) -> str:
+        [job] = make_plan(candidates(list(overrides))).jobs
+        return job.entry(None, Path()).builds
+
+    assert builds("search.nprobe=1") == builds("search.nprobe=8", "search.batch_size=7", "model.workers=3")
+    ways = [
+        "index.nlist=8",
+        "index=hnsw",
+        "queries.seed=1",
+        "dataset.limit=100",
+        "search.k=5",
+        "model.side=8",
+    ]
+    assert len({builds(way) for way in [*ways, "search.nprobe=1"]}) == len(ways) + 1
 
 
 def test_names_of_sweeps() -> None:

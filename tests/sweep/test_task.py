@@ -119,6 +119,37 @@ def test_in_a_sweep_a_failure_is_returned_in_silence(
     assert capsys.readouterr().err == ""
 
 
+def test_a_job_of_a_sweep_that_cannot_begin_leaves_a_record_for_whoever_gathers_it(tmp_path: Path) -> None:
+    outcome = attempt(World(), tmp_path, "search.k=0", in_sweep=True)
+
+    record = Record.load(tmp_path)
+    assert (record.status, record.error, record.points) == ("failed", outcome.error, [])
+    assert record.config["search"]["k"] == 0
+
+
+def test_several_points_of_a_run_that_could_not_begin_open_no_parent(tmp_path: Path) -> None:
+    class Unable(World):
+        def run(self, *arguments: object) -> Record:  # type: ignore[override]
+            raise DatasetError("the folder is empty; name another one")
+
+    world = Unable()
+    assert attempt(world, tmp_path / "run", "search.nprobe=[1,8]").exit_code == 2
+    assert world.tracker.events == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_that_went_away_before_the_parent_was_opened_costs_no_result(tmp_path: Path) -> None:
+    world, notes = World(tracker=MemoryTracker(down=frozenset({"start_sweep"}))), Notes()
+    assert attempt(world, tmp_path, "search.nprobe=[1,8]", progress=notes).exit_code == 1
+    assert Record.load(tmp_path).status == "finished"
+    assert len(notes.warned) == 1
+
+
+def test_only_sweeps_are_detached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert attempt(World(), tmp_path / "run", "sweep.detach=true").exit_code == 2
+    assert capsys.readouterr().err.startswith("error: sweep.detach=true is of sweeps; add -m")
+
+
 def test_ctrl_c_goes_on_after_the_record_was_shown_and_the_parent_closed(tmp_path: Path) -> None:
     world = World(raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):

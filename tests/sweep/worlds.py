@@ -37,15 +37,34 @@ class MemoryTracker:
 
     down: frozenset[str] = frozenset()
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)
+    """Identities of the records that have entries now."""
 
-    def start_sweep(self, name: str, description: str) -> str:
+    def start_sweep(
+        self, name: str, description: str, parent: str | None = None, started: str | None = None
+    ) -> str:
         self._answer("start_sweep")
-        self.events.append(("start", name))
-        return "parent-id"
+        self.events.append(("open again", parent) if parent else ("start", name))
+        return parent or "parent-id"
 
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
+        """Says nothing of what it shows already, as :class:`Tracker` demands."""
         self._answer("log")
-        self.events.append(("log", record.status, len(record.points), parent))
+        if record.identity not in self.shown:
+            self.events.append(("log", record.status, len(record.points), parent))
+            self.shown.add(record.identity)
+        for point in record.points:
+            point.mlflow_run_id = f"{record.identity}-{point.trial_key}"
+        record.save(folder)
+
+    def forget(self, record: Record) -> None:
+        self._answer("forget")
+        if record.identity in self.shown:
+            self.events.append(("forget", record.status))
+            self.shown.remove(record.identity)
+
+    def page(self, parent: str | None = None) -> None:
+        """Nowhere to look."""
 
     def finish_sweep(
         self, parent: str | None, folder: Path, records: Sequence[Record], status: str = FINISHED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import socket
 from pathlib import Path
 from typing import Any
@@ -92,25 +91,6 @@ def test_logging_again_makes_no_second_run(root: Path, tmp_path: Path) -> None:
     assert len(runs_of(tracker, record)) == 2
 
 
-def test_a_log_that_was_cut_short_is_completed_in_the_same_run(root: Path, tmp_path: Path) -> None:
-    record = records.make_record(name="cut short")
-    record.save(tmp_path)
-
-    class Cut(MlflowTracker):
-        def _log_files(self, *args: Any) -> None:
-            raise KeyboardInterrupt
-
-    healthy = tracker_in(root)
-    with pytest.raises(KeyboardInterrupt):
-        Cut(healthy.backend, healthy.config).log(record, tmp_path)
-    (begun,) = runs_of(healthy, record)
-    assert begun.info.status == "RUNNING"
-    healthy.log(record, tmp_path)
-    (ended,) = runs_of(healthy, record)
-    assert (ended.info.run_id, ended.info.status) == (begun.info.run_id, "FINISHED")
-    assert len(healthy.client.get_metric_history(ended.info.run_id, "knn_recall_at_k")) == 11
-
-
 @pytest.mark.parametrize(("status", "shown"), [("failed", "FAILED"), ("interrupted", "KILLED")])
 def test_a_run_that_did_not_finish_is_seen(root: Path, tmp_path: Path, status: str, shown: str) -> None:
     record = records.make_record([], name=f"a {status} run", status=status, error="index.nlist is too large")
@@ -160,28 +140,6 @@ def test_a_deleted_experiment_is_explained(root: Path, tmp_path: Path) -> None:
     again = open_tracker(schemas.Tracking(experiment="deleted"), root)
     with pytest.raises(TrackingError, match="was deleted; restore it"):
         again.start_sweep("name", "description")
-
-
-def _log_one(root: str, folder: str) -> None:
-    record = records.make_record(name=folder)
-    record.save(Path(folder))
-    tracker_in(Path(root)).log(record, Path(folder))
-
-
-def test_processes_that_start_together_share_one_database_and_experiment(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    folders = [str(tmp_path / f"run{n}") for n in range(2)]
-    processes = [spawn.Process(target=_log_one, args=(str(tmp_path), folder)) for folder in folders]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    tracker = tracker_in(tmp_path)
-    assert len(tracker.client.search_runs([tracker.experiment])) == 2
-    assert [e.name for e in tracker.client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")] == [
-        EXPERIMENT
-    ]
 
 
 def test_a_server_that_does_not_answer_is_found_out_at_once(tmp_path: Path) -> None:

@@ -6,9 +6,14 @@
     lookalike ui         search a run's images in the browser
     lookalike judge      which of two runs' answers a person prefers
     lookalike export     what goes to production
+    lookalike embeddings vectors from and for other programs
     lookalike fetch      download a model's weights beforehand
+    lookalike index      what a FAISS file holds; indexes of shards built apart and merged
+    lookalike sweep      how sweeps stand; gather, cancel or go on with one
     lookalike store      look after what earlier runs left for reuse
     lookalike mlflow     open MLflow's UI on the local results
+    lookalike sync       show in MLflow what it lacks of the records
+    lookalike doctor     what this machine is, and what is wrong with it
     lookalike version    say which version this is
 
 Exit codes: 0 done, 1 something broke or a job of a sweep failed, 2 the user can mend it, 130 Ctrl-C.
@@ -30,9 +35,14 @@ VERBS = {
     "ui": "search a run's images in the browser, by an image or a caption",
     "judge": "say blindly which of two runs answers better: lookalike judge RUN_A RUN_B",
     "export": "what goes to production: index, ids, model and a serve.py without lookalike",
+    "embeddings": "vectors from and for other programs: import any format, export a run's",
     "fetch": "download a model's weights beforehand: lookalike fetch model=siglip_base",
+    "index": "FAISS files: info of any, build of a part or the whole, merge of parts",
+    "sweep": "how sweeps stand, and what to do about them: ls, status, collect, cancel, retry",
     "store": "look after what earlier runs left for reuse: ls, verify, prune",
     "mlflow": "open MLflow's UI on the local results",
+    "sync": "show in MLflow what it lacks of the records; twice changes nothing",
+    "doctor": "what this machine offers and lacks: devices, FAISS, threads, store, tracker, SLURM",
     "version": "say which version this is",
 }
 COMPLETION_FLAGS = ("-sc", "--shell-completion")
@@ -98,7 +108,7 @@ def _perform(verb: str, arguments: list[str]) -> int:
 
 def overview() -> str:
     """What ``lookalike --help`` prints."""
-    return USAGE.format(verbs="\n".join(f"  {verb:<9}{what}" for verb, what in VERBS.items()))
+    return USAGE.format(verbs="\n".join(f"  {verb:<11}{what}" for verb, what in VERBS.items()))
 
 
 def unknown_verb(verb: str, arguments: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from lookalike.errors import UserError
 from lookalike.progress import RichProgress
 from lookalike.report.html import FILE_NAME, Report, make_report, write_report
 from lookalike.report.recommend import Wish
-from lookalike.report.selection import Selection, chosen_points, select
+from lookalike.report.selection import Run, Selection, chosen_points, select
 from lookalike.report.terms import SCOPES
 from lookalike.schemas import Paths, Tracking
 
+COSTS_FILE = "costs.md"
 MEASURES = tuple(measure for measures in SCOPES.values() for measure in measures)
 
 
@@ -28,12 +29,15 @@ def main(arguments: Sequence[str]) -> int:
     selection = _selection(root, options)
     if not selection.runs:
         raise UserError(f"nothing was found for {selection.name}; loosen the filter or name other runs")
+    costs = None if options.costs is None else _costs(selection.runs, options.costs)
     page = _page_path(selection, options.out)
     report = make_report(selection.runs, options.title or selection.name, wish)
     written = [write_report(report, page, root=root if options.images else None, progress=RichProgress())]
-    written += _other_files(report, page, options)
+    written += _other_files(report, page, options, costs)
     for advice, _ in report.advice:
         print(advice.text, end="\n\n")
+    if costs is not None:
+        print(costs)
     for path in written:
         print(f"written: {path}")
     if options.open:
@@ -82,10 +86,21 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--parquet", action="store_true", help="the same, with its types")
     files.add_argument("--latex", action="store_true", help="a booktabs table with intervals")
     files.add_argument(
+        "--costs",
+        metavar="NAME",
+        help="what each departure from the run of this name cost in relevance: costs.md, and printed",
+    )
+    files.add_argument(
         "--no-images", dest="images", action="store_false", help="leave out the images of lost queries"
     )
     files.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
+
+
+def _costs(runs: Sequence[Run], reference: str) -> str:
+    from lookalike.report.costs import costs_markdown, costs_of
+
+    return costs_markdown(costs_of(runs, reference))
 
 
 def _measure(text: str) -> tuple[str, int | None]:
@@ -121,8 +136,8 @@ def _page_path(selection: Selection, out: str | None) -> Path:
     return path if path.suffix == ".html" else path / FILE_NAME
 
 
-def _other_files(report: Report, page: Path, options: argparse.Namespace) -> list[Path]:
-    """PNG, CSV, parquet and LaTeX beside the page, under its name."""
+def _other_files(report: Report, page: Path, options: argparse.Namespace, costs: str | None) -> list[Path]:
+    """PNG, CSV, parquet and LaTeX beside the page, under its name, and the table of costs."""
     from lookalike.record import writing_results
     from lookalike.report.frame import frame_of
     from lookalike.report.latex import latex_table
@@ -131,6 +146,9 @@ def _other_files(report: Report, page: Path, options: argparse.Namespace) -> lis
     records = [run.record for run in report.runs]
     written = []
     with writing_results(page.parent):
+        if costs is not None:
+            page.with_name(COSTS_FILE).write_text(costs, encoding="utf-8")
+            written.append(page.with_name(COSTS_FILE))
         if options.png:
             if not any(row.recall is not None and row.p50_ms is not None for row in report.rows):
                 raise UserError("no point has both a recall and a latency to draw; leave out --png")

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lookalike.cli import complain
 from lookalike.config import CONFIG_NAME, conf_folder, expand_home, explain, prepare_hydra
+from lookalike.credentials import set_aside_all
 from lookalike.progress import RichProgress
 from lookalike.record import Record
 from lookalike.schemas import Experiment
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
         print(run_help(), end="")
         return 0
     quiet, as_json = QUIET in arguments, JSON in arguments
-    arguments = [argument for argument in arguments if argument not in (QUIET, JSON)]
+    arguments = set_aside_all([argument for argument in arguments if argument not in (QUIET, JSON)])
     parts = ForScripts(as_json) if quiet or as_json else Parts()
     prepare_hydra()
     application = hydra.main(str(conf_folder()), CONFIG_NAME, version_base="1.3")(

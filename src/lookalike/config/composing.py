@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lookalike import schemas
+from lookalike.credentials import set_aside
 from lookalike.errors import ConfigError
 
 CONFIG_NAME = "config"
@@ -24,7 +25,11 @@ SCHEMAS: dict[str, dict[str, type[Any]]] = {
     "dataset": {
         "twemoji": schemas.TwemojiDataset,
         "folder": schemas.FolderDataset,
+        "sbu_captions": schemas.SbuCaptionsDataset,
+        "webdataset": schemas.WebdatasetDataset,
+        "huggingface": schemas.HuggingfaceDataset,
         "embeddings": schemas.EmbeddingsDataset,
+        "synthetic": schemas.SyntheticDataset,
     },
     "model": {
         "pixels": schemas.PixelsModel,
@@ -101,8 +106,13 @@ def _expand_user(path: str) -> str:
     return str(Path(path).expanduser())
 
 
+def _either(wanted: str | None, otherwise: str) -> str:
+    return wanted or otherwise
+
+
 # Registered on import: a cluster's job unpickles the task, which imports this module, before it resolves.
 OmegaConf.register_new_resolver("expanduser", _expand_user, replace=True)
+OmegaConf.register_new_resolver("either", _either, replace=True)
 
 
 def expand_home(overrides: Sequence[str]) -> list[str]:
@@ -145,6 +155,8 @@ def parse(config: DictConfig) -> schemas.Experiment:
         raise ConfigError(["the primary config is no experiment; let it inherit /schema/experiment@_here_"])
     if unknown := list(_unknown(experiment)):
         raise ConfigError([f"there is no setting {key}; leave it out" for key in unknown])
+    if experiment.tracking.uri:
+        experiment.tracking.uri = set_aside(experiment.tracking.uri)
     return experiment
 
 

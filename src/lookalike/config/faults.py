@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from lookalike import schemas
+from lookalike.config.image_sources import source_annotation_faults, source_faults
+from lookalike.datasets.embeddings import announced_shape
 from lookalike.datasets.folder import count_images
 from lookalike.datasets.twemoji import twemoji_folder
+from lookalike.datasets.vector_files import AUTO, FORMATS
+from lookalike.embed import shard_faults
 from lookalike.errors import LookalikeError
 from lookalike.index.families import faults as index_faults
 from lookalike.models import open_model
+from lookalike.queries.vectors import own_queries
 from lookalike.schemas import Experiment
 from lookalike.search import expand_points, point_faults, search_faults
 
@@ -22,12 +28,17 @@ NEEDS_IMAGES = (schemas.CopiesQueries, schemas.FilesQueries)
 COUNTED_FILES = 100_000
 """Counting more takes a while and is in vain: nobody asks for that many neighbours or centroids."""
 
+LONGEST_SWEEP_NAME = 80
+DATED = re.compile(r"\d{4}-\d\d-\d\d")
+
 STAGES = (
+    "tar-listing",
     "embeddings",
     "queries",
     "duplicates",
     "exact",
     "trained",
+    "part",
     "index",
     "serving",
     "precision",
@@ -36,15 +47,23 @@ STAGES = (
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset.fingerprint": ("stat", "content"),
+    "dataset.format": (AUTO, *FORMATS),
+    "queries.format": (AUTO, *FORMATS),
     "queries.duplicates": ("relevant", "ignored", "irrelevant"),
     "queries.by": ("label", "group"),
     "tracking.kind": ("local", "server", "none"),
+    "sweep.phase": ("all", "build"),
 }
 """Fields that take one of a few words, where the composed section has them."""
 
 LOWEST: dict[str, float] = {
     "dataset.limit": 1,
     "dataset.shard_size": 1,
+    "dataset.n": 1,
+    "dataset.dim": 1,
+    "dataset.clusters": 1,
+    "dataset.spread": 0,
+    "dataset.exponent": 0,
     "dataset.max_pixels": 1,
     "queries.n": 1,
     "measures.tie_tolerance": 0,
@@ -66,11 +85,13 @@ def find_faults(experiment: Experiment) -> list[str]:
         *_choice_faults(experiment),
         *_range_faults(experiment),
         *_dataset_faults(experiment.dataset),
+        *_shard_faults(experiment.dataset),
         *_query_faults(experiment),
         *_model_faults(experiment),
         *index_faults(experiment.index, known_dim(experiment), known_gallery_size(experiment.dataset)),
         *_search_faults(experiment),
         *_tracking_faults(experiment.tracking),
+        *_sweep_faults(experiment.sweep),
     ]
     return list(dict.fromkeys(faults))
 
@@ -85,7 +106,7 @@ def known_gallery_size(dataset: schemas.Dataset) -> int | None:
 def _image_files(dataset: schemas.Dataset) -> int | None:
     if isinstance(dataset, schemas.TwemojiDataset):
         return _files_below(str(twemoji_folder()))
-    if isinstance(dataset, schemas.FolderDataset) and dataset.root:
+    if isinstance(dataset, schemas.FolderDataset | schemas.SbuCaptionsDataset) and dataset.root:
         return _files_below(dataset.root)
     return None
 
@@ -101,7 +122,7 @@ def _files_below(root: str) -> int | None:
 
 def known_dim(experiment: Experiment) -> int | None:
     """The vectors' dimensions, where they can be told without loading a model."""
-    if isinstance(experiment.dataset, schemas.EmbeddingsDataset):
+    if isinstance(experiment.dataset, schemas.VectorDataset):
         vectors = _ready_vectors(experiment.dataset)
         return vectors[1] if vectors else None
     if isinstance(experiment.model, schemas.PixelsModel):
@@ -115,20 +136,9 @@ def known_dim(experiment: Experiment) -> int | None:
 
 def _ready_vectors(dataset: schemas.Dataset) -> tuple[int, int] | None:
     """(rows, dimensions) of ready vectors by their headers; None when they cannot be read."""
-    if not isinstance(dataset, schemas.EmbeddingsDataset) or not dataset.root:
-        return None
-    return _header(dataset.root)
-
-
-@lru_cache(maxsize=32)
-def _header(root: str) -> tuple[int, int] | None:
-    from lookalike.datasets import VectorSet, open_dataset
-
-    try:
-        vectors = open_dataset(schemas.EmbeddingsDataset(root=root))
-    except LookalikeError:
-        return None
-    return (len(vectors), vectors.dim) if isinstance(vectors, VectorSet) else None
+    if isinstance(dataset, schemas.SyntheticDataset):
+        return dataset.n, dataset.dim
+    return announced_shape(dataset) if isinstance(dataset, schemas.EmbeddingsDataset) else None
 
 
 def _value(experiment: Experiment, path: str) -> Any:
@@ -172,11 +182,14 @@ def _range_faults(experiment: Experiment) -> Iterator[str]:
 
 
 def _dataset_faults(dataset: schemas.Dataset) -> Iterator[str]:
+    yield from source_faults(dataset)
+    if isinstance(dataset, schemas.SyntheticDataset) and dataset.seed < 0:
+        yield f"dataset.seed={dataset.seed} is no seed of made-up vectors; give 0 or more"
     if not isinstance(dataset, schemas.FolderDataset | schemas.EmbeddingsDataset):
         return
     what, example = "a folder of images", "~/Pictures"
     if isinstance(dataset, schemas.EmbeddingsDataset):
-        what, example = "a .npy file or a folder of them", "~/vectors"
+        what, example = "a file of vectors or a folder of them", "~/vectors"
     if not dataset.root:
         yield f"dataset.root is not set; name {what}: dataset.root={example}"
         return
@@ -185,6 +198,14 @@ def _dataset_faults(dataset: schemas.Dataset) -> Iterator[str]:
         yield f"dataset.root={dataset.root} does not exist; name {what}"
     if isinstance(dataset, schemas.FolderDataset):
         yield from _table_faults(dataset, root)
+
+
+def _shard_faults(dataset: schemas.Dataset) -> list[str]:
+    """The gallery may still turn out to be smaller, by its held-out images for instance."""
+    if dataset.shards is None or dataset.shard_size < 1:
+        return []
+    size = known_gallery_size(dataset)
+    return shard_faults(dataset.shards, None if size is None else -(-size // dataset.shard_size))
 
 
 def _table_faults(dataset: schemas.FolderDataset, root: Path) -> Iterator[str]:
@@ -198,7 +219,7 @@ def _table_faults(dataset: schemas.FolderDataset, root: Path) -> Iterator[str]:
 
 def _query_faults(experiment: Experiment) -> Iterator[str]:
     dataset, queries = experiment.dataset, experiment.queries
-    ready = isinstance(dataset, schemas.EmbeddingsDataset)
+    ready = isinstance(dataset, schemas.VectorDataset)
     if ready and isinstance(queries, NEEDS_IMAGES):
         yield (
             f"queries={queries.name} needs images, and dataset={dataset.name} has vectors only; "
@@ -207,9 +228,11 @@ def _query_faults(experiment: Experiment) -> Iterator[str]:
     if isinstance(queries, schemas.VectorsQueries):
         if not ready:
             yield "queries=vectors needs ready gallery vectors; choose dataset=embeddings, or other queries"
-        yield from _file_faults("queries.file", queries.file, "a .npy file of query vectors", required=True)
+        yield from _file_faults(
+            "queries.file", queries.file, "a file of query vectors", required=not _brings_queries(dataset)
+        )
         yield from _file_faults("queries.relevance", queries.relevance, "a CSV file")
-        yield from _file_faults("queries.neighbours", queries.neighbours, "a .npy file")
+        yield from _file_faults("queries.neighbours", queries.neighbours, "a file of gallery rows")
     if isinstance(queries, schemas.FilesQueries):
         yield from _file_faults("queries.root", queries.root, "a folder of query images", required=True)
         yield from _file_faults("queries.relevance", queries.relevance, "a CSV file")
@@ -217,6 +240,12 @@ def _query_faults(experiment: Experiment) -> Iterator[str]:
         yield from _annotation_faults("captions", "captions", dataset)
     if isinstance(queries, schemas.LabelsQueries) and queries.by in ("label", "group"):
         yield from _annotation_faults(f"labels queries.by={queries.by}", f"{queries.by}s", dataset)
+
+
+def _brings_queries(dataset: schemas.Dataset) -> bool:
+    """Whether the gallery's file has queries of its own, which are the default then."""
+    root = isinstance(dataset, schemas.EmbeddingsDataset) and dataset.root
+    return bool(root) and own_queries([Path(str(root))]) is not None
 
 
 def _file_faults(setting: str, value: str | None, what: str, required: bool = False) -> Iterator[str]:
@@ -229,8 +258,9 @@ def _file_faults(setting: str, value: str | None, what: str, required: bool = Fa
 
 def _annotation_faults(queries: str, kind: str, dataset: schemas.Dataset) -> Iterator[str]:
     """``kind``: labels, groups or captions, which ``queries`` cannot do without."""
-    if isinstance(dataset, schemas.FolderDataset) and not getattr(dataset, kind):
-        yield f"queries={queries} needs dataset.{kind}; set it to a column of dataset.table"
+    yield from source_annotation_faults(queries, kind, dataset)
+    if isinstance(dataset, schemas.SyntheticDataset):
+        yield f"queries={queries} needs {kind}, which made-up vectors have not; choose held_out or in_gallery"
     if isinstance(dataset, schemas.EmbeddingsDataset):
         column = {"labels": "label_column", "captions": "caption_column"}.get(kind)
         if column is None:
@@ -242,7 +272,7 @@ def _annotation_faults(queries: str, kind: str, dataset: schemas.Dataset) -> Ite
 def _model_faults(experiment: Experiment) -> list[str]:
     """The model's own, if the run uses it: ready vectors need it for captions only."""
     texts = isinstance(experiment.queries, schemas.CaptionsQueries)
-    if isinstance(experiment.dataset, schemas.EmbeddingsDataset) and not texts:
+    if isinstance(experiment.dataset, schemas.VectorDataset) and not texts:
         return []
     return open_model(experiment.model).faults(texts=texts)
 
@@ -261,3 +291,17 @@ def _tracking_faults(tracking: schemas.Tracking) -> Iterator[str]:
         yield "tracking=server needs an address; set tracking.uri=http://HOST:PORT, or use tracking=local"
     if tracking.kind != "server" and tracking.uri:
         yield f"tracking.uri={tracking.uri} is not used by tracking={tracking.kind}; choose tracking=server"
+
+
+def _sweep_faults(sweep: schemas.Sweep) -> Iterator[str]:
+    name = sweep.name
+    if name is None:
+        return
+    safe = re.sub(r"[^\w.=+-]+", "-", name).strip("-.")[:LONGEST_SWEEP_NAME]
+    if name != safe or not name:
+        yield (
+            f"sweep.name={name!r} names no folder; take letters, digits and . _ - = +, "
+            f"such as sweep.name={safe or 'mine'}"
+        )
+    elif DATED.fullmatch(name):
+        yield f"sweep.name={name} is a day, where sweeps without a name lie; choose another name"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lookalike.config.faults import known_gallery_size
 from lookalike.schemas import Experiment
 from lookalike.search import expand_points, point_faults
-from lookalike.trials import point_label, trial_key
+from lookalike.trials import point_label, shards_key, shards_label, trial_key
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,12 @@ class PlannedPoint:
 def plan_points(experiment: Experiment) -> tuple[list[PlannedPoint], list[str]]:
     """Every point of ``experiment`` in order, each once, and notices of settings that were left out.
 
-    Those in ``experiment.sweep.skip`` are not among them. Raises ConfigError as ``expand_points`` does.
+    Those in ``experiment.sweep.skip`` are not among them. Where ``dataset.shards`` is set, embedding them
+    stands for all points. Raises ConfigError as ``expand_points`` does.
     """
+    if experiment.dataset.shards is not None:
+        shards = PlannedPoint(shards_key(experiment), shards_label(experiment.dataset.shards))
+        return ([] if shards.key in experiment.sweep.skip else [shards]), []
     points, notices = expand_points(experiment.search, experiment.index)
     n = known_gallery_size(experiment.dataset)
     planned = [

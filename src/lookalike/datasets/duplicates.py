@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.errors import ImageError
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Recipe, Store
 
@@ -48,41 +49,45 @@ def rows_with_the_same_bytes(queries: ImageSet, gallery: ImageSet) -> list[list[
 
     Only gallery files of a query's size are read; what cannot be read equals nothing.
     """
-    wanted = [_digest(location) for location in queries.locations]
-    sizes = {size for location in queries.locations if (size := _size(location)) is not None}
+    wanted = [_digest(queries, row) for row in range(len(queries))]
+    sizes = {size for row in range(len(queries)) if (size := _size(queries, row)) is not None}
     rows_of: defaultdict[bytes | None, list[int]] = defaultdict(list)
-    for row, location in enumerate(gallery.locations):
-        if _size(location) in sizes:
-            rows_of[_digest(location)].append(row)
+    for row in range(len(gallery)):
+        if _size(gallery, row) in sizes:
+            rows_of[_digest(gallery, row)].append(row)
     return [[] if digest is None else rows_of.get(digest, []) for digest in wanted]
 
 
-def _size(location: str) -> int | None:
+def _size(images: ImageSet, row: int) -> int | None:
+    if images.size is not None:
+        return images.size(row)
     try:
-        return Path(location).stat().st_size
+        return Path(images.locations[row]).stat().st_size
     except OSError:
         return None
 
 
-def _digest(location: str) -> bytes | None:
+def _digest(images: ImageSet, row: int) -> bytes | None:
     try:
-        with Path(location).open("rb") as file:
+        if images.read is not None:
+            return hashlib.sha256(images.read(row)).digest()
+        with Path(images.locations[row]).open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    except (OSError, ImageError):
         return None
 
 
 def _find(images: ImageSet, progress: Progress) -> np.ndarray:
     groups = np.arange(len(images), dtype=np.int64)
     of_size: defaultdict[int, list[int]] = defaultdict(list)
-    for row, location in enumerate(images.locations):
-        if (size := _size(location)) is not None:
+    for row in range(len(images)):
+        if (size := _size(images, row)) is not None:
             of_size[size].append(row)
     candidates = sorted(row for rows in of_size.values() if len(rows) > 1 for row in rows)
     first_with: dict[bytes, int] = {}
     with progress.bar("looking for duplicates", len(candidates), "images") as bar:
         for row in candidates:
-            if (digest := _digest(images.locations[row])) is not None:
+            if (digest := _digest(images, row)) is not None:
                 groups[row] = first_with.setdefault(digest, row)
             bar.advance()
     return groups

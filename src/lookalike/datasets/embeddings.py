@@ -1,145 +1,115 @@
-"""Ready vectors: ``.npy`` files with a parquet of ids beside each, laid out as by clip-retrieval."""
+"""Ready vectors in files: with ids, labels and captions of their own or from a parquet beside each."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from lookalike import schemas
+from lookalike.datasets.lazy import RowNumbers
+from lookalike.datasets.ready_files import find_tables, find_vector_files
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
+from lookalike.datasets.vector_files import VectorFile, file_fingerprint, format_of, open_vector_file
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 
 ID_COLUMNS = ("id", "image_path", "key")
 """Tried in this order where ``dataset.id_column`` is not set."""
+WHOLLY_READ = ("csv",)
+"""Formats without a header that tells how many vectors there are."""
 
 
 def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILENT) -> VectorSet:
-    """Return the vectors of one ``.npy`` file or of a folder of them, in the natural order of their names.
+    """Return the vectors of one file, or of a folder of files in the natural order of their names.
 
-    The vectors lie in the folder itself, in its ``img_emb/``, or in the only subfolder that has some; the
-    parquets beside them or in ``metadata/``. Without parquets the ids are row numbers. Raises DatasetError
-    when there are none, when dimensions, numbers of rows or names disagree, and when an id repeats.
+    Where they may lie: :func:`find_vector_files`; the parquets beside them or in ``metadata/``. Ids are the
+    parquets', else the files' own, else row numbers. Raises DatasetError when there are no vectors, when
+    dimensions, numbers of rows or names disagree, and when an id repeats.
     """
     if not config.root:
-        raise DatasetError("dataset.root is not set; name a .npy file or a folder of them")
+        raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
     root = Path(config.root).expanduser()
-    files = _vector_files(root)
-    arrays = [map_vectors(file) for file in files]
-    _check_dims(files, arrays)
-    tables = _tables_of(root, files)
+    files = find_vector_files(root, config.format)
+    opened = _open_all(files, config, progress)
+    tables = find_tables(root, files)
     if not tables and (named := config.id_column or config.label_column or config.caption_column):
         raise DatasetError(f"there is no parquet beside {files[0]} to read the column {named} from; add one")
-    columns = _read_all(tables, files, arrays, config, progress)
-    count = sum(len(array) for array in arrays)
+    columns = _read_all(tables, files, opened, config, progress)
     vectors = VectorSet(
-        ids=_ids(columns.get("id"), count),
-        arrays=arrays,
+        ids=_ids(columns.get("id"), opened),
+        arrays=[one.rows for one in opened],
         files=[str(file) for file in files],
         file_fingerprints=[file_fingerprint(file) for file in files],
-        normalize=config.normalize,
+        normalize=_normalize(config, files, opened),
         labels=columns.get("label"),
         captions=columns.get("caption"),
         shard_size=config.shard_size,
+        notices=tuple(dict.fromkeys(notice for one in opened for notice in one.notices)),
     )
     if config.limit is None:
         return vectors
     return vectors.take(nested_sample(vectors.ids, config.limit, config.seed, "dataset"))
 
 
-def map_vectors(file: Path) -> np.ndarray:
-    """Memory-map a ``.npy`` of float16, 32 or 64, shape (n, d), n and d at least 1; else DatasetError."""
-    array = map_array(file)
-    if array.ndim != 2 or array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-        raise DatasetError(
-            f"{file} holds {array.dtype} of shape {array.shape}; vectors are float16, float32 or float64 of "
-            "shape (rows, dimensions)"
-        )
-    return array
-
-
-def map_array(file: Path) -> np.ndarray:
-    """Memory-map a ``.npy`` that is not empty, without ever unpickling; else DatasetError."""
+def announced_shape(config: schemas.EmbeddingsDataset) -> tuple[int, int] | None:
+    """Return (vectors, dimensions) of the whole dataset as headers tell them; None when none does."""
+    if not config.root:
+        return None
     try:
-        array = np.lib.format.open_memmap(file, mode="r")
-    except FileNotFoundError as error:
-        raise DatasetError(f"{file} does not exist; check its name") from error
-    except (ValueError, OSError) as error:
-        raise DatasetError(f"{file} is not a readable .npy array ({error}); write it again") from error
-    if array.size == 0:
-        raise DatasetError(f"{file} is empty, of shape {array.shape}; remove it or write it again")
-    return array
+        files = find_vector_files(Path(config.root).expanduser(), config.format)
+        if any(_format(file, config) in WHOLLY_READ for file in files):
+            return None
+        opened = _open_all(files, config, SILENT)
+    except DatasetError:
+        return None
+    return sum(len(one.rows) for one in opened), opened[0].rows.shape[1]
 
 
-def file_fingerprint(file: Path) -> str:
-    """Return a text that changes with the file's path, size or mtime_ns."""
-    status = file.stat()
-    path = hashlib.blake2b(os.fsencode(file.resolve()), digest_size=8).hexdigest()
-    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{path}"
+def _format(file: Path, config: schemas.EmbeddingsDataset) -> str:
+    return format_of(file) if config.format == "auto" else config.format
 
 
-def _vector_files(root: Path) -> list[Path]:
-    if root.is_file():
-        return [root]
-    if not root.is_dir():
-        raise DatasetError(f"dataset.root={root} does not exist; name a .npy file or a folder of them")
-    for folder in (root, root / "img_emb"):
-        if files := _natural(folder.glob("*.npy")):
-            return files
-    found = {folder: _natural(folder.glob("*.npy")) for folder in sorted(root.iterdir())}
-    by_folder = {folder: files for folder, files in found.items() if files}
-    if len(by_folder) == 1:
-        return next(iter(by_folder.values()))
-    if by_folder:
-        names = ", ".join(folder.name for folder in by_folder)
-        raise DatasetError(f"{root} has vectors in several folders ({names}); set dataset.root to one")
-    raise DatasetError(f"{root} holds no .npy file, nor do the folders in it; name another dataset.root")
+def _open_all(
+    files: Sequence[Path], config: schemas.EmbeddingsDataset, progress: Progress
+) -> list[VectorFile]:
+    opened = []
+    with progress.bar("opening vectors", len(files), "files") as bar:
+        for file in files:
+            fingerprint = file_fingerprint(file)
+            opened.append(_open_once(file, fingerprint, _format(file, config), config.array))
+            bar.advance()
+    for file, one in zip(files, opened, strict=True):
+        if one.rows.shape[1] != opened[0].rows.shape[1]:
+            raise DatasetError(
+                f"{file} has {one.rows.shape[1]} dimensions, but {files[0].name} has "
+                f"{opened[0].rows.shape[1]}; keep only vectors of one model there"
+            )
+    return opened
 
 
-def _tables_of(root: Path, files: Sequence[Path]) -> list[Path]:
-    """Return one parquet for each file of vectors, or none at all."""
-    if root.is_file():
-        beside = root.with_suffix(".parquet")
-        return [beside] if beside.is_file() else []
-    places = [files[0].parent, root / "metadata"]
-    if root.name == "img_emb":  # someone named the inner folder of clip-retrieval's layout
-        places.append(root.with_name("metadata"))
-    for place in places:
-        if tables := _natural(place.glob("*.parquet")):
-            break
-    else:
-        return []
-    if len(tables) != len(files):
-        raise DatasetError(
-            f"{files[0].parent} has {len(files)} .npy files, but {place} has {len(tables)} .parquet files; "
-            "there has to be one for each"
-        )
-    for file, table in zip(files, tables, strict=True):
-        if _numbers(file)[-1:] != _numbers(table)[-1:]:
-            raise DatasetError(f"{file.name} and {table.name} are of different shards; number both alike")
-    return tables
+@lru_cache(maxsize=64)
+def _open_once(file: Path, fingerprint: str, format_: str, array: str | None) -> VectorFile:
+    """Open a file once a process: what has no header is read through for that."""
+    return open_vector_file(file, format_, array)
 
 
 def _read_all(
     tables: Sequence[Path],
     files: Sequence[Path],
-    arrays: Sequence[np.ndarray],
+    opened: Sequence[VectorFile],
     config: schemas.EmbeddingsDataset,
     progress: Progress,
 ) -> Columns:
     """Return the columns "id", "label" and "caption" (those there are) of all shards end to end."""
     read: Columns = {}
     with progress.bar("reading ids", len(tables), "files") as bar:
-        for table, file, array in zip(tables, files, arrays, strict=False):
-            for role, values in _read_one(table, file, len(array), config).items():
+        for table, file, one in zip(tables, files, opened, strict=False):
+            for role, values in _read_one(table, file, len(one.rows), config).items():
                 read.setdefault(role, []).extend(values)
             bar.advance()
     return read
@@ -161,9 +131,15 @@ def _read_one(table: Path, file: Path, count: int, config: schemas.EmbeddingsDat
     return {role: values[column] for role, column in chosen.items()}
 
 
-def _ids(column: Sequence[str | None] | None, count: int) -> list[str]:
+def _ids(column: Sequence[str | None] | None, opened: Sequence[VectorFile]) -> Sequence[str]:
+    count = sum(len(one.rows) for one in opened)
     if column is None:
-        return [str(row) for row in range(count)]
+        if all(one.ids is None for one in opened):
+            return RowNumbers(count)
+        if len(opened) == 1 and isinstance(opened[0].ids, RowNumbers):
+            return opened[0].ids
+        own = (RowNumbers(len(one.rows)) if one.ids is None else one.ids for one in opened)
+        column = list(chain.from_iterable(own))
     ids = [id_ for id_ in column if id_ is not None]
     if len(ids) != count:
         raise DatasetError(f"{count - len(ids):,} of {count:,} vectors have no id; fill dataset.id_column")
@@ -173,20 +149,13 @@ def _ids(column: Sequence[str | None] | None, count: int) -> list[str]:
     return ids
 
 
-def _check_dims(files: Sequence[Path], arrays: Sequence[np.ndarray]) -> None:
-    for file, array in zip(files, arrays, strict=True):
-        if array.shape[1] != arrays[0].shape[1]:
-            raise DatasetError(
-                f"{file} has {array.shape[1]} dimensions, but {files[0].name} has {arrays[0].shape[1]}; "
-                "keep only vectors of one model there"
-            )
-
-
-def _natural(paths: Iterable[Path]) -> list[Path]:
-    """Sort by name with numbers as numbers: ``img_emb_2`` before ``img_emb_10``; hidden files left out."""
-    visible = (path for path in paths if not path.name.startswith("."))
-    return sorted(visible, key=lambda path: (re.sub(r"\d+", "0", path.name), _numbers(path), path.name))
-
-
-def _numbers(path: Path) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", path.stem)]
+def _normalize(
+    config: schemas.EmbeddingsDataset, files: Sequence[Path], opened: Sequence[VectorFile]
+) -> bool:
+    """As the config says, else as the files do, else yes."""
+    said = {one.of_directions for one in opened} - {None}
+    if config.normalize is not None:
+        return config.normalize
+    if len(said) > 1:
+        raise DatasetError(f"the files beside {files[0]} are for several distances; set dataset.normalize")
+    return said != {False}

@@ -66,7 +66,7 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
     (``content``). Raises DatasetError when there is no image.
     """
     scan = _Scan()
-    found = sorted((_printable(path), path) for path in scan.walk(str(root), "", frozenset()))
+    found = sorted((printable(path), path) for path in scan.walk(str(root), "", frozenset()))
     if not found:
         raise DatasetError(
             f"{root} holds no images ({scan.seen:,} files seen, none ends in "
@@ -82,8 +82,8 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
 
     return ImageSet(
         ids=ids,
-        fingerprints=_fingerprints(root, paths, config.fingerprint == "content", progress),
-        locations=[_printable(path) for path in paths],
+        fingerprints=file_fingerprints(root, paths, config.fingerprint == "content", progress),
+        locations=[printable(path) for path in paths],
         load=load,
         max_bad_fraction=config.max_bad_fraction,
         shard_size=config.shard_size,
@@ -152,7 +152,11 @@ class _Scan:
             yield f"{self.loops:,} links to a folder around them were not followed"
 
 
-def _fingerprints(root: Path, paths: Sequence[str], content: bool, progress: Progress) -> list[str]:
+def file_fingerprints(root: Path, paths: Sequence[str], content: bool, progress: Progress) -> list[str]:
+    """Return what changes when a file of ``paths`` (below ``root``) does: by its bytes, or by size and mtime.
+
+    A file that cannot be read has a fingerprint too: decoding will say why.
+    """
     if content:
         with ThreadPoolExecutor() as pool, progress.bar("reading contents", len(paths), "images") as bar:
             fingerprints = []
@@ -180,8 +184,8 @@ def _content_fingerprint(path: str) -> str:
         return "unreadable"  # decoding will say why
 
 
-def _printable(path: str) -> str:
-    """Names that are not UTF-8 cannot be written to parquet or JSON: their odd bytes are spelled out."""
+def printable(path: str) -> str:
+    """Return ``path`` as parquet and JSON can hold it: bytes that are not UTF-8 are spelled out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -6,15 +6,19 @@ All three have unique ``ids``, a fingerprint and a location for each row, ``max_
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from lookalike.datasets.lazy import AT_A_TIME, RowNumbers
 from lookalike.errors import DatasetError
+from lookalike.mapping import forget, place_of
 
 T = TypeVar("T")
 Annotations = Sequence[str | None] | None
@@ -39,13 +43,19 @@ class ImageSet:
     shard_size: int = 100_000
     notices: tuple[str, ...] = ()
     """What the user should know of how the set came about, a sentence each."""
+    missing: int = 0
+    """Images that the annotations name and that are not there: no rows of the set."""
+    read: Callable[[int], bytes] | None = None
+    """Row -> the encoded image, where its location is no file. Raises ImageError. Thread-safe."""
+    size: Callable[[int], int] | None = None
+    """Row -> the number of bytes that ``read`` gives, without reading them."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: Sequence[int]) -> ImageSet:
+    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> ImageSet:
         """Return the images of ``rows``, in that order."""
-        rows, load = [int(row) for row in rows], self.load
+        rows, load, read, size = [int(row) for row in rows], self.load, self.read, self.size
         return replace(
             self,
             ids=_pick(self.ids, rows),
@@ -55,6 +65,8 @@ class ImageSet:
             labels=_pick(self.labels, rows),
             groups=_pick(self.groups, rows),
             captions=_pick(self.captions, rows),
+            read=None if read is None else lambda row: read(rows[row]),
+            size=None if size is None else lambda row: size(rows[row]),
         )
 
 
@@ -91,13 +103,36 @@ class TextSet:
         )
 
 
+class Rows(Protocol):
+    """Vectors in a file, or made on demand: read a part at a time and never as a whole.
+
+    Memory-mapped numpy arrays are such.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, dimensions)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Float of 16, 32 or 64 bits, or uint8."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.int64], /) -> npt.NDArray[Any]:
+        """Consecutive rows, or the rows of these numbers in their order: shape (asked for, dimensions)."""
+        ...
+
+
 @dataclass(frozen=True)
 class VectorSet:
-    """Rows of memory-mapped arrays, read a block at a time and never as a whole."""
+    """Rows of arrays that lie in files, read a block at a time and never as a whole."""
 
     ids: Sequence[str]
-    arrays: Sequence[np.ndarray]
-    """Floats of 16, 32 or 64 bits, shape (n_i, dim) each."""
+    arrays: Sequence[Rows]
+    """Shape (n_i, dim) each."""
     files: Sequence[str]
     """The file of each array, for messages."""
     file_fingerprints: Sequence[str]
@@ -131,24 +166,45 @@ class VectorSet:
         """Where each row is stored: ``vectors_3.npy, row 17``."""
         return _RowTexts(self, [f"{file}, row " for file in self.files])
 
-    def take(self, rows: Sequence[int]) -> VectorSet:
+    def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> VectorSet:
         """Return the vectors of ``rows``, in that order; nothing is read or copied but the selection."""
         chosen = np.asarray(rows, dtype=np.int64).reshape(-1)
-        picked = chosen.tolist()
         return replace(
             self,
-            ids=_pick(self.ids, picked),
-            labels=_pick(self.labels, picked),
-            captions=_pick(self.captions, picked),
-            groups=_pick(self.groups, picked),
+            ids=_pick(self.ids, chosen),
+            labels=_pick(self.labels, chosen),
+            captions=_pick(self.captions, chosen),
+            groups=_pick(self.groups, chosen),
             rows=chosen if self.rows is None else self.rows[chosen],
         )
 
     def blocks(self, rows_per_block: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield ``(first row, float32 array of up to rows_per_block × dim)``, in order, as stored."""
+        """Yield ``(first row, float32 array of up to rows_per_block × dim)``, in order, as stored.
+
+        Memory: one block; pages of the files that were read for it are given back.
+        """
         for start in range(0, len(self), rows_per_block):
             stop = min(start + rows_per_block, len(self))
             yield start, self._gather(start, stop)
+
+    def mapped_parts(self) -> list[np.memmap[Any, np.dtype[np.float32]]] | None:
+        """Memory maps of float32 that hold the set's rows, end to end; None when it has no such.
+
+        It has when every row lies in a C-contiguous float32 map of a file, and each array's are used in
+        order and without gaps: then the files can be searched where they are.
+        """
+        if len(self) == 0:
+            return None
+        arrays, rows = self.stored_rows(0, len(self))
+        cuts = [0, *(np.flatnonzero((np.diff(arrays) != 0) | (np.diff(rows) != 1)) + 1).tolist(), len(rows)]
+        if len(cuts) - 1 > len(self.arrays):
+            return None
+        parts: list[Any] = [
+            self.arrays[arrays[start]][rows[start] : rows[stop - 1] + 1]
+            for start, stop in itertools.pairwise(cuts)
+            if place_of(self.arrays[arrays[start]]) is not None
+        ]
+        return parts if len(parts) == len(cuts) - 1 else None
 
     def location(self, row: int) -> str:
         """Return where ``row`` is stored: what :func:`check_vectors` asks for."""
@@ -171,20 +227,31 @@ class VectorSet:
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_vectors names
             for array in np.unique(arrays):
                 here = arrays == array
-                block[here] = self.arrays[array][rows[here]]
+                block[here] = self.arrays[array][_as_slice(rows[here])]
+                forget(self.arrays[array])
         return block
 
 
-def check_vectors(block: np.ndarray, first_row: int, location: Callable[[int], str]) -> None:
-    """Raise DatasetError naming the first row of ``block`` that is zero or holds NaN or infinity.
+def _as_slice(rows: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
+    """The same rows; as a slice where they are consecutive, which every file reads quicker."""
+    first, last = int(rows[0]), int(rows[-1])
+    consecutive = last - first + 1 == len(rows) and bool((np.diff(rows) == 1).all())
+    return slice(first, last + 1) if consecutive else rows
 
+
+def check_vectors(
+    block: np.ndarray, first_row: int, location: Callable[[int], str]
+) -> npt.NDArray[np.float64]:
+    """Return the squared lengths of ``block``'s rows, shape (rows,), once they are known to be usable.
+
+    Raises DatasetError naming the first row that is zero or holds NaN or infinity.
     ``first_row`` is the block's first row in its set, ``location`` says where a row of the set is stored
     (:meth:`VectorSet.location`). Such rows have no direction or no distance: nothing can rank them.
     """
-    squares = np.einsum("ij,ij->i", block, block, dtype=np.float64)
+    squares: npt.NDArray[np.float64] = np.einsum("ij,ij->i", block, block, dtype=np.float64)
     suspects = np.flatnonzero(~(squares > 0) | ~np.isfinite(squares))
     if len(suspects) == 0:
-        return
+        return squares
     row = int(suspects[0])
     what = "is all zeros" if not block[row].any() else "holds NaN or infinity"
     others = f" (and {len(suspects) - 1:,} more in the same block)" if len(suspects) > 1 else ""
@@ -213,7 +280,8 @@ class _RowTexts(Sequence[str]):
         return next(self._texts(row, row + 1))
 
     def __iter__(self) -> Iterator[str]:
-        return self._texts(0, len(self))
+        for start in range(0, len(self), AT_A_TIME):
+            yield from self._texts(start, min(start + AT_A_TIME, len(self)))
 
     def _texts(self, start: int, stop: int) -> Iterator[str]:
         arrays, rows = self._vectors.stored_rows(start, stop)
@@ -222,8 +290,12 @@ class _RowTexts(Sequence[str]):
 
 
 @overload
-def _pick(values: Sequence[T], rows: Sequence[int]) -> list[T]: ...
+def _pick(values: Sequence[T], rows: Sequence[int] | npt.NDArray[np.int64]) -> Sequence[T]: ...
 @overload
-def _pick(values: None, rows: Sequence[int]) -> None: ...
-def _pick(values: Any, rows: Sequence[int]) -> Any:
-    return None if values is None else [values[row] for row in rows]
+def _pick(values: None, rows: Sequence[int] | npt.NDArray[np.int64]) -> None: ...
+def _pick(values: Any, rows: Any) -> Any:
+    if values is None:
+        return None
+    if isinstance(values, RowNumbers):
+        return values.take(rows)
+    return [values[row] for row in (rows.tolist() if isinstance(rows, np.ndarray) else rows)]

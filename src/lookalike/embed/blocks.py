@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lookalike.datasets import ImageSet, TextSet
 from lookalike.embed.embeddings import Floats
+from lookalike.errors import StoreError
+from lookalike.progress import SILENT, Progress
+from lookalike.store.files import write_json
 
 BLOCK_ROWS = 1024
 
@@ -29,31 +32,96 @@ class Block:
     def save(self, path: Path) -> None:
         """Write the block under its final name only when all of it is on disk."""
         unfinished = path.with_suffix(f".{os.getpid()}")
-        with unfinished.open("wb") as file:
-            np.savez(
-                file,
-                vectors=self.vectors,
-                rows=np.array(self.rows, np.int64),
-                bad=np.array(json.dumps(list(self.bad))),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            with unfinished.open("wb") as file:
+                np.savez(
+                    file,
+                    vectors=self.vectors,
+                    rows=np.array(self.rows, np.int64),
+                    bad=np.array(json.dumps(list(self.bad))),
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)  # on a full disk every byte counts
 
     @classmethod
-    def load(cls, path: Path) -> Block | None:
-        """Read a block; None when there is none or not a whole one."""
+    def load(cls, path: Path) -> Block:
+        """Read a block, whose checksums tell whether it is what was written.
+
+        Raises FileNotFoundError when there is none, ValueError when it is damaged.
+        """
         try:
             with np.load(path, allow_pickle=False) as saved:
                 bad = [(int(row), str(reason)) for row, reason in json.loads(str(saved["bad"]))]
                 return cls(saved["vectors"], saved["rows"].tolist(), bad)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # a damaged header makes zipfile raise nearly anything
+            raise ValueError(f"{path.name} is damaged") from error
+
+
+@dataclass(frozen=True)
+class StoredBlock:
+    """A block on disk: all of it but the vectors, which are read when they are needed."""
+
+    path: Path
+    rows: npt.NDArray[np.int64]
+    bad: Sequence[tuple[int, str]]
+
+    def vectors(self) -> Floats:
+        """One for each of ``rows``: float32, shape (n, dim). StoreError when they are no longer there."""
+        try:
+            return Block.load(self.path).vectors
+        except (FileNotFoundError, ValueError) as error:
+            raise StoreError(
+                f"{self.path} was removed or damaged while a shard was put together from it; run it again"
+            ) from error
+
+
+class Bench:
+    """What an extraction keeps in the store's workbench: its blocks, and the batch size that shaped them.
+
+    A block is named by all that shapes it, its rows' ids and fingerprints and the batch size, so that none
+    passes for another.
+    """
+
+    def __init__(self, folder: Path, inputs: ImageSet | TextSet, progress: Progress = SILENT) -> None:
+        self.folder, self.inputs, self.progress = folder, inputs, progress
+        self._note = folder / "batch_size.json"
+
+    def batch_size(self) -> int | None:
+        """The one that an earlier attempt found; None when there was none, or none that can be read."""
+        try:
+            return int(json.loads(self._note.read_bytes()))
+        except (OSError, ValueError, TypeError):
             return None
 
+    def keep_batch_size(self, size: int) -> None:
+        """Remember it for whoever goes on after this process was killed."""
+        write_json(self._note, size)
 
-def block_path(bench: Path, inputs: ImageSet | TextSet, rows: Sequence[int], batch_size: int) -> Path:
-    """Where the block of these rows lies: named by all that shapes it, so none passes for another."""
-    content = hashlib.sha256(str(batch_size).encode())
-    for row in rows:
-        content.update(f"{inputs.ids[row]}\0{inputs.fingerprints[row]}\0".encode())
-    return bench / f"block-{content.hexdigest()[:24]}.npz"
+    def find(self, rows: Sequence[int], batch_size: int) -> StoredBlock | None:
+        """The block of these rows that an earlier attempt finished; a damaged one is told of and left out."""
+        path = self._path(rows, batch_size)
+        try:
+            block = Block.load(path)
+        except FileNotFoundError:
+            return None
+        except ValueError as damage:
+            self.progress.warn(f"{damage}; its {len(rows):,} rows are embedded again")
+            return None
+        return StoredBlock(path, np.array(block.rows, np.int64), block.bad)
+
+    def keep(self, block: Block, rows: Sequence[int], batch_size: int) -> StoredBlock:
+        """Put down what became of ``rows``; OSError when that cannot be written."""
+        path = self._path(rows, batch_size)
+        block.save(path)
+        return StoredBlock(path, np.array(block.rows, np.int64), block.bad)
+
+    def _path(self, rows: Sequence[int], batch_size: int) -> Path:
+        content = hashlib.sha256(str(batch_size).encode())
+        for row in rows:
+            content.update(f"{self.inputs.ids[row]}\0{self.inputs.fingerprints[row]}\0".encode())
+        return self.folder / f"block-{content.hexdigest()[:24]}.npz"

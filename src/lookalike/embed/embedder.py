@@ -7,39 +7,41 @@ is done: a killed extraction loses one block, and one new image costs one forwar
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets import ImageSet, TextSet, VectorSet
-from lookalike.embed.blocks import BLOCK_ROWS, Block, block_path
-from lookalike.embed.embeddings import BadImage, Embeddings, Floats
-from lookalike.embed.shards import VECTORS, find_copies, read_ledger, shard_recipe, write_shard, write_vectors
+from lookalike.embed.blocks import BLOCK_ROWS, Bench, Block, StoredBlock
+from lookalike.embed.embeddings import BadImage, Embeddings
+from lookalike.embed.extraction import Extraction, Rows, TextExtraction
+from lookalike.embed.shards import (
+    find_batch_size,
+    find_copies,
+    open_vectors,
+    read_ledger,
+    shard_recipe,
+    write_shard,
+    write_vectors,
+)
 from lookalike.environment import cores, threads
-from lookalike.errors import DatasetError, ImageError, ModelError
+from lookalike.errors import DatasetError, ModelError
 from lookalike.models import EmbeddingModel, Encoder
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.store import Artifact, Recipe, Store
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-TEXT_BATCH = 64
-PROBE_IMAGES = 64
 
 
 class Embedder:
     """Embeds sets with one model, which is loaded when the first row really needs it.
 
     ``normalize`` scales every vector to unit length. ``batch_size`` and ``workers`` are numbers or ``auto``.
+    ``block_rows``: how many rows a killed process loses at most, beside those under way.
     """
 
     def __init__(
@@ -51,11 +53,14 @@ class Embedder:
         batch_size: int | str = "auto",
         workers: int | str = "auto",
         progress: Progress = SILENT,
+        block_rows: int = BLOCK_ROWS,
     ) -> None:
         self.model, self.store, self.progress = model, store, progress
         self.normalize = normalize
         self.batch_size = batch_size
         self.workers = cores() if workers == "auto" else int(workers)
+        self.block_rows = block_rows
+        self._probed: int | None = None
 
     @classmethod
     def of(
@@ -90,17 +95,26 @@ class Embedder:
         Raises DatasetError when more than ``inputs.max_bad_fraction`` of the images are bad, or all, or when
         ready vectors are not finite; ModelError when the model cannot be had or gives vectors that are not.
         """
+        return _assemble(inputs, self.embed_shards(inputs, range(count_shards(inputs)), kind))
+
+    def embed_shards(
+        self, inputs: ImageSet | TextSet | VectorSet, numbers: Sequence[int], kind: str = "embeddings"
+    ) -> EmbeddedShards:
+        """Some shards of a set, counted from 0: the very artifacts that :meth:`embed` makes or reuses.
+
+        Raises what ``embed`` does; too many bad images only when they are too many for the whole set.
+        """
         recipe = self.recipe(inputs)
-        starts = range(0, len(inputs), inputs.shard_size)
         artifacts: list[Artifact] = []
         bad: list[tuple[int, BadImage]] = []
-        for number, start in enumerate(starts, 1):
+        for done, number in enumerate(numbers, 1):
+            start = number * inputs.shard_size
             shard = inputs.take(range(start, min(start + inputs.shard_size, len(inputs))))
-            title = kind if len(starts) == 1 else f"{kind}, shard {number} of {len(starts)}"
+            title = kind if len(numbers) == 1 else f"{kind}, shard {done} of {len(numbers)}"
             artifacts.append(self._embed_shard(shard, shard_recipe(kind, shard, recipe), recipe, title))
             bad += [(start + row, image) for row, image in read_ledger(artifacts[-1])]
             _check_bad(bad, inputs)
-        return _assemble(inputs, artifacts, bad)
+        return EmbeddedShards(artifacts, bad)
 
     def _embed_shard(
         self, shard: ImageSet | TextSet | VectorSet, stage: Recipe, recipe: Mapping[str, Any], title: str
@@ -116,134 +130,118 @@ class Embedder:
         copied = {row for copy in copies for row in copy.rows}
         pending = [row for row in range(len(shard)) if row not in copied]
         facts: dict[str, Any] = {"copied": len(copied), "embedded": len(pending)}
-        blocks: list[Path] = []
+        blocks: list[StoredBlock] = []
         if pending:
-            bench = self.store.workbench(stage)
-            with threads(self._threads(shard)), self.progress.bar(title, len(pending), "images") as bar:
-                batch_size = self._settle_batch_size(shard, pending, bench)
-                for start in range(0, len(pending), BLOCK_ROWS):
-                    rows = pending[start : start + BLOCK_ROWS]
-                    path = block_path(bench, shard, rows, batch_size)
-                    if Block.load(path) is None:
-                        self._embed_block(shard, rows, batch_size, bar).save(path)
-                    else:
-                        bar.advance(len(rows))
-                    blocks.append(path)
-            facts |= {"batch_size": batch_size, **self.encoder.facts()}
+            bench = Bench(self.store.workbench(stage), shard, self.progress)
+            with self.progress.bar(title, len(pending), "images") as bar:
+                blocks, told = self._extract(shard, pending, recipe, bench, bar)
+            facts |= told | self.encoder.facts()
             dim = self.encoder.dim
         else:
             dim = np.load(copies[0].source, mmap_mode="r", allow_pickle=False).shape[1]
         return {"vectors": write_shard(shard, copies, blocks, dim, draft), **facts}
 
-    def _settle_batch_size(self, shard: ImageSet | TextSet, pending: Sequence[int], bench: Path) -> int:
-        """The configured batch size, or the probed one, which stays the same when the work is resumed."""
+    def _extract(
+        self,
+        shard: ImageSet | TextSet,
+        pending: Sequence[int],
+        recipe: Mapping[str, Any],
+        bench: Bench,
+        bar: Bar,
+    ) -> tuple[list[StoredBlock], dict[str, Any]]:
+        """Blocks of all ``pending`` rows, those of an earlier attempt as they are, and what to tell of it."""
+        extraction: Extraction | TextExtraction = (
+            TextExtraction(self.encoder, shard)
+            if isinstance(shard, TextSet)
+            else Extraction(self.encoder, shard, self.workers)
+        )
+        with threads(extraction.threads):
+            batch_size = self._settle_batch_size(extraction, pending, recipe, bench)
+            groups = [pending[i : i + self.block_rows] for i in range(0, len(pending), self.block_rows)]
+            blocks = [bench.find(rows, batch_size) for rows in groups]
+            missing = [rows for rows, block in zip(groups, blocks, strict=True) if block is None]
+            kept = len(pending) - sum(map(len, missing))
+            if kept:
+                bar.resume_at(kept)
+                self.progress.say(f"{kept:,} of {len(pending):,} were embedded by an earlier attempt")
+            with closing(extraction.embed(missing, batch_size, bar)) as embedded:
+                fresh = [
+                    bench.keep(self._finish(shard, part), rows, batch_size)
+                    for rows, part in zip(missing, embedded, strict=True)
+                ]
+        probed = self.batch_size == "auto" and isinstance(shard, ImageSet)
+        facts = {"resumed": kept, "batch_size": batch_size, "batch_size_probed": probed, **extraction.facts()}
+        return [*(block for block in blocks if block is not None), *fresh], facts
+
+    def _settle_batch_size(
+        self,
+        extraction: Extraction | TextExtraction,
+        pending: Sequence[int],
+        recipe: Mapping[str, Any],
+        bench: Bench,
+    ) -> int:
+        """The configured batch size, or a probed one: that of earlier work of the same kind, if there is any.
+
+        What was killed goes on with its own size, so that it ends with the same bytes; shards and queries
+        made on one machine share theirs, and are probed for once.
+        """
         if self.batch_size != "auto":
             return int(self.batch_size)
-        if isinstance(shard, TextSet):
-            return TEXT_BATCH
-        note = bench / "batch_size.json"
-        if note.exists():
-            return int(json.loads(note.read_text()))
-        prepared = [self._prepare(shard, row) for row in pending[:PROBE_IMAGES]]
-        sample = [item for item in prepared if not isinstance(item, ImageError)]
-        size = self.encoder.pick_batch_size(sample) if sample else 1
-        note.write_text(json.dumps(size))
-        return size
+        if (noted := bench.batch_size()) is not None:
+            self._probed = noted
+        elif isinstance(extraction, TextExtraction):
+            return extraction.fastest_batch_size(pending)
+        elif self._probed is None:
+            device = str(self.encoder.facts()["device"])
+            known = find_batch_size(self.store, recipe, device)
+            self._probed = extraction.fastest_batch_size(pending) if known is None else known
+        bench.keep_batch_size(self._probed)
+        return self._probed
 
-    @property
-    def _on_cpu(self) -> bool:
-        return bool(self.encoder.facts()["device"] == "cpu")
-
-    def _threads(self, shard: ImageSet | TextSet) -> int | None:
-        """Threads of one forward pass: on a CPU there is a pass in every worker instead."""
-        return 1 if self._on_cpu and isinstance(shard, ImageSet) else None
-
-    def _prepare(self, shard: ImageSet, row: int) -> Any:
-        """A preprocessed image, or the ImageError that says why there is none."""
-        try:
-            return self.encoder.preprocess(shard.load(row))
-        except ImageError as error:
-            return error
-
-    def _batches(self, shard: ImageSet, rows: Sequence[int], batch_size: int) -> Iterator[Batch]:
-        """Embed images batch by batch, in order, decoding ahead in worker threads.
-
-        On a CPU each worker takes whole batches from the file to the vector, with one thread: workers never
-        wait for each other, as the threads of one shared pass do at each of its layers. On an accelerator
-        the workers decode and the caller's thread drives the device.
-        """
-        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-
-        def decode(batch: Sequence[int]) -> list[Any]:
-            return [self._prepare(shard, row) for row in batch]
-
-        def embed(batch: Sequence[int], items: Sequence[Any]) -> Batch:
-            usable = [(row, item) for row, item in zip(batch, items, strict=True) if not _is_bad(item)]
-            return Batch(
-                vectors=self.encoder.encode_images([item for _, item in usable]),
-                rows=[row for row, _ in usable],
-                bad=[(row, str(item)) for row, item in zip(batch, items, strict=True) if _is_bad(item)],
-            )
-
-        if self._on_cpu:
-            yield from _ahead(lambda batch: embed(batch, decode(batch)), batches, self.workers)
-        else:
-            for batch, items in zip(batches, _ahead(decode, batches, self.workers), strict=True):
-                yield embed(batch, items)
-
-    def _embed_block(
-        self, shard: ImageSet | TextSet, rows: Sequence[int], batch_size: int, bar: Bar
-    ) -> Block:
-        """Embed some rows; zero vectors count as bad where a direction is wanted."""
-        if isinstance(shard, TextSet):
-            vectors = self.encoder.encode_texts([shard.load(row) for row in rows])
-            batches = [Batch(vectors, rows, [])]
-        else:
-            batches = []
-            for batch in self._batches(shard, rows, batch_size):
-                batches.append(batch)
-                bar.advance(len(batch.rows) + len(batch.bad))
-        block = np.concatenate([batch.vectors for batch in batches])
-        good = [row for batch in batches for row in batch.rows]
-        bad = [entry for batch in batches for entry in batch.bad]
-        finite = np.isfinite(block).all(axis=1)
+    def _finish(self, shard: ImageSet | TextSet, part: Rows) -> Block:
+        """Check and scale vectors; zero vectors count as bad where a direction is wanted."""
+        vectors, good, bad = part
+        finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             raise ModelError(
                 f"{self.model.name} gives NaN or Inf for {shard.ids[good[int(np.argmin(finite))]]}; "
                 "use model.dtype=float32 or check the weights"
             )
         if not self.normalize:
-            return Block(block, good, bad)
-        lengths = np.linalg.norm(block, axis=1, keepdims=True)
+            return Block(vectors, good, bad)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         directed = lengths[:, 0] > 0
-        bad += [(good[i], "its vector is zero and has no direction") for i in np.flatnonzero(~directed)]
-        return Block(block[directed] / lengths[directed], [good[i] for i in np.flatnonzero(directed)], bad)
+        rows = [row for row, has_direction in zip(good, directed, strict=True) if has_direction]
+        zero = [(row, "its vector is zero and has no direction") for row in sorted({*good} - {*rows})]
+        return Block(vectors[directed] / lengths[directed], rows, [*bad, *zero])
 
 
-class Batch(NamedTuple):
-    """Some rows embedded together, before normalisation."""
+class EmbeddedShards(NamedTuple):
+    """Shards of a set, and their bad images by row of the set."""
 
-    vectors: Floats
-    rows: Sequence[int]
-    bad: Sequence[tuple[int, str]]
-
-
-def _is_bad(item: Any) -> bool:
-    return isinstance(item, ImageError)
+    artifacts: Sequence[Artifact]
+    bad: Sequence[tuple[int, BadImage]]
 
 
-def _ahead(work: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
-    """``work`` of each item, in order, by ``workers`` threads that stay a few items ahead of their use."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
-        waiting = iter(items)
-        ahead = deque(pool.submit(work, item) for item in islice(waiting, 2 * workers + 1))
-        try:
-            while ahead:
-                result = ahead.popleft().result()
-                ahead.extend(pool.submit(work, item) for item in islice(waiting, 1))
-                yield result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def count_shards(inputs: ImageSet | TextSet | VectorSet) -> int:
+    """How many artifacts a set's embeddings are."""
+    return -(-len(inputs) // inputs.shard_size)
+
+
+def shard_faults(numbers: Sequence[int], count: int | None) -> list[str]:
+    """What is wrong with ``dataset.shards``, a sentence each; ``count``: how many there are, if known."""
+    if not numbers:
+        return ["dataset.shards is empty; name one or more, such as [0], or leave it out"]
+    if len({*numbers}) < len(numbers):
+        return [f"dataset.shards={list(numbers)} names a shard twice; leave one out"]
+    wrong = [number for number in numbers if number < 0 or (count is not None and number >= count)]
+    if not wrong:
+        return []
+    there = "they are counted from 0" if count is None else f"there are {count}, counted from 0"
+    return [
+        f"dataset.shards has {', '.join(map(str, wrong))}, which is no shard of the gallery: {there}; "
+        "leave it out or lower dataset.shard_size"
+    ]
 
 
 def _check_bad(bad: Sequence[tuple[int, BadImage]], inputs: ImageSet | TextSet | VectorSet) -> None:
@@ -258,19 +256,15 @@ def _check_bad(bad: Sequence[tuple[int, BadImage]], inputs: ImageSet | TextSet |
     raise DatasetError(f"{len(bad)} of {len(inputs)} images cannot be used ({examples}); {cure}")
 
 
-def _assemble(
-    inputs: ImageSet | TextSet | VectorSet,
-    artifacts: Sequence[Artifact],
-    bad: Sequence[tuple[int, BadImage]],
-) -> Embeddings:
-    shards = tuple(np.load(one.file(VECTORS), mmap_mode="r", allow_pickle=False) for one in artifacts)
-    kept = np.setdiff1d(np.arange(len(inputs)), [row for row, _ in bad])
+def _assemble(inputs: ImageSet | TextSet | VectorSet, shards: EmbeddedShards) -> Embeddings:
+    vectors = tuple(chain.from_iterable(map(open_vectors, shards.artifacts)))
+    kept = np.setdiff1d(np.arange(len(inputs)), [row for row, _ in shards.bad])
     return Embeddings(
-        shards=shards,
-        ids=inputs.ids if not bad else [inputs.ids[row] for row in kept],
+        shards=vectors,
+        ids=inputs.ids if not shards.bad else [inputs.ids[row] for row in kept],
         kept=kept,
-        keys=tuple(artifact.key for artifact in artifacts),
-        dim=shards[0].shape[1],
-        bad=tuple(image for _, image in bad),
-        artifacts=tuple(artifacts),
+        keys=tuple(artifact.key for artifact in shards.artifacts),
+        dim=vectors[0].shape[1],
+        bad=tuple(image for _, image in shards.bad),
+        artifacts=tuple(shards.artifacts),
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.mapping import forget
 from lookalike.store import Artifact
 
 Floats = npt.NDArray[np.float32]
@@ -29,8 +30,9 @@ class BadImage:
 class Embeddings:
     """Vectors of a set, in its order, without the rows that could not be embedded.
 
-    ``shards`` are float32 arrays of shape (rows, dim), memory-mapped where they come from the store;
-    ``kept`` holds, for each vector, its row in the set that was embedded.
+    ``shards`` are float32 arrays of shape (rows, dim), memory-mapped where they come from a file: one for
+    each artifact, or several where an artifact uses vectors of several files in place; ``kept`` holds, for
+    each vector, its row in the set that was embedded.
     """
 
     shards: tuple[Floats, ...]
@@ -75,15 +77,21 @@ class Embeddings:
             inside = (rows >= start) & (rows < start + len(shard))
             if inside.any():
                 gathered[inside] = shard[rows[inside] - start]
+                forget(shard)
             start += len(shard)
         return gathered
 
     def blocks(self, rows_per_block: int) -> Iterator[tuple[int, Floats]]:
-        """Views of at most ``rows_per_block`` consecutive vectors, each with its first row's number."""
+        """Views of at most ``rows_per_block`` consecutive vectors, each with its first row's number.
+
+        Memory of mapped files that a block took is given back before the next one.
+        """
         start = 0
         for shard in self.shards:
             for first in range(0, len(shard), rows_per_block):
-                yield start + first, shard[first : first + rows_per_block]
+                block = shard[first : first + rows_per_block]
+                yield start + first, block
+                forget(block)
             start += len(shard)
 
     @cached_property

@@ -1,10 +1,14 @@
-"""One shard as an artifact: ``embeddings.npy``, ``metadata.parquet`` (its ids), ``bad.json`` (the ledger)."""
+"""One shard as an artifact: ``embeddings.npy``, ``metadata.parquet`` (its ids), ``bad.json`` (the ledger).
+
+Ready vectors that can be searched where they lie are not copied: their artifact has no ``embeddings.npy``,
+but, among its facts, the places in the files that it stands for.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,8 +17,11 @@ from typing import Any
 import numpy as np
 
 from lookalike.datasets import ImageSet, TextSet, VectorSet, check_vectors
-from lookalike.embed.blocks import BLOCK_ROWS, Block
-from lookalike.embed.embeddings import BadImage
+from lookalike.embed.blocks import BLOCK_ROWS, StoredBlock
+from lookalike.embed.embeddings import BadImage, Floats
+from lookalike.environment import cores, cpu_model
+from lookalike.errors import DatasetError
+from lookalike.mapping import Place, forget, map_floats, place_of
 from lookalike.progress import Progress
 from lookalike.store import Artifact, Recipe, Store
 from lookalike.store.files import new_array
@@ -25,6 +32,11 @@ KINDS = ("embeddings", "queries")
 VECTORS = "embeddings.npy"
 METADATA = "metadata.parquet"
 LEDGER = "bad.json"
+
+READ_ROWS = 16 * BLOCK_ROWS
+"""Ready vectors that are read, checked and written at a time."""
+UNIT_TOLERANCE = 1e-5
+"""Vectors with lengths this close to 1 are used as they are: so far off may a sum in float32 be."""
 
 
 def shard_recipe(
@@ -59,17 +71,9 @@ def find_copies(store: Store, model_recipe: Mapping[str, Any], inputs: ImageSet 
 
     wanted = {pair: row for row, pair in enumerate(zip(inputs.ids, inputs.fingerprints, strict=True))}
     found = []
-    for artifact in chain.from_iterable(map(store.usable, KINDS)):
+    for artifact in _made_by(store, model_recipe):
         if not wanted:
             break
-        parameters = artifact.manifest["parameters"]
-        same_model = {
-            **model_recipe,
-            "rows": parameters["rows"],
-            "content": parameters["content"],
-        } == parameters
-        if not same_model or artifact.manifest["version"] != EMBEDDINGS_VERSION:
-            continue
         table = pq.read_table(artifact.file(METADATA), columns=["id", "fingerprint"])
         pairs = zip(table["id"].to_pylist(), table["fingerprint"].to_pylist(), strict=True)
         matches = [(wanted.pop(pair), there) for there, pair in enumerate(pairs) if pair in wanted]
@@ -79,39 +83,136 @@ def find_copies(store: Store, model_recipe: Mapping[str, Any], inputs: ImageSet 
     return found
 
 
+def find_batch_size(store: Store, model_recipe: Mapping[str, Any], device: str) -> int | None:
+    """The batch size probed for an earlier shard of the recipe, on a machine and device like this."""
+    here = (cpu_model(), cores(), device)
+    for artifact in _made_by(store, model_recipe):
+        machine, facts = artifact.manifest["machine"], artifact.facts
+        if facts.get("batch_size_probed") and (machine["cpu"], machine["cores"], facts["device"]) == here:
+            return int(facts["batch_size"])
+    return None
+
+
+def _made_by(store: Store, model_recipe: Mapping[str, Any]) -> Iterator[Artifact]:
+    """Shards of galleries and queries that this recipe made, whatever their rows; the newest first."""
+    for artifact in chain.from_iterable(map(store.usable, KINDS)):
+        parameters = artifact.manifest["parameters"]
+        rows = {name: parameters.get(name) for name in ("rows", "content")}
+        if parameters == {**model_recipe, **rows} and artifact.manifest["version"] == EMBEDDINGS_VERSION:
+            yield artifact
+
+
 def write_shard(
-    inputs: ImageSet | TextSet, copies: Sequence[Copies], blocks: Sequence[Path], dim: int, draft: Path
+    inputs: ImageSet | TextSet,
+    copies: Sequence[Copies],
+    blocks: Sequence[StoredBlock],
+    dim: int,
+    draft: Path,
 ) -> int:
-    """Put copied rows and blocks together in the set's order; returns how many vectors that makes."""
-    loaded = [block for block in map(Block.load, blocks) if block is not None]
-    order = np.sort(
-        np.concatenate([[], *(c.rows for c in copies), *(b.rows for b in loaded)]).astype(np.int64)
-    )
+    """Put copied rows and blocks together in the set's order; returns how many vectors that makes.
+
+    Memory: one block of vectors, however many there are.
+    """
+    rows = [np.array(copy.rows, np.int64) for copy in copies] + [block.rows for block in blocks]
+    order = np.sort(np.concatenate(rows))
     vectors = _open(draft, len(order), dim)
-    for block in loaded:
-        vectors[np.searchsorted(order, block.rows)] = block.vectors
+    for block in blocks:
+        vectors[np.searchsorted(order, block.rows)] = block.vectors()
+        forget(vectors)
     for copy in copies:
         source = np.load(copy.source, mmap_mode="r", allow_pickle=False)
-        vectors[np.searchsorted(order, copy.rows)] = source[list(copy.there)]
+        places = np.searchsorted(order, copy.rows)
+        for start in range(0, len(places), READ_ROWS):
+            part = slice(start, start + READ_ROWS)
+            vectors[places[part]] = source[list(copy.there[part])]
+            forget(source)
+            forget(vectors)
     vectors.flush()
     _write_metadata(inputs, order.tolist(), draft)
-    _write_ledger(inputs, sorted(entry for block in loaded for entry in block.bad), draft)
+    _write_ledger(inputs, sorted(entry for block in blocks for entry in block.bad), draft)
     return len(order)
 
 
 def write_vectors(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> dict[str, Any]:
-    """Check ready vectors and keep them as float32, at unit length where the dataset's config says so."""
-    vectors = _open(draft, len(inputs), inputs.dim)
-    with progress.bar(f"reading {title}", len(inputs), "vectors") as bar:
-        for start, block in inputs.blocks(16 * BLOCK_ROWS):
-            check_vectors(block, start, inputs.location)
-            lengths = np.linalg.norm(block, axis=1, keepdims=True) if inputs.normalize else 1
-            vectors[start : start + len(block)] = block / lengths
-            bar.advance(len(block))
-    vectors.flush()
+    """Check ready vectors; keep them as float32, at unit length where the dataset's config says so.
+
+    Files that hold just that are not copied; the facts then have ``in_place`` and ``parts``: each part's file
+    with its size and mtime_ns, the byte where its rows begin and how many they are. Memory: one block.
+    """
+    facts: dict[str, Any] = {"vectors": len(inputs)}
+    parts = inputs.mapped_parts() or []
+    described = [_describe_part(part) for part in parts]  # before the check: what changes later shows
+    if parts and _can_stay(inputs, parts, title, progress):
+        facts |= {"in_place": True, "dim": inputs.dim, "parts": described}
+    else:
+        _convert(inputs, draft, title, progress)
     _write_metadata(inputs, range(len(inputs)), draft)
     _write_ledger(inputs, [], draft)
-    return {"vectors": len(inputs)}
+    return facts
+
+
+def open_vectors(artifact: Artifact) -> list[Floats]:
+    """Memory maps of a shard's vectors, end to end: of its own file, or of those that it uses in place.
+
+    Raises DatasetError when one of these is gone or no longer what was checked.
+    """
+    if not artifact.facts.get("in_place"):
+        return [np.load(artifact.file(VECTORS), mmap_mode="r", allow_pickle=False)]
+    return [_open_part(part, artifact.facts["dim"]) for part in artifact.facts["parts"]]
+
+
+def _can_stay(inputs: VectorSet, parts: Sequence[Floats], title: str, progress: Progress) -> bool:
+    """Whether all vectors are as they have to be; checks them on the way."""
+    row = 0
+    with progress.bar(f"checking {title}", len(inputs), "vectors") as bar:
+        for part in parts:
+            for start in range(0, len(part), READ_ROWS):
+                block = part[start : start + READ_ROWS]
+                squares = check_vectors(block, row, inputs.location)
+                forget(block)
+                if inputs.normalize and (np.abs(np.sqrt(squares) - 1) > UNIT_TOLERANCE).any():
+                    return False
+                row += len(block)
+                bar.advance(len(block))
+    return True
+
+
+def _convert(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> None:
+    vectors = _open(draft, len(inputs), inputs.dim)
+    with progress.bar(f"reading {title}", len(inputs), "vectors") as bar:
+        for start, block in inputs.blocks(READ_ROWS):
+            squares = check_vectors(block, start, inputs.location)
+            lengths = np.sqrt(squares)[:, None] if inputs.normalize else 1
+            np.divide(block, lengths, out=vectors[start : start + len(block)], casting="same_kind")
+            forget(vectors)
+            bar.advance(len(block))
+    vectors.flush()
+
+
+def _describe_part(part: Floats) -> dict[str, Any]:
+    place = place_of(part)
+    assert place is not None, "VectorSet.mapped_parts gives mapped arrays only"
+    status = place.file.stat()
+    return {
+        "file": str(place.file.resolve()),
+        "bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "offset": place.offset,
+        "rows": len(part),
+    }
+
+
+def _open_part(part: Mapping[str, Any], dim: int) -> Floats:
+    file = Path(part["file"])
+    cure = "put it back as it was, or run the experiment again with what is there now"
+    try:
+        status = file.stat()
+        if (status.st_size, status.st_mtime_ns) == (part["bytes"], part["mtime_ns"]):
+            return map_floats(Place(file, part["offset"]), (part["rows"], dim))
+    except OSError as error:
+        reason = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise DatasetError(f"{file}, whose vectors are used in place, {reason}; {cure}") from error
+    raise DatasetError(f"{file}, whose vectors are used in place, has changed since it was checked; {cure}")
 
 
 def read_ledger(artifact: Artifact) -> list[tuple[int, BadImage]]:
@@ -129,10 +230,10 @@ def _write_metadata(inputs: ImageSet | TextSet | VectorSet, rows: Iterable[int],
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    order = list(rows)
+    order, ids, fingerprints = list(rows), list(inputs.ids), list(inputs.fingerprints)
     columns = {
-        "id": [inputs.ids[row] for row in order],
-        "fingerprint": [inputs.fingerprints[row] for row in order],
+        "id": [ids[row] for row in order],
+        "fingerprint": [fingerprints[row] for row in order],
     }
     pq.write_table(pa.table(columns), draft / METADATA)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from lookalike import datasets, schemas
-from lookalike.errors import UserError
+from lookalike.datasets import VectorSet
+from lookalike.export.appearing import appearing, check_free
 from lookalike.export.model_files import STANDALONE, ModelFiles, copy_files, model_files
 from lookalike.index import nlist_of
 from lookalike.retrieval import OpenedRun
-from lookalike.schemas import EmbeddingsDataset, ImageDataset
+from lookalike.schemas import ImageDataset, VectorDataset
 from lookalike.store.files import new_array
 
 FORMAT = 1
@@ -38,12 +36,13 @@ def export_run(run: OpenedRun, folder: Path, copy_weights: bool = False) -> list
     checkpoint's files along instead of naming them. Raises UserError when the folder is taken or cannot
     be written, and what :class:`OpenedRun` raises when images or model are not what they were.
     """
-    _check_free(folder)
+    check_free(folder)
     model = None
-    if not isinstance(run.experiment.dataset, EmbeddingsDataset):
+    if not isinstance(run.experiment.dataset, VectorDataset):
         recipe = run.embedder.recipe(run.gallery)
         model = model_files(run.experiment.model, recipe, copy_weights)
-    with _appearing(folder) as draft:
+    with appearing(folder) as draft:
+        draft.mkdir()
         index = _write_index(run, draft)
         _write_ids(run, draft)
         shutil.copyfile(STANDALONE / "serve.py", draft / "serve.py")
@@ -62,9 +61,8 @@ def export_run(run: OpenedRun, folder: Path, copy_weights: bool = False) -> list
 def _settings(run: OpenedRun, index: dict[str, Any], model: ModelFiles | None) -> dict[str, Any]:
     dataset, record = run.experiment.dataset, run.record
     max_pixels = dataset.max_pixels if isinstance(dataset, ImageDataset) else ImageDataset.max_pixels
-    normalize = (
-        dataset.normalize if isinstance(dataset, EmbeddingsDataset) else run.experiment.model.normalize
-    )
+    gallery = run.gallery
+    normalize = gallery.normalize if isinstance(gallery, VectorSet) else run.experiment.model.normalize
     return {
         "format": FORMAT,
         "index": index,
@@ -145,36 +143,3 @@ def _decoding() -> str:
     if OUR_ERROR not in source:
         raise RuntimeError("datasets/images.py no longer imports its error as export expects")
     return source.replace(OUR_ERROR, ITS_OWN_ERROR)
-
-
-# --- the folder --------------------------------------------------------------------------------------------
-
-
-def _check_free(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        return
-    if folder.exists() or folder.is_symlink():
-        raise UserError(_taken(folder))
-
-
-def _taken(folder: Path) -> str:
-    what = "is not empty" if folder.is_dir() else "is no folder"
-    return f"{folder} {what}; name a new folder"
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A draft beside ``folder`` that takes its place when the block ends well, and goes when it does not."""
-    draft = folder.parent / f".{folder.name}.{os.getpid()}"
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        draft.rename(folder)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            raise UserError(_taken(folder)) from error
-        raise UserError(
-            f"{folder} cannot be written ({error.strerror or error}); name a folder on another disk"
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import models, schemas
+from lookalike.errors import ModelError
 from lookalike.models.checkpoint import Checkpoint, is_hub_id
 from lookalike.models.efficientnet_lite0 import MARGIN, SIDE, installed_weights
 from lookalike.models.transformers_model import FETCHED, TWO_TOWERS, text_padding
@@ -59,6 +60,11 @@ def _lite0(
 def _transformers(
     config: schemas.TransformersModel, recipe: Mapping[str, Any], copy_weights: bool
 ) -> ModelFiles:
+    if config.preprocess != "checkpoint":
+        raise ModelError(
+            f"model.preprocess={config.preprocess} is a mistake that is there to be measured; export a run "
+            "with the checkpoint's own preprocessing"
+        )
     checkpoint = Checkpoint.find(config.name_or_path, config.revision, f"fetch model={config.name} again")
     files = {"encoder.py": STANDALONE / "encoder_transformers.py"}
     if copy_weights:

@@ -1,28 +1,30 @@
 """From embeddings to an index file: train once on a seeded sample, add shard by shard, write.
 
-The trained, still empty index is an artifact of its own: shards can be indexed apart from it, and adding a
-gallery again (to time it) does not train again.
+The trained, still empty index is an artifact of its own, so adding a gallery again (to time it) does not
+train again, and shards can be indexed apart from it, each an artifact as well, and then merged. That is
+another way to the same index, which has the same key: merged lists hold the same vectors in the same order.
 """
 
 from __future__ import annotations
 
-import errno
-import mmap
-import os
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.environment import cores, threads
+from lookalike.environment import cores, give_back_memory, threads
 from lookalike.errors import IndexingError
 from lookalike.index import families, structure
-from lookalike.index.messages import captured_notices, reason_of, translated
+from lookalike.index.files import read_index, write_index
+from lookalike.index.filling import BLOCK_ROWS, fill
+from lookalike.index.merging import examine, merge_parts
+from lookalike.index.messages import captured_notices
+from lookalike.index.sample import draw_sample
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import BruteForceIndex, Index
 from lookalike.store import Artifact, Recipe, Store
@@ -31,16 +33,14 @@ if TYPE_CHECKING:
     from lookalike.embed import Embeddings
 
 TRAINED_VERSION = 1
+PART_VERSION = 1
 INDEX_VERSION = 1
 TRAINED_FILE = "trained.faiss"
+PART_FILE = "part.faiss"
 INDEX_FILE = "index.faiss"
 
-ADD_ROWS = 16_384
-"""Vectors added at a time."""
 CLUSTERS_TO_TRAIN = 256
 """Assumed of whatever is trained without centroids (scalar quantisers, PCA) to choose a sample's size."""
-NAMED_NUMBERS = {"nlist": r"\bIVF(\d+)", "pq_m": r"\bPQ(\d+)", "hnsw_m": r"\bHNSW(\d+)"}
-"""Numbers of a factory string that a recipe shows by name, to say "nlist 64 → 128" when one changes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class IndexArtifacts:
 
     @property
     def build_seconds(self) -> float:
-        """Training and adding."""
+        """Training and adding; with shards apart, parts written and merged included."""
         return self.train_seconds + self.add_seconds
 
 
@@ -72,14 +72,35 @@ def build_index(
 ) -> IndexArtifacts:
     """Build the index of ``gallery``, or reuse it; FAISS's ids are row numbers of the gallery.
 
-    Memory: the training sample, the index itself and one block of vectors. Raises IndexingError when
-    FAISS cannot make, train or fill the index, with the cure where we know it.
+    Memory: first the training sample, then the index itself (with shards apart: and one part) and one block
+    of vectors. Raises IndexingError when FAISS cannot make, train, fill or merge the index, with the cure
+    where we know it.
     """
     if isinstance(config, BruteForceIndex):
         return IndexArtifacts(None, None, "", gallery.nbytes)
+    return _builder(config, gallery, store, progress).build()
+
+
+def build_parts(
+    config: Index, gallery: Embeddings, shards: Sequence[int], store: Store, progress: Progress = SILENT
+) -> list[Artifact]:
+    """Build or reuse the indexes of some shards (by number, from 0), each :data:`PART_FILE` in an artifact.
+
+    Raises IndexingError as :func:`build_index` does, also when there is no such shard or the family's parts
+    could not be merged.
+    """
+    if missing := [number for number in shards if not 0 <= number < len(gallery.shards)]:
+        raise IndexingError(
+            f"there is no shard {missing[0]}; the gallery has {len(gallery.shards)}, numbered from 0"
+        )
+    builder = _builder(replace(config, shards_apart=True), gallery, store, progress)
+    return [builder.part(number) for number in shards]
+
+
+def _builder(config: Index, gallery: Embeddings, store: Store, progress: Progress) -> _Builder:
     if found := families.faults(config, gallery.dim, len(gallery)):
         raise IndexingError("; ".join(found))
-    return _Builder(config, gallery, store, progress).build()
+    return _Builder(config, gallery, store, progress)
 
 
 class _Builder:
@@ -92,6 +113,7 @@ class _Builder:
         self.trains = not blank.is_trained
         self.sample_size = self._sample_size(blank)
         self.parameters = self._parameters(blank)
+        self.first_rows = [0, *accumulate(map(len, gallery.shards))]
 
     def _blank(self) -> Any:
         index = structure.blank_index(self.factory, self.gallery.dim, self.config.metric)
@@ -108,7 +130,11 @@ class _Builder:
         """Everything that shapes the index beside the vectors."""
         import faiss
 
-        parameters = {**_named(self.factory), "metric": self.config.metric, "faiss": faiss.__version__}
+        parameters = {
+            **families.named_numbers(self.factory),
+            "metric": self.config.metric,
+            "faiss": faiss.__version__,
+        }
         if hasattr(blank, "hnsw"):
             parameters["ef_construction"] = blank.hnsw.efConstruction
         if structure.is_seeded(blank):
@@ -143,6 +169,7 @@ class _Builder:
 
     def build(self) -> IndexArtifacts:
         index = self.store.obtain(self.index_recipe, self._fill)
+        give_back_memory()  # of the index that was built, before anybody loads it
         facts = index.facts
         return IndexArtifacts(
             index=index,
@@ -172,81 +199,93 @@ class _Builder:
             "notices": notices,
         }
 
+    def _ready_to_fill(self) -> tuple[Any, Artifact | None]:
+        """The trained, empty index, and the artifact that it comes from if training made it."""
+        trained = self.store.obtain(self.trained_recipe, self._train) if self.trains else None
+        give_back_memory()  # of the training sample
+        index = read_index(trained.file(TRAINED_FILE)) if trained else self._blank()
+        structure.seed_build(index, self.config.seed)
+        return index, trained
+
     def _fill(self, draft: Path) -> dict[str, Any]:
-        """Write ``index.faiss``."""
-        trained: Mapping[str, Any] = {"train_seconds": 0.0, "notices": []}
-        if self.trains:
-            artifact = self.store.obtain(self.trained_recipe, self._train)
-            trained = artifact.facts
+        """Write ``index.faiss``, filled in one go or merged from parts."""
+        index, trained = self._ready_to_fill()
         with threads(self.config.threads) as count:
-            index = structure.read_index(artifact.file(TRAINED_FILE)) if self.trains else self._blank()
-            structure.seed_build(index, self.config.seed)
-            add_seconds = self._add(index)
-            start = time.perf_counter()
-            with self._waiting(f"writing {self.factory}"):
-                write_index(index, draft / INDEX_FILE)
-            save_seconds = time.perf_counter() - start
+            if self.config.shards_apart:
+                index, costs = self._merge()
+            else:
+                seconds = fill(index, self._blocks, len(self.gallery), self.factory, self.progress)
+                costs = {"add_seconds": seconds}
+            save_seconds = self._save(index, draft / INDEX_FILE)
         return {
             "factory": self.factory,
-            "train_seconds": trained["train_seconds"],
-            "add_seconds": add_seconds,
+            "train_seconds": trained.facts["train_seconds"] if trained else 0.0,
+            **costs,
             "save_seconds": save_seconds,
             "threads": count,
             "index_bytes": (draft / INDEX_FILE).stat().st_size,
-            "notices": trained["notices"],
+            "notices": trained.facts["notices"] if trained else [],
         }
 
-    def _add(self, index: Any) -> float:
-        """Add all vectors; returns the seconds that FAISS took, reading from disk included."""
+    def _blocks(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        return self.gallery.blocks(BLOCK_ROWS)
+
+    # --- shards apart ----------------------------------------------------------------------------------
+
+    def part(self, number: int) -> Artifact:
+        """The index of one shard, filled from the common trained one; its ids are rows of the gallery."""
+        return self.store.obtain(self._part_recipe(number), lambda draft: self._fill_part(number, draft))
+
+    def _part_recipe(self, number: int) -> Recipe:
+        parents = {"embeddings": self.gallery.keys[number]}
+        more: dict[str, Any] = {"first_row": self.first_rows[number]}
+        if self.trains:
+            parents["trained"] = self.trained_recipe.key
+        return Recipe("part", PART_VERSION, {**self.parameters, **more}, parents)
+
+    def _fill_part(self, number: int, draft: Path) -> dict[str, Any]:
+        """Write ``part.faiss``."""
+        index, _ = self._ready_to_fill()
+        first, shard = self.first_rows[number], self.gallery.shards[number]
+
+        def blocks() -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+            for row in range(0, len(shard), BLOCK_ROWS):
+                yield first + row, shard[row : row + BLOCK_ROWS]
+
+        with threads(self.config.threads) as count:
+            title = f"{self.factory}, shard {number + 1} of {len(self.gallery.shards)}"
+            add_seconds = fill(index, blocks, len(shard), title, self.progress)
+            save_seconds = self._save(index, draft / PART_FILE)
+        return {
+            "vectors": len(shard),
+            "add_seconds": add_seconds,
+            "save_seconds": save_seconds,
+            "threads": count,
+        }
+
+    def _merge(self) -> tuple[Any, dict[str, Any]]:
+        """The merged index and what it cost: parts built by several machines cost their sum."""
+        made = [self.part(number) for number in range(len(self.gallery.shards))]
         start = time.perf_counter()
-        with self.progress.bar(f"indexing {self.factory}", len(self.gallery), "vectors") as bar:
-            for _, block in self.gallery.blocks(ADD_ROWS):
-                with translated("add vectors to the index"):
-                    index.add(np.ascontiguousarray(block))
-                forget(block)
-                bar.advance(len(block))
+        with self.progress.bar(f"merging {self.factory}", len(self.gallery), "vectors") as bar:
+            index = merge_parts([examine(one.file(PART_FILE)) for one in made], on_merged=bar.advance)
+        merge_seconds = time.perf_counter() - start
+        parts_seconds = sum(one.facts["add_seconds"] + one.facts["save_seconds"] for one in made)
+        return index, {
+            "parts": len(made),
+            "merge_seconds": merge_seconds,
+            "add_seconds": parts_seconds + merge_seconds,
+        }
+
+    # --- both ------------------------------------------------------------------------------------------
+
+    def _save(self, index: Any, path: Path) -> float:
+        """Write the index; returns the seconds that it took."""
+        start = time.perf_counter()
+        with self._waiting(f"writing {self.factory}"):
+            write_index(index, path)
         return time.perf_counter() - start
 
     def _waiting(self, description: str) -> Any:
         """A bar for one FAISS call, which tells nothing of how far it is."""
         return self.progress.bar(description, None)
-
-
-def draw_sample(gallery: Embeddings, size: int, seed: int) -> npt.NDArray[np.float32]:
-    """A seeded sample of ``size`` different vectors in gallery order, read one shard after the other."""
-    rows = np.sort(np.random.default_rng(seed).choice(len(gallery), size, replace=False))
-    sample = np.empty((size, gallery.dim), np.float32)
-    for start, shard in gallery.blocks(len(gallery)):
-        first, last = np.searchsorted(rows, [start, start + len(shard)])
-        sample[first:last] = shard[rows[first:last] - start]
-        forget(shard)
-    return sample
-
-
-def forget(block: npt.NDArray[np.float32]) -> None:
-    """Give back the memory of a memory-mapped file that was read; it is paged in again when needed."""
-    if isinstance(block, np.memmap) and block.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
-        pages: Any = block._mmap  # type: ignore[attr-defined]
-        pages.madvise(mmap.MADV_DONTNEED)
-
-
-def write_index(index: Any, path: Path) -> None:
-    """Write an index. A full disk is an OSError, as it is for any other file."""
-    import faiss
-
-    try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise IndexingError(f"FAISS cannot write {path.name}: {reason_of(error)}") from error
-
-
-def _named(factory: str) -> dict[str, Any]:
-    """The factory string with its telling numbers taken out, each by its name; one to one."""
-    numbers: dict[str, int] = {}
-    for name, pattern in NAMED_NUMBERS.items():
-        if found := re.search(pattern, factory):
-            numbers[name] = int(found[1])
-            factory = f"{factory[: found.start(1)]}{{{name}}}{factory[found.end(1) :]}"
-    return {"factory": factory, **numbers}

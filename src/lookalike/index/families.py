@@ -20,6 +20,8 @@ COUNTS = ("nlist", "pq_m", "opq_d", "ef_construction", "train_size", "threads")
 """Fields that hold a whole number of 1 or more, where a family has them."""
 RANGES = {"pq_bits": (1, 16), "bits": (1, 9), "hnsw_m": (2, 1024)}
 """Fields that FAISS takes within bounds."""
+NAMED_NUMBERS = {"nlist": r"\bIVF(\d+)", "pq_m": r"\bPQ(\d+)", "hnsw_m": r"\bHNSW(\d+)"}
+"""Numbers of a factory string that a recipe shows by name, to say "nlist 64 → 128" when one changes."""
 QUOTING = "a comma inside one has to be quoted twice: 'index.factory=\"IVF64,Flat\"'"
 
 
@@ -72,6 +74,16 @@ def settings_of(config: Index) -> tuple[str, ...]:
     return FAMILIES[type(config)].settings(config)
 
 
+def named_numbers(factory: str) -> dict[str, Any]:
+    """The factory string with its telling numbers taken out, each by its name; one to one."""
+    numbers: dict[str, int] = {}
+    for name, pattern in NAMED_NUMBERS.items():
+        if found := re.search(pattern, factory):
+            numbers[name] = int(found[1])
+            factory = f"{factory[: found.start(1)]}{{{name}}}{factory[found.end(1) :]}"
+    return {"factory": factory, **numbers}
+
+
 def nlist_of(config: Index) -> int | None:
     """Number of inverted lists; None when the index has none."""
     if isinstance(config, schemas.FactoryIndex):
@@ -99,6 +111,8 @@ def faults(config: Index, d: int | None = None, n: int | None = None) -> list[st
         found += _division_faults(config, d)
     if not found and isinstance(config, schemas.FactoryIndex):
         found += _factory_faults(config, d)
+    if not found and config.shards_apart:
+        found += _apart_faults(config, d)
     if not found and n is not None:
         found += _size_faults(config, n)
     return found
@@ -150,6 +164,20 @@ def _factory_faults(config: schemas.FactoryIndex, d: int | None) -> Iterator[str
             return
         hint = "" if "," in text else f"; {QUOTING}"
         yield f"index.factory={text} is nothing FAISS can make: {error}; mend the string{hint}"
+
+
+def _apart_faults(config: Index, d: int | None) -> Iterator[str]:
+    """The parts could not be merged; FAISS is asked, for it alone knows of every kind of index."""
+    from lookalike.index.merging import why_unmergeable
+    from lookalike.index.structure import blank_index
+
+    cure = f"leave it out of index={config.family}"
+    if isinstance(config, schemas.BruteForceIndex):
+        yield f"index.shards_apart=true needs an index, and brute_force builds none; {cure}"
+    elif d is not None and (
+        reason := why_unmergeable(blank_index(factory_string(config, d), d, config.metric))
+    ):
+        yield f"index.shards_apart=true cannot be, because {reason}; {cure}"
 
 
 def _size_faults(config: Index, n: int) -> Iterator[str]:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from lookalike.errors import IndexingError
 from lookalike.index.brute_force import BruteForceSearcher
+from lookalike.index.files import read_index
 from lookalike.index.messages import translated
-from lookalike.index.structure import read_index, search_parameters
+from lookalike.index.structure import search_parameters
 from lookalike.schemas import Index
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class FaissSearcher:
 
     @classmethod
     def read(cls, path: Path, mmap: bool = False) -> FaissSearcher:
-        """Read an index file and take the time, see :func:`~lookalike.index.structure.read_index`."""
+        """Read an index file and take the time, see :func:`~lookalike.index.files.read_index`."""
         start = time.perf_counter()
         index = read_index(path, mmap)
         return cls(index, time.perf_counter() - start)

@@ -12,6 +12,7 @@ import numpy as np
 
 from lookalike.errors import IndexingError
 from lookalike.index.build import INDEX_FILE, IndexArtifacts
+from lookalike.mapping import Place, place_of
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import Index
 from lookalike.store import Artifact, Recipe, Store
@@ -54,10 +55,9 @@ def _measure(config: Index, built: IndexArtifacts, gallery: Embeddings, draft: P
     rows = np.unique(np.linspace(0, len(gallery) - 1, QUERIES).astype(np.int64))
     queries = draft / "queries.npy"
     np.save(queries, gallery.rows(rows))
-    files = _vector_files(gallery, draft) if built.index is None else [built.index.file(INDEX_FILE)]
     task = {
-        "index": [str(file) for file in files],
-        "is_faiss": built.index is not None,
+        "index": None if built.index is None else str(built.index.file(INDEX_FILE)),
+        "vectors": _mapped_vectors(gallery, draft) if built.index is None else [],
         "metric": config.metric,
         "mmap": config.mmap,
         "settings": dict(config.point),
@@ -78,13 +78,13 @@ def _measure(config: Index, built: IndexArtifacts, gallery: Embeddings, draft: P
     return facts
 
 
-def _vector_files(gallery: Embeddings, draft: Path) -> list[Path]:
-    """The gallery's own files where its shards are mapped from them; others are written to the draft."""
-    files = []
+def _mapped_vectors(gallery: Embeddings, draft: Path) -> list[tuple[str, int, tuple[int, ...]]]:
+    """File, offset in bytes and shape of each shard; of those that are not mapped, a copy in the draft."""
+    found = []
     for number, shard in enumerate(gallery.shards):
-        if isinstance(shard, np.memmap) and shard.filename is not None:
-            files.append(Path(shard.filename))
-        else:
-            files.append(draft / f"vectors-{number}.npy")
-            np.save(files[-1], shard)
-    return files
+        place = place_of(shard)
+        if place is None:
+            place = Place(draft / f"vectors-{number}.f32", 0)
+            shard.tofile(place.file)
+        found.append((str(place.file), place.offset, shard.shape))
+    return found

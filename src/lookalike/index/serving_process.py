@@ -13,6 +13,7 @@ import numpy as np
 from lookalike.environment import threads
 from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.searchers import FaissSearcher
+from lookalike.mapping import Place, map_floats
 
 
 def process_memory() -> tuple[int, int] | None:
@@ -35,10 +36,10 @@ def main(task: dict[str, Any]) -> dict[str, int | None]:
         faiss.knn(np.zeros((32, 8), np.float32), np.zeros((32, 8), np.float32), 1)  # BLAS takes its buffers
         before = process_memory()
         searcher: FaissSearcher | BruteForceSearcher
-        if task["is_faiss"]:
-            searcher = FaissSearcher.read(Path(task["index"][0]), task["mmap"])
+        if task["index"] is not None:
+            searcher = FaissSearcher.read(Path(task["index"]), task["mmap"])
         else:
-            shards = [np.load(file, mmap_mode="r") for file in task["index"]]
+            shards = [map_floats(Place(Path(file), at), shape) for file, at, shape in task["vectors"]]
             searcher = BruteForceSearcher(shards, task["metric"])
         search = searcher.prepare(task["k"], task["settings"])
         for query in np.load(task["queries"]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,22 +34,11 @@ def blank_index(factory: str, d: int, metric: str) -> Any:
     return index
 
 
-def read_index(path: Path, mmap: bool = False) -> Any:
-    """Read an index file that our store has verified: FAISS trusts what a file says of itself.
-
-    ``mmap``: leave codes and vectors in the file, to be paged in when a search needs them (by FAISS's newer
-    flag; IO_FLAG_MMAP maps inverted lists only). Raises IndexingError when the file is no FAISS index.
-    """
-    import faiss
-
-    with translated(f"read {path.name}"):
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
-
-
-def parts(index: Any) -> Iterator[Any]:
+def parts(index: Any, quantisers: bool = True) -> Iterator[Any]:
     """The index and all indexes inside it, each as its own class, outermost first.
 
-    They belong to ``index``, which has to outlive them.
+    ``quantisers=False`` leaves out coarse quantisers: what is left holds vectors that were added. The parts
+    belong to ``index``, which has to outlive them.
     """
     import faiss
 
@@ -58,8 +46,18 @@ def parts(index: Any) -> Iterator[Any]:
     yield index
     for name in ("base_index", "refine_index", "index", "quantizer", "storage"):
         inner = getattr(index, name, None)
-        if inner is not None:
-            yield from parts(inner)
+        if inner is not None and (quantisers or name != "quantizer"):
+            yield from parts(inner, quantisers)
+
+
+def inverted_file(index: Any) -> Any | None:
+    """The index with inverted lists that keeps the vectors' ids, behind transforms at most; None without."""
+    import faiss
+
+    index = faiss.downcast_index(index)
+    while isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return index if isinstance(index, faiss.IndexIVF) else None
 
 
 def transforms(index: Any) -> Iterator[Any]:

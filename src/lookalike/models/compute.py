@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lookalike import schemas
 
 DTYPES = ("float32", "bfloat16", "float16")
-BATCH_SIZES = (4, 8, 16, 32, 64)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 PROBE_SECONDS = 2.0
 
 
@@ -68,8 +68,8 @@ def fastest_batch_size(
 ) -> int:
     """The size of ``BATCH_SIZES`` at which ``encode`` gets through most images a second.
 
-    Sizes are tried in ascending order on ``sample`` (repeated as needed), each up to three times, until
-    the next one would not fit into ``PROBE_SECONDS``. A larger batch has to win by 5 % to be worth its
+    Sizes are tried in ascending order on ``sample`` (repeated as needed), each up to eight times, until
+    the next one would not fit into ``PROBE_SECONDS``. A larger batch has to win by 2 % to be worth its
     memory. An empty sample, or a model so slow that the smallest batch does not fit, gets the smallest.
     """
     best, best_rate = BATCH_SIZES[0], 0.0
@@ -84,7 +84,7 @@ def fastest_batch_size(
         batch = [sample[i % len(sample)] for i in range(size)]
         quickest = min(_durations(encode, batch, clock))
         per_image = quickest / size
-        if size / quickest > 1.05 * best_rate:
+        if size / quickest > 1.02 * best_rate:
             best, best_rate = size, size / quickest
     return best
 
@@ -92,9 +92,9 @@ def fastest_batch_size(
 def _durations(
     encode: Callable[[Sequence[Any]], object], batch: Sequence[Any], clock: Callable[[], float]
 ) -> list[float]:
-    """Seconds of up to three calls, fewer when they are slow."""
+    """Seconds of up to eight calls, fewer when they are slow."""
     durations: list[float] = []
-    while len(durations) < 3 and sum(durations) < 0.1:
+    while len(durations) < 8 and sum(durations) < 0.1:
         before = clock()
         encode(batch)
         durations.append(max(clock() - before, 1e-9))

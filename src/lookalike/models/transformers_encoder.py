@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 
 from lookalike.errors import ModelError
 from lookalike.models.compute import fastest_batch_size
+from lookalike.models.preprocessing import image_side, imagenet_pixels, on_white_square
 from lookalike.models.protocol import no_text_tower
 
 if TYPE_CHECKING:
@@ -28,13 +29,23 @@ class TransformersEncoder:
 
     ``pooling``: projection (``get_image_features``) | pooler (the model's ``pooler_output``) | cls (first
     token of the last hidden state) | mean (over all its tokens, padding apart). A model of two towers gives
-    the last three by its vision tower. ``padding``: of texts; None without a text tower.
+    the last three by its vision tower. ``padding``: of texts; None without a text tower. ``preprocess``: one
+    of :data:`~lookalike.models.preprocessing.PREPROCESSINGS`.
     """
 
     def __init__(
-        self, name: str, folder: Path, *, pooling: str, padding: str | None, device: torch.device, dtype: str
+        self,
+        name: str,
+        folder: Path,
+        *,
+        pooling: str,
+        padding: str | None,
+        device: torch.device,
+        dtype: str,
+        preprocess: str = "checkpoint",
     ) -> None:
         self.name, self.folder, self.pooling, self.padding = name, folder, pooling, padding
+        self.preprocessing = preprocess
         self.device, self.dtype = device, getattr(torch, dtype)
         self.processor = load_processor(folder)
         self.model = load_weights(folder, self.dtype, pooling).to(device)
@@ -43,7 +54,13 @@ class TransformersEncoder:
         self.dim = int(self._vectors([self.preprocess(grey)]).shape[1])
 
     def preprocess(self, image: Image.Image) -> dict[str, NDArray[Any]]:
-        """The checkpoint's own processor: the model's inputs by name, without the batch axis."""
+        """The model's inputs by name, without the batch axis."""
+        if self.preprocessing == "imagenet":
+            side = image_side(self.processor.to_dict())
+            assert side is not None  # what the config was checked for
+            return {"pixel_values": imagenet_pixels(image, side)}
+        if self.preprocessing == "border":
+            image = on_white_square(image)
         inputs = self.processor(images=image, return_tensors="np")
         return {name: np.asarray(value[0]) for name, value in inputs.items()}
 

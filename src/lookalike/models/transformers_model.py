@@ -1,4 +1,4 @@
-"""Any image model of Hugging Face transformers, with the checkpoint's own preprocessing.
+"""Any image model of Hugging Face transformers, with the checkpoint's own preprocessing unless told so.
 
 This module describes and fetches a checkpoint without importing torch or transformers;
 ``transformers_encoder`` runs it.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ModelError
 from lookalike.models.checkpoint import Checkpoint, cached_snapshot, discard_damaged, hub_cache, is_hub_id
 from lookalike.models.compute import check_settings, pick_device, setting_faults
+from lookalike.models.preprocessing import PREPROCESSING_VERSION, check_preprocessing
 from lookalike.models.protocol import no_text_tower
 from lookalike.progress import SILENT, Progress
 
@@ -52,7 +53,7 @@ class Transformers:
         checkpoint = self._checkpoint()
         return {
             **self._shared_recipe(checkpoint, store),
-            "processor": {"backend": "pil", **checkpoint.processor},
+            "processor": {"backend": "pil", **checkpoint.processor, **self._other_preprocessing()},
             "pooling": self._pooling(checkpoint),
         }
 
@@ -72,6 +73,7 @@ class Transformers:
             checkpoint = self._find()
             checkpoint.weights()
             self._pooling(checkpoint)
+            check_preprocessing(self.config.preprocess, checkpoint.processor)
             if texts and checkpoint.model_type not in TWO_TOWERS:
                 faults.append(no_text_tower(self.name))
         except ModelError as error:
@@ -82,6 +84,7 @@ class Transformers:
         checkpoint = self._checkpoint()
         checkpoint.weights()
         pooling = self._pooling(checkpoint)
+        check_preprocessing(self.config.preprocess, checkpoint.processor)
         device = pick_device(self.config.device)
         from lookalike.models.transformers_encoder import TransformersEncoder
 
@@ -92,6 +95,7 @@ class Transformers:
             padding=text_padding(checkpoint.model_type) if checkpoint.model_type in TWO_TOWERS else None,
             device=device,
             dtype=self.config.dtype,
+            preprocess=self.config.preprocess,
         )
 
     def fetch(self, progress: Progress = SILENT) -> None:
@@ -151,6 +155,11 @@ class Transformers:
                 "set model.pooling to auto, pooler, cls or mean"
             )
         return AUTO_POOLING[architecture] if pooling == "auto" else pooling
+
+    def _other_preprocessing(self) -> dict[str, Any]:
+        """Nothing for the checkpoint's own: keys of before there was a choice stay as they are."""
+        own = self.config.preprocess == "checkpoint"
+        return {} if own else {"preprocess": self.config.preprocess, "version": PREPROCESSING_VERSION}
 
     def _shared_recipe(self, checkpoint: Checkpoint, store: Store) -> dict[str, Any]:
         return {

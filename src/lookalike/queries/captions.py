@@ -15,13 +15,10 @@ from lookalike.queries.sample import sample
 def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
     """Return the captions of n seeded images; relevant: the images with that very caption.
 
-    A query is called ``image.jpg#caption``. Raises QueryError when the dataset has no captions or no images.
+    A query is called ``image.jpg#caption``; queries of one caption have one source, for they are answered
+    alike. Ready vectors with captions are as good as images: the captions have to be embedded by the model
+    that made the vectors, which nobody can check but by its dimensions. Raises QueryError without captions.
     """
-    if isinstance(dataset, VectorSet):
-        raise QueryError(
-            "queries=captions embeds text with the gallery's model, and dataset=embeddings does not know it; "
-            "use ready text vectors: queries=vectors"
-        )
     captions = dataset.captions or ()
     images_of: defaultdict[str, list[str]] = defaultdict(list)
     captioned: list[tuple[str, str]] = []
@@ -31,8 +28,8 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
             captioned.append((id_, caption))
     if not captioned:
         raise QueryError(
-            "queries=captions needs captions, and the dataset has none; set dataset.captions to a column of "
-            "dataset.table"
+            "queries=captions needs captions, and the dataset has none; set dataset.captions to where they "
+            "are (of a folder: a column of dataset.table), or dataset.caption_column of ready vectors"
         )
     rows, notices = sample([id_ for id_, _ in captioned], config)
     chosen = [captioned[row] for row in rows]
@@ -46,7 +43,7 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
             texts=[text for _, text in chosen],
             shard_size=dataset.shard_size,
         ),
-        sources=[id_ for id_, _ in chosen],
+        sources=[images_of[text][0] for _, text in chosen],
         relevant_ids=[images_of[text] for _, text in chosen],
         notices=notices,
     )

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet
 from lookalike.errors import QueryError
@@ -25,8 +27,9 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
         raise QueryError(
             f"queries.n={n} leaves no gallery of {len(dataset):,} images; lower it or use queries=in_gallery"
         )
-    held_out = set(rows)
-    gallery = dataset.take([row for row in range(len(dataset)) if row not in held_out])
+    kept = np.ones(len(dataset), bool)
+    kept[rows] = False
+    gallery = dataset.take(np.flatnonzero(kept))
     queries = dataset.take(rows)
     kind = "label" if dataset.labels is not None else "group"
     wanted = _annotations(queries, kind)
@@ -36,7 +39,7 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
         relevant = [members.get(value, ()) for value in wanted]
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(queries):,} images held out of {len(dataset):,}",
+        description=f"{len(queries):,} {_kind(dataset)} held out of {len(dataset):,}",
         gallery=gallery,
         queries=_as_queries(queries),
         sources=list(queries.ids),
@@ -50,7 +53,7 @@ def plan_in_gallery(config: schemas.InGalleryQueries, dataset: ImageSet | Vector
     queries = dataset.take(rows)
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(queries):,} gallery images, each itself ignored",
+        description=f"{len(queries):,} gallery {_kind(dataset)}, each itself ignored",
         gallery=dataset,
         queries=_as_queries(queries),
         sources=list(queries.ids),
@@ -93,6 +96,11 @@ def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) ->
         ignored_ids=[(id_,) for id_ in queries.ids],
         notices=notices,
     )
+
+
+def _kind(dataset: ImageSet | VectorSet) -> str:
+    """What a table's caption calls the queries."""
+    return "vectors" if isinstance(dataset, VectorSet) else "images"
 
 
 def _annotations(images: ImageSet | VectorSet, kind: str) -> Sequence[str | None] | None:

@@ -29,6 +29,10 @@ class QueryPlan:
     """Per query, the gallery ids that neither help nor harm: the query itself."""
     ready_neighbours: np.ndarray | None = None
     """Integers, shape (queries, k): gallery rows, nearest first, −1 for none."""
+    ready_distances: np.ndarray | None = None
+    """Floats of the same shape that came with them, in the measure ``ready_distance``."""
+    ready_distance: str | None = None
+    """angular (1 − cosine), euclidean …; None: nobody said."""
     notices: tuple[str, ...] = ()
     """What the user should know of how the queries came about, a sentence each."""
 
@@ -38,7 +42,7 @@ class QueryPlan:
     def take(self, rows: Sequence[int]) -> QueryPlan:
         """Return the plan of the queries of ``rows``, in that order."""
         rows = [int(row) for row in rows]
-        ready = self.ready_neighbours
+        ready, distances = self.ready_neighbours, self.ready_distances
         return replace(
             self,
             queries=self.queries.take(rows),
@@ -47,4 +51,5 @@ class QueryPlan:
             relevant_ids=None if self.relevant_ids is None else [self.relevant_ids[row] for row in rows],
             ignored_ids=None if self.ignored_ids is None else [self.ignored_ids[row] for row in rows],
             ready_neighbours=None if ready is None else ready[rows],
+            ready_distances=None if distances is None else distances[rows],
         )

@@ -71,9 +71,10 @@ def resolve_relevance(
         return Relevance(*_csr(_NONE, len(query_ids), width), *_csr(_NONE, len(query_ids), width), judged)
     query_row = {id_: row for row, id_ in enumerate(plan.queries.ids)}
     chosen = [query_row[id_] for id_ in query_ids]
-    gallery_row = {id_: row for row, id_ in enumerate(gallery_ids)}
-    relevant = _codes(plan.relevant_ids, chosen, gallery_row)
-    ignored = _codes(plan.ignored_ids, chosen, gallery_row)
+    named = {id_ for ids in (plan.relevant_ids, plan.ignored_ids) for some in ids or () for id_ in some}
+    gallery_row = {id_: row for row, id_ in enumerate(gallery_ids) if id_ in named}
+    relevant = _codes(plan.relevant_ids, chosen, gallery_row, width)
+    ignored = _codes(plan.ignored_ids, chosen, gallery_row, width)
     if duplicate_groups is not None and policy != "irrelevant":
         twins = _twins(relevant, _of_embedded(duplicate_groups, plan, gallery_ids))
         if policy == "relevant":
@@ -85,12 +86,11 @@ def resolve_relevance(
 
 
 def _codes(
-    ids: Sequence[Sequence[str]] | None, queries: Sequence[int], gallery_row: Mapping[str, int]
+    ids: Sequence[Sequence[str]] | None, queries: Sequence[int], gallery_row: Mapping[str, int], width: int
 ) -> np.ndarray:
-    """Return each pair of query and gallery row as one number, query × gallery size + row, ascending."""
+    """Return each pair of query and gallery row as one number, query × ``width`` + row, ascending."""
     if ids is None:
         return _NONE
-    width = len(gallery_row)
     codes = [
         place * width + gallery_row[id_]
         for place, query in enumerate(queries)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet
-from lookalike.datasets.embeddings import file_fingerprint, map_array, map_vectors
+from lookalike.datasets.lazy import RowNumbers
+from lookalike.datasets.vector_files import (
+    AUTO,
+    FORMATS,
+    GivenNeighbours,
+    file_fingerprint,
+    format_of,
+    hdf5,
+    open_neighbours,
+    open_vector_file,
+)
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import read_judgements
 from lookalike.queries.plan import QueryPlan
@@ -18,20 +27,19 @@ from lookalike.queries.sample import sample
 def plan_vectors(config: schemas.VectorsQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
     """Return the rows of ``config.file`` as queries, called "0", "1", …; n seeded ones of them, if n is set.
 
-    Relevant: what the table ``config.relevance`` names, nothing is judged without one. Ready neighbours:
-    integers, shape (rows of the file, k), −1 for none. Raises QueryError when files are missing or do not
-    fit each other and the gallery.
+    Without a file: the test rows of the HDF5 that the gallery is read from. Relevant: what the table
+    ``config.relevance`` names, nothing is judged without one. Ready neighbours: integers, shape (rows of
+    the file, k), −1 for none. Raises QueryError when files are missing or do not fit each other and the
+    gallery.
     """
     if isinstance(dataset, ImageSet):
         raise QueryError(
             "queries=vectors needs a gallery of ready vectors; use dataset=embeddings, or queries=files"
         )
-    if not config.file:
-        raise QueryError("queries.file is not set; name a .npy file of query vectors")
     try:
-        file = Path(config.file).expanduser()
-        queries = _open_vectors(file, dataset)
-        neighbours = _open_neighbours(config, len(queries), dataset)
+        file = Path(config.file).expanduser() if config.file else _file_of(dataset)
+        queries = _open_vectors(file, config, dataset)
+        given = _open_neighbours(config, len(queries), dataset)
     except DatasetError as error:
         raise QueryError(str(error)) from error
     relevant = None
@@ -45,21 +53,36 @@ def plan_vectors(config: schemas.VectorsQueries, dataset: ImageSet | VectorSet) 
         queries=queries,
         sources=queries.ids,
         relevant_ids=relevant,
-        ready_neighbours=neighbours,
+        ready_neighbours=None if given is None else given.rows,
+        ready_distances=None if given is None else given.distances,
+        ready_distance=None if given is None else given.distance,
         notices=notices,
     )
     return plan.take(rows)
 
 
-def _open_vectors(file: Path, gallery: VectorSet) -> VectorSet:
-    array = map_vectors(file)
-    if array.shape[1] != gallery.dim:
+def own_queries(files: Sequence[Path]) -> Path | None:
+    """Return the HDF5 that a gallery is read from, which may bring its queries along; None: no such."""
+    return files[0] if len(files) == 1 and files[0].suffix.lower() in FORMATS["hdf5"].suffixes else None
+
+
+def _file_of(gallery: VectorSet) -> Path:
+    if file := own_queries([Path(name) for name in gallery.files]):
+        return file
+    raise QueryError("queries.file is not set; name a file of query vectors")
+
+
+def _open_vectors(file: Path, config: schemas.VectorsQueries, gallery: VectorSet) -> VectorSet:
+    format_ = format_of(file) if config.format == AUTO else config.format
+    opened = open_vector_file(file, format_, hdf5.QUERIES if format_ == "hdf5" else None)
+    rows = opened.rows
+    if rows.shape[1] != gallery.dim:
         raise QueryError(
-            f"{file} has {array.shape[1]} dimensions and the gallery {gallery.dim}; use vectors of one model"
+            f"{file} has {rows.shape[1]} dimensions and the gallery {gallery.dim}; use vectors of one model"
         )
     return VectorSet(
-        ids=[str(row) for row in range(len(array))],
-        arrays=[array],
+        ids=RowNumbers(len(rows)),
+        arrays=[rows],
         files=[str(file)],
         file_fingerprints=[file_fingerprint(file)],
         normalize=gallery.normalize,
@@ -67,7 +90,9 @@ def _open_vectors(file: Path, gallery: VectorSet) -> VectorSet:
     )
 
 
-def _open_neighbours(config: schemas.VectorsQueries, n_queries: int, gallery: VectorSet) -> np.ndarray | None:
+def _open_neighbours(
+    config: schemas.VectorsQueries, n_queries: int, gallery: VectorSet
+) -> GivenNeighbours | None:
     if not config.neighbours:
         return None
     file = Path(config.neighbours).expanduser()
@@ -75,8 +100,9 @@ def _open_neighbours(config: schemas.VectorsQueries, n_queries: int, gallery: Ve
         raise QueryError(
             f"{file} numbers the rows of the whole gallery; set dataset.limit=null or queries.neighbours=null"
         )
-    neighbours = map_array(file)
-    if neighbours.ndim != 2 or neighbours.dtype.kind not in "iu" or len(neighbours) != n_queries:
+    given = open_neighbours(file)
+    neighbours = given.rows
+    if len(neighbours) != n_queries:
         raise QueryError(
             f"{file} holds {neighbours.dtype} of shape {neighbours.shape}; neighbours are integers of shape "
             f"({n_queries}, k)"
@@ -86,4 +112,4 @@ def _open_neighbours(config: schemas.VectorsQueries, n_queries: int, gallery: Ve
             f"{file} holds rows from {neighbours.min()} to {neighbours.max()}, and the gallery has "
             f"{len(gallery):,}; use neighbours of this gallery"
         )
-    return neighbours
+    return given

@@ -133,7 +133,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
     model, metric, cpu = record.model.get("name"), record.index.get("metric"), record.environment.get("cpu")
     protocol = f"{data.get('query_count', 0):,} queries ({data.get('protocol_description')})"
     gallery = f"{data.get('gallery_size', 0):,} images, {model}"
-    if "ready" in str(model):
+    if str(model).endswith(" vectors"):  # ready or synthetic ones
         gallery = f"{data.get('gallery_size', 0):,} {model}"
     lines = [
         f"{data.get('dataset')}: {gallery} ({data.get('dim')}-d, {metric}) · "

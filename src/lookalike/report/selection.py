@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from html import unescape
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,10 @@ from lookalike.record import FILE_NAME, Record
 COMPARISON = "comparison.md"
 """Lies in a sweep's folder; its heading is the sweep's name."""
 PLACES = ("multirun", "outputs")
-"""Below the root; each holds ``<day>/<time>`` folders."""
+"""Below the root; each holds ``<day>/<time>`` folders, ``multirun`` also those of sweeps with a name."""
+LEDGER = "sweep.json"
+"""Lies in a sweep's folder."""
+DAY, TIME = "%Y-%m-%d", "%H-%M-%S.%f"
 
 
 @dataclass(frozen=True)
@@ -131,9 +135,25 @@ def _selection(folder: Path, runs: Sequence[Run]) -> Selection:
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    """Folders of sweeps and runs below ``root``, newest first; their names are days and times."""
-    folders = [folder for place in PLACES for folder in (root / place).glob("*/*") if folder.is_dir()]
-    yield from sorted(folders, key=lambda folder: folder.parts[-2:], reverse=True)
+    """Folders of sweeps and runs below ``root``, newest first.
+
+    The name of most is a day and a time; a sweep that has a name of its own is as old as its last try.
+    """
+    named = {path.parent: _moment(path) for place in PLACES for path in (root / place).glob(f"*/{LEDGER}")}
+    dated = {
+        folder: folder.parts[-2:]
+        for place in PLACES
+        for folder in (root / place).glob("*/*")
+        if folder.is_dir() and folder.parent not in named
+    }
+    moments = named | dated
+    yield from sorted(moments, key=lambda folder: moments[folder], reverse=True)
+
+
+def _moment(path: Path) -> tuple[str, ...]:
+    """When a file was written, as folders are named: day, time."""
+    written = datetime.fromtimestamp(path.stat().st_mtime)
+    return written.strftime(DAY), written.strftime(TIME)
 
 
 def _unknown(root: Path, name: str, known: Sequence[str]) -> str:

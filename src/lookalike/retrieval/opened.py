@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,27 @@ from PIL import Image
 
 from lookalike.datasets import ImageSet, VectorSet, open_dataset
 from lookalike.embed import Embedder, Embeddings
-from lookalike.embed.shards import METADATA, VECTORS
+from lookalike.embed.shards import METADATA, open_vectors
 from lookalike.errors import ImageError, ModelError, UserError
+from lookalike.exact import Neighbours
 from lookalike.index import BruteForceSearcher, FaissSearcher, IndexArtifacts, load_index
 from lookalike.models import open_model
 from lookalike.progress import SILENT, Progress
 from lookalike.record import PointRecord, Record
 from lookalike.retrieval.places import RunPlace
 from lookalike.retrieval.recompose import experiment_of
-from lookalike.schemas import EmbeddingsDataset, Experiment, StoreOptions
+from lookalike.schemas import Experiment, StoreOptions, VectorDataset
 from lookalike.store import Artifact, Recipe, Store
 from lookalike.store.artifact import DamageError, read_artifact
 from lookalike.store.reasons import differences
 
 GONE = "run the experiment again, which builds it anew"
+HELD_BY = {
+    "embeddings": "the gallery's vectors",
+    "queries": "the queries' vectors",
+    "exact": "the exact neighbours",
+}
+"""What a stage left, in words."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class OpenedRun:
             place,
             experiment,
             store,
-            _gallery_vectors(place.record, store),
+            _vectors(place.record, store, "embeddings"),
             _built_index(place.record, store),
             progress,
         )
@@ -77,7 +85,20 @@ class OpenedRun:
         An image that has left the dataset since keeps its row and id; loading it raises ImageError. Images
         that have joined since are not in it.
         """
-        return _as_searched(open_dataset(self.experiment.dataset, self.progress), self.vectors.ids)
+        return _as_searched(
+            open_dataset(self.experiment.dataset, self.progress, self.store), self.vectors.ids
+        )
+
+    @cached_property
+    def queries(self) -> Embeddings:
+        """What the run searched for; UserError when it is no longer in the store."""
+        return _vectors(self.record, self.store, "queries")
+
+    @cached_property
+    def exact(self) -> Neighbours:
+        """The queries' exact neighbours in ``vectors``; UserError when they are no longer in the store."""
+        [artifact] = _artifacts(self.record, self.store, "exact")
+        return Neighbours.load(artifact.path)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -87,10 +108,10 @@ class OpenedRun:
         ready vectors, whose model nobody knows.
         """
         config = self.experiment.model
-        if isinstance(self.experiment.dataset, EmbeddingsDataset):
+        if isinstance(self.experiment.dataset, VectorDataset):
             raise ModelError(
-                "this run is of ready vectors (dataset=embeddings), whose model is not known, so nothing new "
-                "can be embedded; choose a run over images"
+                f"this run is of ready vectors (dataset={self.experiment.dataset.name}), whose model is not "
+                "known, so nothing new can be embedded; choose a run over images"
             )
         embedder = Embedder.of(open_model(config), config, self.store, self.progress)
         then, now = self.record.model.get("recipe", {}), embedder.model.image_recipe(self.store)
@@ -130,7 +151,11 @@ def _moved(experiment: Experiment, home: Path) -> Experiment:
         "paths": replace(experiment.paths, root=str(home)),
         "store": StoreOptions(reuse=True),
     }
-    for part, field in (("dataset", "root"), ("model", "name_or_path")):
+    for part, field in (
+        ("dataset", "root"),
+        ("dataset", "name_or_path"),
+        ("model", "name_or_path"),
+    ):
         config: Any = getattr(experiment, part)
         path = getattr(config, field, None)
         if path and not Path(path).expanduser().exists() and (home / path).exists():
@@ -151,22 +176,28 @@ def _artifact(store: Store, kind: str, key: str) -> Artifact | None:
     return store.find(Recipe(**{name: manifest[name] for name in names}))
 
 
-def _gallery_vectors(record: Record, store: Store) -> Embeddings:
+def _artifacts(record: Record, store: Store, stage: str) -> list[Artifact]:
+    """What the run made or reused in a stage, which is called like its artifacts."""
+    keys: list[str] = next((entry["keys"] for entry in record.stages if entry["stage"] == stage), [])
+    artifacts = [artifact for key in keys if (artifact := _artifact(store, stage, key))]
+    if not keys or len(artifacts) < len(keys):
+        raise UserError(f"{HELD_BY[stage]} of this run are no longer in {store.root}; {GONE}")
+    return artifacts
+
+
+def _vectors(record: Record, store: Store, stage: str) -> Embeddings:
+    """The gallery's embeddings, or the queries'."""
     import pyarrow.parquet as pq
 
-    keys: list[str] = next((stage["keys"] for stage in record.stages if stage["stage"] == "embeddings"), [])
-    artifacts = [artifact for key in keys if (artifact := _artifact(store, "embeddings", key))]
-    if not keys or len(artifacts) < len(keys):
-        raise UserError(f"the vectors of this run's gallery are no longer in {store.root}; {GONE}")
-    shards = tuple(np.load(one.file(VECTORS), mmap_mode="r", allow_pickle=False) for one in artifacts)
+    artifacts = _artifacts(record, store, stage)
+    keys = tuple(artifact.key for artifact in artifacts)
+    shards = tuple(chain.from_iterable(map(open_vectors, artifacts)))
     ids = [
         id_
         for one in artifacts
         for id_ in pq.read_table(one.file(METADATA), columns=["id"])["id"].to_pylist()
     ]
-    return Embeddings(
-        shards, ids, np.arange(len(ids)), tuple(keys), shards[0].shape[1], artifacts=tuple(artifacts)
-    )
+    return Embeddings(shards, ids, np.arange(len(ids)), keys, shards[0].shape[1], artifacts=tuple(artifacts))
 
 
 def _built_index(record: Record, store: Store) -> IndexArtifacts:
@@ -217,4 +248,6 @@ def _with_gaps(dataset: ImageSet, ids: Sequence[str], rows: Sequence[int]) -> Im
         labels=each(dataset.labels, nothing),
         groups=each(dataset.groups, nothing),
         captions=each(dataset.captions, nothing),
+        read=None,
+        size=None,
     )

@@ -3,7 +3,13 @@
 blocks      override lines → jobs: a union of products
 plan        jobs → points that are measured once each, those that are skipped and why
 conduct     plan, launch, gather: a whole sweep
+resume      what is left of a sweep that was begun before; one process at a time works on it
+ledger      sweep.json: what was asked for, and what was handed to a scheduler
+states      how each point stands: done, running, failed, lost ...
+queue       what SLURM says
 gathering   the parent run: opened before the first job, closed whatever happens
+collecting  a sweep whose jobs nobody waited for
+families    which records of a folder belong under one parent: for `lookalike sync`
 task        one job: what Hydra calls
 closing     the table and the lines at the end
 
@@ -13,17 +19,22 @@ Only ``task`` knows Hydra; the sweeper in ``hydra_plugins`` joins the rest to it
 from __future__ import annotations
 
 from lookalike.sweep.blocks import job_lines, split_block
-from lookalike.sweep.conduct import conduct
+from lookalike.sweep.conduct import Order, conduct
 from lookalike.sweep.gathering import gathered
+from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 from lookalike.sweep.plan import Candidate, Job, Plan, make_plan, sweep_name
 from lookalike.sweep.task import Outcome, Parts, Task
 
 __all__ = [
     "Candidate",
     "Job",
+    "Ledger",
+    "LedgerJob",
+    "Order",
     "Outcome",
     "Parts",
     "Plan",
+    "Submission",
     "Task",
     "conduct",
     "gathered",

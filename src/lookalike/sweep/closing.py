@@ -46,9 +46,9 @@ def report_json(records: Sequence[Record], folder: Path) -> None:
 
 def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Path) -> list[str]:
     """Where the results lie, how to look at them, and an honest word about the built-in dataset."""
-    lines = [f"results: {_short(folder)}"]
+    lines = [f"results: {short(folder)}"]
     if (folder / "report.html").exists():
-        lines.append(f"report:  {_short(folder / 'report.html')}")
+        lines.append(f"report:  {short(folder / 'report.html')}")
     if experiment.tracking.kind == "local":
         lines.append(f"compare: lookalike mlflow{_root_option(experiment.paths.root)}")
     elif experiment.tracking.kind == "server":
@@ -62,7 +62,7 @@ def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Pat
     return lines
 
 
-def _short(folder: Path) -> str:
+def short(folder: Path) -> str:
     """Relative to the working directory where it lies below it."""
     return (
         os.fspath(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else os.fspath(folder)

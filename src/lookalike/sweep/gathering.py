@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from lookalike.errors import TrackingError
+from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
 from lookalike.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
+from lookalike.sweep.plan import OF_THE_SWEEP
+from lookalike.sweep.states import records_below
 from lookalike.tracking import Tracker
 
 Run = tuple[Experiment, Path, Record]
 """What was measured, the record's folder, and the record."""
 ShowLosses = Callable[[Sequence[Run], Path], None]
+
+
+@dataclass
+class Entry:
+    """The open entry of a sweep."""
+
+    id: str | None
+    """The tracker's; None when it shows nothing."""
+    stays_open: bool = False
+    """Set when others go on measuring: whoever gathers them closes it."""
 
 
 @contextmanager
@@ -24,52 +42,123 @@ def gathered(
     description: str,
     *,
     folder: Path,
-    jobs: Sequence[tuple[Experiment, Path]],
+    runs: Callable[[], Sequence[Run]],
     show_losses: ShowLosses,
     progress: Progress,
-) -> Iterator[str | None]:
-    """Open the parent run; yield its id; write the comparison into ``folder`` and close it.
+    parent: str | None = None,
+    started: str | None = None,
+    status: str | None = None,
+) -> Iterator[Entry]:
+    """Open the parent run, or ``parent`` again; yield it; write the comparison into ``folder`` and close it.
 
-    ``jobs``: what is measured, and the folder that gets its record. They are read at the end, also after an
-    exception or Ctrl-C (which go on afterwards): the parent then has the comparison of what was finished. It
-    is closed as failed when a record is, or when the block raised. Raises :class:`TrackingError` when the
-    parent cannot be opened; when it cannot be closed, that is a warning, because the records and the
-    comparison are in the folder.
+    ``runs`` gives what was measured. It is asked at the end, also after an exception or Ctrl-C (which go on
+    afterwards): the parent then has the comparison of what was finished. It is closed as ``status`` says,
+    else as failed when a record is, or when the block raised. Raises :class:`TrackingError` when the parent
+    cannot be opened; when it cannot be closed, that is a warning, because the records and the comparison are
+    in the folder.
     """
-    parent = tracker.start_sweep(name, description)
-    status = FAILED
+    entry: Entry | None = None
+    end = FAILED
     try:
-        yield parent
-        status = FINISHED
+        with _interrupts_later():  # or one that comes while the parent is made would leave it open
+            entry = Entry(tracker.start_sweep(name, description, parent, started))
+        yield entry
+        end = FINISHED
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        end = INTERRUPTED
         raise
     finally:
-        runs = [(*job, record) for job in jobs for record in records_in(job[1])]
-        done = [record for _, _, record in runs]
-        if status == FINISHED and any(record.status != FINISHED for record in done):
-            status = FAILED
-        _write_comparison(done, folder, name)
-        if done:
-            _write_report(runs, folder, name, progress)
-        try:
-            show_losses(runs, folder)
-        except Exception as error:  # a page that cannot be drawn must not keep the parent open
-            progress.warn(f"the page of what was missed could not be written: {error}")
-        try:
-            tracker.finish_sweep(parent, folder, done, status)
-        except TrackingError as error:
-            progress.warn(f"{error}; the comparison lies in {folder}")
+        if entry is not None and not entry.stays_open:
+            found = runs()
+            write_reports(found, folder, name, show_losses, progress)
+            records = [record for _, _, record in found]
+            try:
+                end = status or _worst([end, *(record.status for record in records)])
+                tracker.finish_sweep(entry.id, folder, records, end)
+            except TrackingError as error:
+                progress.warn(f"{error}; the comparison lies in {folder}")
 
 
-def _write_comparison(records: Sequence[Record], folder: Path, title: str) -> None:
-    if records:
+def _worst(statuses: Sequence[str]) -> str:
+    """Of a sweep whose parts ended so: its own interruption counts before what failed in it."""
+    if statuses[0] == INTERRUPTED:
+        return INTERRUPTED
+    return next((status for status in (FAILED, INTERRUPTED) if status in statuses), FINISHED)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """The first Ctrl-C waits for the end of the block; a second one does not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    before = signal.getsignal(signal.SIGINT)
+    waiting = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal waiting
+        waiting = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting:
+        raise KeyboardInterrupt
+
+
+def runs_below(folder: Path, known: Mapping[str, Experiment], progress: Progress) -> list[Run]:
+    """Every run of the sweep in ``folder``, of this try and of earlier ones, in the order they were begun.
+
+    ``known``: experiments by the name of their job's folder; the others are composed from their record. One
+    that another version of Lookalike wrote is left out, with a warning.
+    """
+    from lookalike.retrieval.recompose import experiment_of
+
+    runs: list[Run] = []
+    for name, record in records_below(folder).items():
+        try:
+            runs.append((known.get(name) or experiment_of(record), folder / name, record))
+        except UserError as error:
+            progress.warn(f"{name} is left out of the comparison: {error}")
+    return runs
+
+
+def leave_record(
+    folder: Path, config: dict[str, Any], overrides: Sequence[str], error: str, **extras: Any
+) -> None:
+    """Write the record of a job that left none: it could not begin, was killed, or never had its turn."""
+    now = datetime.now(UTC).isoformat()
+    Record(
+        name=config.get("name") or folder.name,
+        started=now,
+        finished=now,
+        status=FAILED,
+        error=error,
+        config=config,
+        overrides=[line for line in overrides if not line.startswith(OF_THE_SWEEP)],
+        extras=extras,
+    ).save(folder)
+
+
+def write_reports(
+    runs: Sequence[Run], folder: Path, name: str, show_losses: ShowLosses, progress: Progress
+) -> None:
+    """Comparison, figure, report and the page of losses, as far as there are runs to show."""
+    if runs:
         from lookalike.report import write_comparison
 
-        write_comparison(records, folder, title)
+        write_comparison([record for _, _, record in runs], folder, name)
+        _write_page(runs, folder, name, progress)
+    try:
+        show_losses(runs, folder)
+    except Exception as error:  # a page that cannot be drawn must not keep the parent open
+        progress.warn(f"the page of what was missed could not be written: {error}")
 
 
-def _write_report(runs: Sequence[Run], folder: Path, title: str, progress: Progress) -> None:
+def _write_page(runs: Sequence[Run], folder: Path, title: str, progress: Progress) -> None:
     from lookalike.report import selection
     from lookalike.report.html import FILE_NAME, make_report, write_report
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from lookalike.config import PlannedPoint, find_faults, plan_points
 from lookalike.schemas import Experiment
+from lookalike.sweep.ledger import LedgerJob
+from lookalike.trials import WORKERS
 
 LONGEST_NAME = 100
+OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.skip=")
+"""How overrides begin that the sweep adds to a job; nobody typed them."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,45 @@ class Job:
     experiment: Experiment
     points: tuple[PlannedPoint, ...]
     skip: tuple[str, ...]
-    """Trial keys of its points that an earlier job measures, or that are impossible."""
+    """Trial keys of its points that another job measures or has measured, or that are impossible."""
+    name: str
+    """The overrides that tell it apart from the sweep's other jobs."""
     folder: str
     """Name of its output folder, below the sweep's."""
 
-    def launch_overrides(self, parent: str | None) -> list[str]:
-        """What the launcher is given: the user's overrides and the sweep's own, values quoted."""
-        lines = [*self.overrides, f"hydra.sweep.subdir='{self.folder}'"]
+    def without(self, done: Collection[str], sweep: Path) -> Job | None:
+        """What is left to measure when the points ``done`` are; None when nothing is.
+
+        Its folder is one that is not there yet below that of the ``sweep``: an earlier try keeps its own.
+        """
+        points = tuple(point for point in self.points if point.key not in done)
+        skip = (*self.skip, *(point.key for point in self.points if point.key in done))
+        folder = _folder_name(self.name, [point.key for point in points])
+        names = (folder, *(f"{folder}.{number}" for number in range(2, 10_000)))
+        free = next(name for name in names if not (sweep / name).exists())
+        return replace(self, points=points, skip=skip, folder=free) if points else None
+
+    def entry(self, parent: str | None, sweep: Path) -> LedgerJob:
+        """The job as the ledger keeps it and launchers take it: below ``sweep``, tracked under ``parent``."""
+        return LedgerJob(
+            folder=self.folder,
+            overrides=self._launch_overrides(parent, sweep),
+            points=[{"key": point.key, "label": point.label} for point in self.points],
+            config=asdict(self.experiment),
+            builds=builds_key(self.experiment),
+        )
+
+    def _launch_overrides(self, parent: str | None, sweep: Path) -> list[str]:
+        """The user's overrides and the sweep's own, values quoted."""
+        lines = [
+            *self.overrides,
+            f"hydra.sweep.dir={_quoted(str(sweep))}",
+            f"hydra.sweep.subdir={_quoted(self.folder)}",
+        ]
         if parent is not None:
-            lines.append(f"tracking.parent='{parent}'")
+            lines.append(f"tracking.parent={_quoted(parent)}")
         if self.skip:
-            lines.append("sweep.skip=[" + ",".join(f"'{key}'" for key in self.skip) + "]")
+            lines.append("sweep.skip=[" + ",".join(map(_quoted, self.skip)) + "]")
         return lines
 
 
@@ -67,12 +101,17 @@ class Plan:
 
     def lines(self) -> list[str]:
         """What the user reads before the first job: the counts, the reasons, the notices."""
-        counts = f"sweep: {_count(self.point_count, 'point')} in {_count(len(self.jobs), 'job')}"
-        if self.duplicates:
-            counts += f"; {_count(self.duplicates, 'duplicate')} left out"
-        if self.skipped:
-            counts += f"; {len(self.skipped)} skipped:"
-        return [counts, *(f"  {what}: {why}" for what, why in self.skipped), *self.notices]
+        counts = f"sweep: {count_of(self.point_count, 'point')} in {count_of(len(self.jobs), 'job')}"
+        return [counts + self.left_out(), *self.reasons()]
+
+    def left_out(self) -> str:
+        """How many combinations and points are not measured, behind how many are; '' when none."""
+        said = f"; {count_of(self.duplicates, 'duplicate')} left out" if self.duplicates else ""
+        return said + (f"; {len(self.skipped)} skipped:" if self.skipped else "")
+
+    def reasons(self) -> list[str]:
+        """Why what is skipped is impossible, and the notices."""
+        return [*(f"  {what}: {why}" for what, why in self.skipped), *self.notices]
 
 
 def make_plan(candidates: Sequence[Candidate]) -> Plan:
@@ -99,8 +138,8 @@ def make_plan(candidates: Sequence[Candidate]) -> Plan:
         skipped |= {(point.label, str(point.fault)): None for point in impossible}
         if possible:
             skip = (*repeated, *(point.key for point in impossible))
-            folder = _folder_name(name, [point.key for point in points])
-            jobs.append(Job(candidate.overrides, candidate.experiment, possible, skip, folder))
+            folder = _folder_name(name, [point.key for point in possible])
+            jobs.append(Job(candidate.overrides, candidate.experiment, possible, skip, name, folder))
     return Plan(tuple(jobs), tuple(skipped), duplicates, tuple(notices))
 
 
@@ -129,5 +168,21 @@ def _folder_name(name: str, keys: Sequence[str]) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.=]+', '-', name).strip('-.')[:60]}-{digest}"
 
 
-def _count(n: int, noun: str) -> str:
+def builds_key(experiment: Experiment) -> str:
+    """16 hex characters: the same for jobs that need the same embeddings, exact neighbours and index."""
+    parts = asdict(experiment)
+    searched = {name: value for name, value in parts["index"].items() if name not in ("point", "ladder")}
+    encoder = {name: value for name, value in parts["model"].items() if name not in WORKERS}
+    depth = (experiment.search.k, experiment.measures.extra_depth)
+    made = [parts["dataset"], encoder, parts["queries"], searched, depth]
+    return hashlib.sha256(json.dumps(made, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _quoted(value: str) -> str:
+    """``value`` as Hydra's grammar takes any text."""
+    return "'" + value.replace("'", "\\'") + "'"
+
+
+def count_of(n: int, noun: str) -> str:
+    """``1 point``, ``2 points``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

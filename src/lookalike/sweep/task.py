@@ -6,8 +6,8 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lookalike.config import PlannedPoint, find_faults, parse, plan_points
-from lookalike.errors import ConfigError, UserError
+from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.progress import SILENT, Progress
-from lookalike.record import Record
+from lookalike.record import FILE_NAME, Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.gathering import Run, gathered, records_in, show
-from lookalike.sweep.plan import sweep_name
+from lookalike.sweep.gathering import Run, gathered, leave_record, records_in, show
+from lookalike.sweep.ledger import BUILD
+from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
 from lookalike.tracking import Tracker
 
 CRASH, USER_ERROR = 1, 2
@@ -30,8 +31,6 @@ CRASH, USER_ERROR = 1, 2
 TRACEBACK = "traceback.txt"
 UNRECORDED = {".hydra", "lookalike.log", "points"}
 """What Hydra and a run put into an output folder before the record; without one it is of no use."""
-OWN_OVERRIDES = ("tracking.parent=", "sweep.skip=")
-"""Overrides that the sweep adds to a job; nobody typed them."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,16 @@ class Place:
     number: int = 0
     """Of the job in its sweep, from 0."""
 
+    @property
+    def title(self) -> str:
+        """What tells the job apart in its sweep: its folder's name without the digest of its trials."""
+        return self.folder.name.rpartition("-")[0] or self.folder.name
+
     @classmethod
     def of_hydra(cls) -> Place:
         """The place of the job that Hydra is running now."""
         config = HydraConfig.get()
-        overrides = [line for line in config.overrides.task if not line.startswith(OWN_OVERRIDES)]
+        overrides = [line for line in config.overrides.task if not line.startswith(OF_THE_SWEEP)]
         in_sweep = config.mode == RunMode.MULTIRUN
         number = config.job.num if in_sweep else 0
         return cls(Path(config.runtime.output_dir), tuple(overrides), in_sweep, number)
@@ -72,6 +76,12 @@ class Parts:
 
         return run(experiment, folder, session, overrides)
 
+    def build(self, experiment: Experiment, session: Any) -> None:
+        """Make what :meth:`run` reuses, and leave no record."""
+        from lookalike.run import build
+
+        build(experiment, session)
+
     def open_session(self, experiment: Experiment, progress: Progress) -> Any:
         """What the jobs of one process share."""
         from lookalike.session import Session
@@ -84,6 +94,13 @@ class Parts:
 
         root = Path(experiment.paths.root).expanduser().resolve()
         return open_tracker(experiment.tracking, root, experiment.paths.mlruns)
+
+    def one_writer_notice(self, experiment: Experiment) -> str | None:
+        """Why the jobs of a sweep leave tracking to whoever gathers them; None when they do not."""
+        from lookalike.tracking import one_writer_notice
+
+        root = Path(experiment.paths.root).expanduser().resolve()
+        return one_writer_notice(experiment.tracking, root, experiment.paths.mlruns)
 
     def show_losses(self, runs: Sequence[Run], folder: Path) -> None:
         """The images behind one of several operating points, as a page in ``folder``."""
@@ -123,10 +140,13 @@ class Task:
     def attempt(self, read: Callable[[], Experiment], place: Place) -> Outcome:
         """Run what ``read`` gives; every end but Ctrl-C is an outcome, which is printed outside of a sweep.
 
-        A run that began leaves a record; a single one that could not begin leaves nothing.
+        A run that began leaves a record, and so does every job of a sweep, which somebody may look for
+        when nobody waits for its outcome; a single run that could not begin leaves nothing.
         """
+        experiment: Experiment | None = None
         try:
-            return self._perform(read(), place)
+            experiment = read()
+            return self._perform(experiment, place)
         except UserError as error:
             reason, exit_code = str(error), USER_ERROR
         except Exception as error:
@@ -136,6 +156,9 @@ class Task:
                 (place.folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
             if not place.in_sweep:
                 traceback.print_exc()
+        if place.in_sweep and experiment is not None and not (place.folder / FILE_NAME).exists():
+            with suppress(UserError):
+                leave_record(place.folder, asdict(experiment), place.overrides, reason)
         if not place.in_sweep:
             if exit_code == USER_ERROR:
                 print("\n".join(f"error: {line}" for line in reason.splitlines()), file=sys.stderr)
@@ -143,33 +166,61 @@ class Task:
         return Outcome(str(place.folder), reason, exit_code)
 
     def _perform(self, experiment: Experiment, place: Place) -> Outcome:
-        if faults := find_faults(experiment):
+        faults = find_faults(experiment)
+        if experiment.sweep.detach and not place.in_sweep:
+            faults.append(
+                "sweep.detach=true is of sweeps; add -m and hydra/launcher=slurm_cpu, or leave it out"
+            )
+        if faults:
             raise ConfigError(faults)
         points = self._possible_points(experiment, place.in_sweep)
         if place.in_sweep:
-            self.progress.say(f"job {place.number + 1}: {' '.join(place.overrides)}")
+            self.progress.say(f"job {place.number + 1}: {place.title}")
+        if experiment.sweep.phase == BUILD:
+            self.parts.build(experiment, self._session_of(experiment))
+            return Outcome(str(place.folder))
         tracker = self.parts.open_tracker(experiment)
-        entry: AbstractContextManager[str | None] = nullcontext(experiment.tracking.parent)
-        if len(points) > 1 and not place.in_sweep:
-            name = sweep_name(experiment.sweep.name or experiment.name, None, place.overrides)
-            description = "\n".join(point.label for point in points)
-            entry = gathered(
-                tracker,
-                name,
-                description,
-                folder=place.folder,
-                jobs=[(experiment, place.folder)],
-                show_losses=self.parts.show_losses,
-                progress=self.progress,
-            )
-        with entry as parent:
-            try:
-                self.parts.run(experiment, place.folder, self._session_of(experiment), place.overrides)
-            finally:  # the record of a run that failed or was interrupted is shown as well
-                untracked = show(tracker, place.folder, parent, self.progress)
+        untracked: str | None = None
+        try:
+            self.parts.run(experiment, place.folder, self._session_of(experiment), place.overrides)
+        finally:  # the record of a run that failed or was interrupted is shown as well
+            if len(points) > 1 and not place.in_sweep:
+                untracked = self._show_gathered(experiment, points, place, tracker)
+            else:
+                untracked = show(tracker, place.folder, experiment.tracking.parent, self.progress)
         if not place.in_sweep:
             self.parts.report(experiment, records_in(place.folder), place.folder)
-        return Outcome(str(place.folder), untracked, CRASH if untracked else 0)
+        # In a sweep whoever gathers it tries again, and the point is measured in any case.
+        return Outcome(str(place.folder), untracked, CRASH if untracked and not place.in_sweep else 0)
+
+    def _show_gathered(
+        self, experiment: Experiment, points: Sequence[PlannedPoint], place: Place, tracker: Tracker
+    ) -> str | None:
+        """Show several points of one run under an entry of their own; returns why that failed.
+
+        The entry is opened when there is a record to show: a run that could not begin leaves none.
+        """
+
+        def runs() -> list[Run]:
+            return [(experiment, place.folder, record) for record in records_in(place.folder)]
+
+        if not (begun := [record.started for _, _, record in runs()]):
+            return None
+        try:
+            with gathered(
+                tracker,
+                sweep_name(experiment.sweep.name or experiment.name, None, place.overrides),
+                "\n".join(point.label for point in points),
+                folder=place.folder,
+                runs=runs,
+                show_losses=self.parts.show_losses,
+                progress=self.progress,
+                started=begun[0],
+            ) as entry:
+                return show(tracker, place.folder, entry.id, self.progress)
+        except TrackingError as error:
+            self.progress.warn(f"{error}; nothing is lost, the record lies in {place.folder}")
+            return str(error)
 
     def _possible_points(self, experiment: Experiment, in_sweep: bool) -> list[PlannedPoint]:
         """The points that can be measured; the user is told of the others, the run by ``sweep.skip``."""

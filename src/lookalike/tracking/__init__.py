@@ -15,6 +15,7 @@ from typing import Protocol
 from lookalike import schemas
 from lookalike.errors import TrackingError
 from lookalike.record import Record
+from lookalike.tracking.families import Family
 
 KINDS = ("local", "server", "none")
 
@@ -22,10 +23,13 @@ KINDS = ("local", "server", "none")
 class Tracker(Protocol):
     """Shows records: one entry an operating point, and one over the points of a sweep."""
 
-    def start_sweep(self, name: str, description: str) -> str | None:
+    def start_sweep(
+        self, name: str, description: str, parent: str | None = None, started: str | None = None
+    ) -> str | None:
         """Open the entry that a sweep's points are gathered under; returns its id for :meth:`log`.
 
-        Called once, before points run in other processes: it creates what they would race for.
+        Called once, before points run in other processes: it creates what they would race for. ``parent``
+        is the entry of an earlier try, opened again; a new one begins at ``started`` (ISO 8601), else now.
         """
 
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
@@ -33,6 +37,12 @@ class Tracker(Protocol):
 
         A record that was logged before is the same entries again, not new ones. Raises
         :class:`TrackingError` when the backend cannot be reached or refuses.
+        """
+
+    def forget(self, record: Record) -> None:
+        """Take the entries of ``record`` out of sight: a later try stands for it.
+
+        Raises :class:`TrackingError` as :meth:`log` does; forgetting what was never shown is no error.
         """
 
     def page(self, parent: str | None = None) -> str | None:
@@ -50,12 +60,17 @@ class Tracker(Protocol):
 class NoTracker:
     """``tracking=none``: records and reports in the output folders are all there is."""
 
-    def start_sweep(self, name: str, description: str) -> str | None:
+    def start_sweep(
+        self, name: str, description: str, parent: str | None = None, started: str | None = None
+    ) -> str | None:
         """Nothing to open."""
         return None
 
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
         """Nothing to show."""
+
+    def forget(self, record: Record) -> None:
+        """Nothing was shown."""
 
     def page(self, parent: str | None = None) -> str | None:
         """Nowhere to look."""
@@ -72,6 +87,11 @@ def open_tracker(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -
 
     Quick: MLflow is imported when something is logged. Raises :class:`TrackingError` at once when
     the kind is unknown or a server does not answer, before any work is done that it would have shown.
+
+    For a job of a sweep (``config.parent`` is set) two things differ. A server that does not answer is
+    found out when the job logs: one that is started again meanwhile costs nothing. And where
+    :func:`one_writer_notice` has something to say the job does not log at all, because the process that
+    gathers the sweep logs every record.
     """
     if config.kind == "none":
         return NoTracker()
@@ -85,10 +105,26 @@ def open_tracker(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -
             raise TrackingError(
                 "tracking=server needs tracking.uri, such as http://127.0.0.1:5000; or use tracking=local"
             )
-        backend = Backend.on_server(config.uri)
+        backend = Backend.on_server(config.uri, must_answer=config.parent is None)
     else:
         backend = Backend.in_folder(root / mlruns)
+        if config.parent is not None and backend.network_file_system:
+            return NoTracker()
     return MlflowTracker(backend, config)
+
+
+def one_writer_notice(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -> str | None:
+    """Why the jobs of a sweep do not log themselves; None when they may, which is usual."""
+    from lookalike.tracking.backend import Backend
+
+    found = Backend.in_folder(root / mlruns).network_file_system if config.kind == "local" else None
+    if found is None:
+        return None
+    return (
+        f"{root / mlruns} lies on a network file system ({found.type}), where SQLite cannot be written by "
+        "several machines: the sweep's jobs do not log themselves, their records are logged when they are "
+        "gathered; use tracking=server to watch them meanwhile"
+    )
 
 
 def local_uri(root: Path, mlruns: str = "mlruns") -> str:
@@ -113,4 +149,13 @@ def local_page(root: Path, mlruns: str = "mlruns", experiment: str = schemas.Tra
     return f"/{view.page(str(found[0]), view.KEY)}" if found else ""
 
 
-__all__ = ["KINDS", "NoTracker", "Tracker", "local_page", "local_uri", "open_tracker"]
+__all__ = [
+    "KINDS",
+    "Family",
+    "NoTracker",
+    "Tracker",
+    "local_page",
+    "local_uri",
+    "one_writer_notice",
+    "open_tracker",
+]

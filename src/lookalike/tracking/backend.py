@@ -20,14 +20,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lookalike.credentials import conceal, set_aside
 from lookalike.errors import TrackingError
+from lookalike.filesystems import FileSystem, file_system_of
 from lookalike.tracking import view
+from lookalike.tracking.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"
+
+BUSY_SECONDS = 60.0
+"""A server may take so long to answer when everybody logs at once."""
+CLIENT_SETTINGS = {
+    # No numbers about this user's runs leave their machine unless they ask for it.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # A server that is away costs half a minute, not MLflow's four: the record is safe, `sync` shows it later.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    # Standard output holds results only, a program may read it.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""What MLflow's client is told unless the user told it something else."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +60,39 @@ class Backend:
         return cls(_sqlite_uri(folder / DATABASE), folder)
 
     @classmethod
-    def on_server(cls, uri: str) -> Backend:
-        """The store at ``uri``; :class:`TrackingError` when nobody answers there."""
+    def on_server(cls, uri: str, must_answer: bool = True) -> Backend:
+        """The store at ``uri``; :class:`TrackingError` when nobody answers there (and somebody must).
+
+        A password in ``uri`` goes to the environment, where MLflow looks for it.
+        """
+        uri = set_aside(uri)
         if uri.startswith(("file:", "./", "/")):
             raise TrackingError(
                 f"MLflow no longer keeps runs in plain files ({uri}); "
                 "use tracking=local or a server's http:// address"
             )
-        if uri.startswith(("http://", "https://")):
-            _knock(uri)
-        return cls(uri)
+        backend = cls(uri)
+        if must_answer:
+            backend.knock()
+        return backend
+
+    def knock(self, seconds: float = 5) -> None:
+        """Raise :class:`TrackingError` unless the server, if it is one, answers within ``seconds``."""
+        if self.uri.startswith(("http://", "https://")):
+            _knock(self.uri, seconds)
+
+    @property
+    def network_file_system(self) -> FileSystem | None:
+        """The network file system that the local store lies on, where only one process may write to it."""
+        found = None if self.folder is None else file_system_of(self.folder)
+        return found if found is not None and found.is_network else None
 
     def connect(self) -> MlflowClient:
         """A client; the local database is created when it is not there yet. Takes about 1.5 s."""
         with tracking_errors(self.uri), _quick_import():
-            # No numbers about this user's runs leave their machine unless they ask for it.
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            self.knock(BUSY_SECONDS)
+            for name, value in CLIENT_SETTINGS.items():
+                os.environ.setdefault(name, value)
             from mlflow.tracking import MlflowClient
 
             logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -111,8 +143,8 @@ def tracking_errors(uri: str) -> Iterator[None]:
             raise
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         raise TrackingError(
-            f"MLflow at {uri} failed: {reason.rstrip('.')}; results are safe in each run's record.json, "
-            "mend the tracking backend or use tracking=none"
+            f"MLflow at {conceal(uri)} failed: {conceal(reason).rstrip('.')}; results are safe in each run's "
+            "record.json, mend the tracking backend and show them there with `lookalike sync`"
         ) from fault
 
 
@@ -140,22 +172,26 @@ def _create_database(folder: Path, make_client: Any) -> None:
     """Publish a complete ``mlflow.db`` in one step.
 
     MLflow migrates a new database table by table: processes that do so at once break each other's,
-    and one that is killed leaves half a database behind. So each makes its own aside; one link wins.
+    and one that is killed leaves half a database behind. So it is made aside and linked. Of many that come
+    at once one makes it and the others wait; where there are no locks each makes its own, and one link wins.
     """
     draft = folder / f".{DATABASE}.{uuid4().hex}"
-    try:
-        make_client(_sqlite_uri(draft)).search_experiments(max_results=1)
+    with one_at_a_time(folder):
+        if (folder / DATABASE).exists():
+            return
         try:
-            os.link(draft, folder / DATABASE)
-        except FileExistsError:
-            pass  # another process was quicker
-        except OSError:  # a file system without hard links
-            draft.replace(folder / DATABASE)
-    finally:
-        draft.unlink(missing_ok=True)
+            make_client(_sqlite_uri(draft)).search_experiments(max_results=1)
+            try:
+                os.link(draft, folder / DATABASE)
+            except FileExistsError:
+                pass  # another process was quicker
+            except OSError:  # a file system without hard links
+                draft.replace(folder / DATABASE)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
-def _knock(uri: str, seconds: float = 5) -> None:
+def _knock(uri: str, seconds: float) -> None:
     """Raise unless something answers at ``uri``. MLflow itself would retry for minutes before it says so."""
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=seconds).close()
@@ -166,6 +202,6 @@ def _knock(uri: str, seconds: float = 5) -> None:
         if isinstance(reason, ssl.SSLError):
             return  # MLflow has its own settings for certificates
         raise TrackingError(
-            f"no MLflow server answers at {uri} ({reason}); "
+            f"no MLflow server answers at {conceal(uri)} ({conceal(str(reason))}); "
             "start it, correct tracking.uri, or use tracking=local"
         ) from fault

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike import schemas
-from lookalike.record import FILE_NAME, FINISHED, PointRecord, Record
+from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.tracking import content, view
 from lookalike.tracking.backend import Backend, tracking_errors
+from lookalike.tracking.completing import OVER, PARENT, Change, RunOfPoint, best_of, missing_files
+from lookalike.tracking.families import Family
+from lookalike.tracking.turns import one_at_a_time, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 REPORTS = ("report.html", "comparison.csv", "comparison.md", "pareto.png", "missed.html")
-_OVER = ("FINISHED", "FAILED", "KILLED")
+PARENT_ID = "mlflow_parent_id"
+"""Among a record's extras."""
+FAMILY = "lookalike.family"
+"""Tag of a parent that was made from records: by it the next synchronisation finds it again."""
 
 
 class MlflowTracker:
@@ -38,19 +43,29 @@ class MlflowTracker:
         """Id of the experiment that all runs go to."""
         return self.backend.experiment(self.client, self.config.experiment)
 
-    def start_sweep(self, name: str, description: str) -> str | None:
-        """Create the parent run; it stays RUNNING until :meth:`finish_sweep`."""
+    def start_sweep(
+        self, name: str, description: str, parent: str | None = None, started: str | None = None
+    ) -> str | None:
+        """Create the parent run, or open it again; it stays RUNNING until :meth:`finish_sweep`.
+
+        A ``parent`` that is not there any more is replaced by a new one.
+        """
+        reopened = patiently(partial(self._reopen, parent))
+        if reopened is None:
+            reopened = patiently(partial(self._new_parent, name, description, started))
+            patiently(partial(self._share_view, reopened))
+        return reopened
+
+    def _reopen(self, parent: str | None) -> str | None:
         with tracking_errors(self.backend.uri):
-            tags = {
-                "lookalike.sweep": name,
-                "mlflow.note.content": description[: content.MAX_TAG],
-                "mlflow.source.name": "lookalike",
-                "mlflow.source.type": "LOCAL",
-            }
-            run = self.client.create_run(self.experiment, tags=tags, run_name=name)
-            parent = str(run.info.run_id)
+            run = self._active(parent)
+            if run is not None:
+                self.client.update_run(run.info.run_id, status="RUNNING")
+            return None if run is None else str(run.info.run_id)
+
+    def _share_view(self, parent: str) -> None:
+        with tracking_errors(self.backend.uri):
             self.client.set_experiment_tag(self.experiment, *view.shared_view(parent))
-            return parent
 
     def page(self, parent: str | None = None) -> str:
         """The address of the points (of one sweep) behind an MLflow server's own, from ``#`` on."""
@@ -58,21 +73,50 @@ class MlflowTracker:
 
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
         """One run a point; a record that failed before its first point becomes one run as well."""
-        with tracking_errors(self.backend.uri):
-            known = self._known_runs(record)
-            points: Sequence[PointRecord | None] = record.points or [None]
-            for point in points:
-                run_id = self._log_point(record, point, folder, parent, known)
-                if point is not None:
-                    point.mlflow_run_id = run_id
-        record.save(folder)
+        self.settle(record, folder, parent)
+
+    def forget(self, record: Record) -> None:
+        """Delete the record's runs: MLflow keeps them among the deleted ones."""
+
+        def forget() -> None:
+            with tracking_errors(self.backend.uri):
+                for run in self._runs_of(record):
+                    self.client.delete_run(run.info.run_id)
+
+        patiently(forget)
+
+    def settle(self, record: Record, folder: Path, parent: str | None = None) -> Change:
+        """As :meth:`log`; says whether the record was there, whole or in part.
+
+        Runs that stand for the same point (a server that died between doing and answering was asked again)
+        become one. The record keeps the ids of the store that it was meant for. Raises
+        :class:`TrackingError`.
+        """
+
+        def settle() -> Change:
+            with tracking_errors(self.backend.uri):
+                return self._settle(record, folder, parent)
+
+        before = _references(record)
+        with one_at_a_time(folder):
+            if parent and self._is_home_of(record):
+                record.extras[PARENT_ID] = parent
+            try:
+                return patiently(settle)
+            finally:
+                if _references(record) != before:
+                    record.save(folder)
 
     def finish_sweep(
         self, parent: str | None, folder: Path, records: Sequence[Record], status: str = FINISHED
     ) -> None:
         """Give the parent the reports in ``folder``, the comparison as its description, and its counts."""
-        if parent is None:
-            return
+        if parent is not None:
+            patiently(partial(self._finish_sweep, parent, folder, records, status))
+
+    def _finish_sweep(
+        self, parent: str, folder: Path, records: Sequence[Record], status: str, end_time: int | None = None
+    ) -> None:
         with tracking_errors(self.backend.uri):
             for name in REPORTS:
                 if (folder / name).exists():
@@ -86,73 +130,147 @@ class MlflowTracker:
             }
             for name, value in counts.items():  # tags: as metrics they would be charts of their own
                 self.client.set_tag(parent, name, value)
-            self.client.set_terminated(parent, content.RUN_STATUS[status])
+            self.client.set_terminated(parent, content.RUN_STATUS[status], end_time)
 
-    def _known_runs(self, record: Record) -> dict[str, Any]:
-        """Runs that this very record was logged as before, by trial key ('' when it had no point)."""
+    def settle_family(self, family: Family) -> tuple[str, Change]:
+        """The parent of records that belong together, made when it is lost, closed when all are there.
+
+        It is the run that the records name, or the one that an earlier call made for them. Raises
+        :class:`TrackingError`.
+        """
+
+        def settle() -> tuple[str, Change]:
+            with tracking_errors(self.backend.uri):
+                return self._settle_family(family)
+
+        with one_at_a_time(family.folder):
+            return patiently(settle)
+
+    def _settle_family(self, family: Family) -> tuple[str, Change]:
+        parent, change = self._parent_of(family), Change.COMPLETE
+        if parent is None:
+            run_id = self._new_parent(family.name, family.name, family.started, {FAMILY: family.key})
+            self._share_view(run_id)
+            parent, change = self.client.get_run(run_id), Change.CREATED
+        run_id = str(parent.info.run_id)
+        reports = missing_files(self.client, run_id, family.folder, REPORTS)
+        if family.is_over and (parent.info.status not in OVER or reports):
+            ended = max(content.milliseconds(record.finished) for record in family.records)
+            before = {name: status for status, name in content.RUN_STATUS.items()}.get(parent.info.status)
+            status = before or _status_of(family.records)
+            self._finish_sweep(
+                run_id, family.folder, family.records, status, parent.info.end_time if before else ended
+            )
+            change = Change.COMPLETED if change is Change.COMPLETE else change
+        return run_id, change
+
+    def _parent_of(self, family: Family) -> Run | None:
+        named = [family.parent, *(record.extras.get(PARENT_ID) for record in family.records)]
+        for run_id in dict.fromkeys(named):
+            if parent := self._active(run_id):
+                return parent
+        made = best_of(self.client.search_runs([self.experiment], f"tags.`{FAMILY}` = '{family.key}'"))
+        return made or self._parent_in_tags(family)
+
+    def _parent_in_tags(self, family: Family) -> Run | None:
+        """The parent of the members' runs: for records that do not name it."""
+        for record in family.records:
+            for run in self._runs_of(record):
+                if parent := self._active(run.data.tags.get(PARENT)):
+                    return parent
+        return None
+
+    def _active(self, run_id: str | None) -> Run | None:
+        """The run of that id in our experiment; None when it was deleted, or is another server's."""
+        from mlflow.exceptions import MlflowException
+
+        if not run_id:
+            return None
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as fault:
+            if fault.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        alive = (run.info.experiment_id, run.info.lifecycle_stage) == (self.experiment, "active")
+        return run if alive else None
+
+    def _new_parent(
+        self, name: str, description: str, started: str | None = None, tags: dict[str, str] | None = None
+    ) -> str:
+        told = {
+            "lookalike.sweep": name[: content.MAX_TAG],
+            "mlflow.note.content": description[: content.MAX_TAG],
+            "mlflow.source.name": "lookalike",
+            "mlflow.source.type": "LOCAL",
+            **(tags or {}),
+        }
+        start_time = content.milliseconds(started) if started else None
+        with tracking_errors(self.backend.uri):
+            run = self.client.create_run(self.experiment, start_time=start_time, tags=told, run_name=name)
+            return str(run.info.run_id)
+
+    def _runs_of(self, record: Record) -> list[Any]:
+        """Runs that this very record was logged as before."""
         mine = f"tags.`lookalike.record` = '{record.identity}'"
-        runs = self.client.search_runs([self.experiment], mine, max_results=1000)
-        return {run.data.tags.get("lookalike.trial_key", ""): run for run in runs}
+        return list(self.client.search_runs([self.experiment], mine, max_results=1000))
 
-    def _log_point(
+    def _settle(self, record: Record, folder: Path, parent: str | None) -> Change:
+        by_trial: dict[str, list[Any]] = {}
+        for run in self._runs_of(record):
+            by_trial.setdefault(run.data.tags.get("lookalike.trial_key", ""), []).append(run)
+        is_home, shown, changes = self._is_home_of(record), set(), set()
+        points: Sequence[PointRecord | None] = record.points or [None]
+        for point in points:
+            there = by_trial.get(point.trial_key if point else "", [])
+            run_id, change = self._settle_point(record, point, folder, parent, there)
+            changes.add(change)
+            shown.add(run_id)
+            if point is not None and (is_home or point.mlflow_run_id is None):
+                point.mlflow_run_id = run_id
+        if Change.CREATED in changes and self.backend.folder is None:
+            self._drop_twins(record, shown)
+        return changes.pop() if len(changes) == 1 else Change.COMPLETED
+
+    def _is_home_of(self, record: Record) -> bool:
+        """Whether this is the store that the run was told to log to."""
+        told = record.config.get("tracking", {})
+        return (told.get("kind", "local"), told.get("uri")) == (self.config.kind, self.config.uri)
+
+    def _settle_point(
         self,
         record: Record,
         point: PointRecord | None,
         folder: Path,
         parent: str | None,
-        known: dict[str, Any],
-    ) -> str:
-        run = known.get(point.trial_key if point else "")
-        if run is not None and run.info.status in _OVER:
-            return str(run.info.run_id)
-        if run is None:  # else: logging it was cut short, and everything below can be said twice
-            run = self.client.create_run(
-                self.experiment,
-                start_time=content.milliseconds(record.started),
-                tags=content.tags(record, point) | ({"mlflow.parentRunId": parent} if parent else {}),
-                run_name=content.run_name(record, point) if point else record.name,
-            )
-        run_id = str(run.info.run_id)
-        if point is not None:
-            self._log_values(run_id, record, point)
-        self._log_files(run_id, record, point, folder)
-        self.client.set_terminated(
-            run_id, content.RUN_STATUS[record.status], content.milliseconds(record.finished)
-        )
-        return run_id
+        there: Sequence[Run],
+    ) -> tuple[str, Change]:
+        shown = RunOfPoint(self.client, record, point, folder, self.config.upload_limit_mb)
+        run = best_of(there)
+        if run is None:
+            run = shown.create(self.experiment, parent)
+            shown.complete(run, parent)
+            return str(run.info.run_id), Change.CREATED
+        changed = shown.complete(run, parent)
+        for twin in there:
+            if twin is not run:
+                self.client.delete_run(twin.info.run_id)
+                changed = True
+        return str(run.info.run_id), Change.COMPLETED if changed else Change.COMPLETE
 
-    def _log_values(self, run_id: str, record: Record, point: PointRecord) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-
-        when = content.milliseconds(record.finished)
-        metrics = [Metric(name, value, when, 0) for name, value in content.single_metrics(point).items()]
-        metrics += [Metric(name, value, when, k) for name, k, value in content.curve_metrics(point)]
-        params = [Param(name, value) for name, value in content.params(record, point).items()]
-        self.client.log_batch(run_id, metrics=metrics, params=params)
-        if record.data:
-            gallery = DatasetInput(
-                Dataset(**content.dataset_input(record)), [InputTag("mlflow.data.context", "gallery")]
-            )
-            self.client.log_inputs(run_id, [gallery])
-
-    def _log_files(self, run_id: str, record: Record, point: PointRecord | None, folder: Path) -> None:
-        self.client.log_dict(run_id, record.config, "config.yaml")
-        if (folder / FILE_NAME).exists():
-            self.client.log_artifact(run_id, str(folder / FILE_NAME))
-        if point is None:
-            return
-        rows = content.edits_table(point)
-        if rows:
-            self.client.log_text(run_id, _csv(rows), "by_edit.csv")
-        index = Path(record.index.get("path") or "")
-        limit = self.config.upload_limit_mb * 1e6
-        if index.is_file() and index.stat().st_size <= limit:
-            self.client.log_artifact(run_id, str(index), "index")
+    def _drop_twins(self, record: Record, shown: set[str]) -> None:
+        """Delete what a server made that died before it said so: MLflow's client had asked again."""
+        for run in self._runs_of(record):
+            if run.info.run_id not in shown and run.info.status not in OVER:
+                self.client.delete_run(run.info.run_id)
 
 
-def _csv(rows: Sequence[Any]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _references(record: Record) -> list[str | None]:
+    """What a record says of its runs in MLflow."""
+    return [record.extras.get(PARENT_ID), *(point.mlflow_run_id for point in record.points)]
+
+
+def _status_of(records: Sequence[Record]) -> str:
+    """A sweep's, from its runs': failed, or interrupted when one was, else finished."""
+    found = {record.status for record in records}
+    return next((status for status in (FAILED, INTERRUPTED) if status in found), FINISHED)

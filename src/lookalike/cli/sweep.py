@@ -1,0 +1,207 @@
+"""``lookalike sweep``: how sweeps stand, and what to do about them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import chdir
+from dataclasses import asdict
+from difflib import get_close_matches
+from pathlib import Path
+
+from lookalike.errors import UserError
+from lookalike.progress import RichProgress
+from lookalike.schemas import Paths
+from lookalike.sweep.collecting import cancel, collect, look
+from lookalike.sweep.ledger import FILE_NAME, Ledger
+from lookalike.sweep.states import AT_WORK, DONE, PENDING, TO_RETRY, PointState, count_states
+from lookalike.sweep.task import Parts
+
+SHOWN_ERROR_LINES = 3
+HOME = "LOOKALIKE_HOME"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Show, gather, take back or go on with a sweep; 1 when ``collect`` or ``retry`` leave a point undone."""
+    options = _parser().parse_args(arguments)
+    root = Path(options.root or os.environ.get(HOME, Paths.root)).expanduser().absolute()
+    code: int = options.act(root, options)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "lookalike sweep", description="How sweeps stand, and what to do about them."
+    )
+    verbs = parser.add_subparsers(required=True, metavar="ls | status | collect | cancel | retry")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--root", help="paths.root of the sweep; default: LOOKALIKE_HOME, else the working directory"
+    )
+    named = argparse.ArgumentParser(add_help=False, parents=[common])
+    named.add_argument("name", metavar="NAME", help="sweep.name, or the sweep's folder")
+
+    ls = verbs.add_parser("ls", parents=[common], help="the sweeps of a root, newest first")
+    ls.set_defaults(act=_list)
+    status = verbs.add_parser(
+        "status",
+        parents=[named],
+        help="how each point stands; of those that failed, why and where to read on",
+    )
+    status.add_argument("--json", action="store_true", help="one JSON object for scripts")
+    status.set_defaults(act=_status)
+    gather = verbs.add_parser(
+        "collect",
+        parents=[named],
+        help="gather what is measured: table, report, MLflow",
+        description="What a detached sweep's last job does by itself. Exit code 0 when every point is done.",
+    )
+    gather.set_defaults(act=_collect)
+    take_back = verbs.add_parser("cancel", parents=[named], help="take its jobs out of SLURM's queue")
+    take_back.set_defaults(act=_cancel)
+    again = verbs.add_parser(
+        "retry",
+        parents=[named],
+        help="measure what failed, got lost or is missing",
+        description="The same as giving the sweep's command again, where it was given.",
+    )
+    again.set_defaults(act=_retry)
+    return parser
+
+
+def _list(root: Path, options: argparse.Namespace) -> int:
+    folders = _sweeps_below(root)
+    rows = []
+    for folder in folders:
+        try:
+            ledger, states = look(folder)
+        except UserError as error:
+            rows.append((_name_of(folder, root), "", str(error)))
+            continue
+        rows.append((_name_of(folder, root), ledger.created[:16].replace("T", " "), _counted(states)))
+    _print_table(("sweep", "begun (UTC)", "points"), sorted(rows, key=lambda row: row[1], reverse=True))
+    return 0
+
+
+def _status(root: Path, options: argparse.Namespace) -> int:
+    folder = find_sweep(options.name, root)
+    ledger, states = look(folder)
+    if options.json:
+        shown = {
+            "name": ledger.name,
+            "folder": os.fspath(folder),
+            "created": ledger.created,
+            "parent": ledger.parent,
+            "counts": count_states(states),
+            "points": [asdict(point) for point in states],
+            "submissions": [asdict(submission) for submission in ledger.submissions],
+        }
+        print(json.dumps(shown, ensure_ascii=False))
+        return 0
+    print(f"{ledger.name}: {_counted(states)}")
+    if {point.state for point in states} - {DONE}:
+        _print_table(("state", "point", "job"), [(p.state, p.label, _job_of(p)) for p in states])
+    for block in _reasons(states):
+        print("\n".join(["", *block]))
+    found = {point.state for point in states}
+    if found & set(TO_RETRY) and not found & set(AT_WORK):
+        print(f"\ngo on with: lookalike sweep retry {options.name}")
+    return 0
+
+
+def _collect(root: Path, options: argparse.Namespace) -> int:
+    folder = find_sweep(options.name, root)
+    with _where_it_began(folder):
+        return collect(folder, Parts(), RichProgress())
+
+
+def _cancel(root: Path, options: argparse.Namespace) -> int:
+    folder = find_sweep(options.name, root)
+    with _where_it_began(folder):
+        return cancel(folder, Parts(), RichProgress())
+
+
+def _retry(root: Path, options: argparse.Namespace) -> int:
+    from lookalike.cli.run import main as run
+
+    folder = find_sweep(options.name, root)
+    ledger = Ledger.load(folder)
+    arguments = [line for line in ledger.arguments if not line.startswith("sweep.resume=")]
+    if not any(line.startswith("hydra.sweep.dir=") for line in arguments):
+        quoted = os.fspath(folder).replace("'", "\\'")
+        arguments.append(f"hydra.sweep.dir='{quoted}'")
+    with _where_it_began(folder):
+        if ledger.jobs:  # the root may have come from the environment of then
+            os.environ[HOME] = os.fspath(
+                Path(ledger.jobs[-1].config["paths"]["root"]).expanduser().absolute()
+            )
+        return run(arguments)
+
+
+def find_sweep(name: str, root: Path) -> Path:
+    """The folder of the sweep called ``name``, or that ``name`` is the path of, absolute.
+
+    Raises :class:`UserError` that names the sweeps there are.
+    """
+    for folder in (root / "multirun" / name, Path(name).expanduser()):
+        if (folder / FILE_NAME).is_file():
+            return folder.absolute()
+    there = [_name_of(folder, root) for folder in _sweeps_below(root)]
+    close = get_close_matches(name, there, n=1)
+    cure = f"did you mean {close[0]}?" if close else "`lookalike sweep ls` lists those there are"
+    raise UserError(f"there is no sweep {name} below {root / 'multirun'}; {cure}")
+
+
+def _sweeps_below(root: Path) -> list[Path]:
+    """Named ones lie in a folder of their own, the others in one by day and one by time."""
+    top = root / "multirun"
+    return sorted(path.parent for depth in ("*", "*/*") for path in top.glob(f"{depth}/{FILE_NAME}"))
+
+
+def _name_of(folder: Path, root: Path) -> str:
+    return folder.relative_to(root / "multirun").as_posix()
+
+
+def _where_it_began(folder: Path) -> chdir[str]:
+    """Paths in the sweep's configs are relative to the directory in which it was begun."""
+    directory = Ledger.load(folder).directory
+    if not Path(directory).is_dir():
+        raise UserError(
+            f"the sweep in {folder} was begun in {directory}, which is not there; make it, or run "
+            "the sweep's command again where its files are now"
+        )
+    return chdir(directory)
+
+
+def _counted(states: Iterable[PointState]) -> str:
+    counts = count_states(states)
+    total = sum(counts.values())
+    return f"{total} point{'' if total == 1 else 's'}: " + ", ".join(f"{n} {s}" for s, n in counts.items())
+
+
+def _job_of(point: PointState) -> str:
+    where = f"{point.folder} (SLURM {point.task})" if point.task else point.folder
+    return f"{where}: {point.why}" if point.state == PENDING and point.why else where
+
+
+def _reasons(states: Sequence[PointState]) -> Iterator[list[str]]:
+    """Of points that failed alike in one job: which, the first lines of what went wrong, where to read on."""
+    alike: dict[tuple[str, ...], list[PointState]] = {}
+    for point in states:
+        if point.state in TO_RETRY:
+            alike.setdefault((point.state, point.folder, point.why), []).append(point)
+    for (state, _, why), points in alike.items():
+        lines = [line for line in why.splitlines() if line.strip()]
+        shown = lines[:SHOWN_ERROR_LINES] + (["…"] if len(lines) > SHOWN_ERROR_LINES else [])
+        log = [f"log: {points[0].log}"] if points[0].log else []
+        labels = ", ".join(point.label for point in points)
+        yield [f"{state}: {labels}", *(f"  {line}" for line in [*shown, *log])]
+
+
+def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    lines = [heads, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

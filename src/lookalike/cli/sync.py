@@ -1,0 +1,176 @@
+"""``lookalike sync``: show in MLflow what it lacks of the records, and nothing twice."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lookalike.cli import complain
+from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override, root_of
+from lookalike.credentials import is_concealed
+from lookalike.errors import TrackingError, UserError
+from lookalike.progress import RichProgress
+from lookalike.record import FILE_NAME, Record
+from lookalike.retrieval.places import FOLDERS, find_run
+from lookalike.schemas import Paths, Tracking
+from lookalike.sweep.families import Collection, Group, collect
+from lookalike.tracking import open_tracker
+from lookalike.tracking.completing import Change
+from lookalike.tracking.mlflow_tracker import MlflowTracker
+
+DESCRIPTION = """\
+Rebuild MLflow's view from the records of runs and sweeps: what is missing there is filled in, runs that were
+logged in part are completed, lost parents of sweeps made again. Doing it twice changes nothing.
+"""
+EXAMPLES = """\
+  lookalike sync                                     all runs and sweeps, each where it was meant to go
+  lookalike sync multirun/2026-11-22/12-00-00.0      one sweep
+  lookalike sync tracking=server tracking.uri=http://mlflow.example:5000   everything, to that server
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the counts; 1 when a store could not take its records."""
+    parser = argparse.ArgumentParser(
+        "lookalike sync",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="FOLDER | RUN | tracking.KEY=VALUE",
+        help="folders of runs and sweeps, a run's id or name, latest; default: everything. With tracking "
+        "overrides, as for `lookalike run`, all go there",
+    )
+    add_root_option(parser)
+    options = parser.parse_args(arguments)
+    overrides = [each for each in options.what if is_override(each)]
+    root = root_of(options)
+    collection = collect(_folders([each for each in options.what if each not in overrides], root))
+    config = compose_tracking(overrides, options.config_dir) if overrides else None
+    if config is not None and config.kind == "none":
+        raise UserError("tracking=none shows nothing; name a store: tracking=local, or tracking=server")
+    for line in collection.unreadable:
+        complain(line)
+    synchronisation = Synchronisation(root, config)
+    synchronisation.run(collection)
+    for fault in synchronisation.faults:
+        complain(fault)
+    print(synchronisation.summary())
+    return 1 if synchronisation.faults or collection.unreadable else 0
+
+
+def _folders(selectors: Sequence[str], root: Path) -> list[Path]:
+    if not selectors:
+        return [root / folder for folder in FOLDERS if (root / folder).is_dir()]
+    return [_folder(selector, root) for selector in selectors]
+
+
+def _folder(selector: str, root: Path) -> Path:
+    """A folder that exists, here or under ``root``, or that of the run which ``selector`` names."""
+    for path in (Path(selector).expanduser(), root / selector):
+        if path.exists():
+            if not collect([path]).size:
+                raise UserError(f"{path} holds no {FILE_NAME} of a run; name the folder of a run or a sweep")
+            return path
+    return find_run(root, selector).folder
+
+
+class Synchronisation:
+    """Records on their way to the stores that they were meant for, or all to one."""
+
+    def __init__(self, root: Path, config: Tracking | None) -> None:
+        self.root = root
+        self.config = config
+        """Where everything goes; None: where each record's own config says."""
+        self.counts: Counter[Change] = Counter()
+        self.parents: Counter[Change] = Counter()
+        self.untracked = 0
+        """Records of runs that were told not to track (``tracking=none``)."""
+        self.faults: Counter[str] = Counter()
+        """Why records could not be shown -> how many."""
+        self._trackers: dict[str, MlflowTracker | None] = {}
+        self._away: dict[str, TrackingError] = {}
+        """Stores that do not answer: they are not asked for every record."""
+
+    def run(self, collection: Collection) -> None:
+        """Show every group; one that fails is a fault and keeps no other one."""
+        with RichProgress().bar("synchronising", collection.size, "records") as bar:
+            for group in collection.groups:
+                before = self.done
+                try:
+                    self._show(group)
+                except TrackingError as error:
+                    self.faults[str(error)] += len(group.members) - (self.done - before)
+                bar.advance(len(group.members))
+
+    @property
+    def done(self) -> int:
+        """Records that nothing is left to do for."""
+        return sum(self.counts.values()) + self.untracked
+
+    def _show(self, group: Group) -> None:
+        tracker = self._tracker_of(group.members[0][1])
+        if tracker is None:
+            self.untracked += len(group.members)
+            return
+        parent = None
+        if group.family is not None:
+            parent, change = tracker.settle_family(group.family)
+            self.parents[change] += 1
+        for folder, record in group.members:
+            self.counts[tracker.settle(record, folder, parent)] += 1
+        for record in group.superseded:
+            tracker.forget(record)
+
+    def _tracker_of(self, record: Record) -> MlflowTracker | None:
+        """None when the run was told not to track."""
+        config = replace(self.config or _own_config(record), parent=None)
+        mlruns = record.config.get("paths", {}).get("mlruns", Paths.mlruns)
+        store = repr((config, mlruns))
+        if store in self._away:
+            raise self._away[store]
+        try:
+            if store not in self._trackers:
+                tracker = open_tracker(config, self.root, mlruns)
+                self._trackers[store] = tracker if isinstance(tracker, MlflowTracker) else None
+            found = self._trackers[store]
+            if found is not None:
+                found.backend.knock()
+        except TrackingError as error:
+            self._away[store] = error
+            raise
+        return found
+
+    def summary(self) -> str:
+        """``17 records: 12 complete, 4 completed, 1 created``, and what else there is to say."""
+        failed = sum(self.faults.values())
+        total = self.done + failed
+        told = [f"{self.counts[change]} {change.value}" for change in Change]
+        if failed:
+            told.append(f"{failed} failed")
+        if self.untracked:
+            told.append(f"{self.untracked} not tracked (name a store to show them: tracking=local)")
+        line = f"{total} record{'' if total == 1 else 's'}: {', '.join(told)}"
+        if again := self.parents[Change.CREATED]:
+            line += f"; {again} parent{'' if again == 1 else 's'} created"
+        if closed := self.parents[Change.COMPLETED]:
+            line += f"; {closed} parent{'' if closed == 1 else 's'} completed"
+        return line
+
+
+def _own_config(record: Record) -> Tracking:
+    """What the run was told; TrackingError when its address cannot be used without a password."""
+    told = record.config.get("tracking", {})
+    known = {name: told[name] for name in ("kind", "uri", "experiment", "upload_limit_mb") if name in told}
+    if is_concealed(str(known.get("uri"))):
+        raise TrackingError(
+            f"the password of {known['uri']} is not kept in records; "
+            "name the store again with tracking=server tracking.uri=ADDRESS"
+        )
+    return Tracking(**known)

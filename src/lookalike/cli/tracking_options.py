@@ -1,0 +1,46 @@
+"""Tracking settings on the command line of other verbs than ``run``: ``tracking=server tracking.uri=…``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.errors import HydraException
+
+from lookalike.config import compose, explain
+from lookalike.credentials import set_aside_all
+from lookalike.errors import ConfigError, UserError
+from lookalike.schemas import Paths, Tracking
+
+GROUP = "tracking"
+
+
+def add_root_option(parser: argparse.ArgumentParser) -> None:
+    """``--root`` and ``--config-dir``."""
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )
+    parser.add_argument("--config-dir", help="a folder with your own configs")
+
+
+def root_of(options: argparse.Namespace) -> Path:
+    """The root that ``--root`` or the environment names; UserError when there is no such folder."""
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root}; name the paths.root of your runs with --root")
+    return root
+
+
+def is_override(argument: str) -> bool:
+    """Whether ``argument`` sets something of the group ``tracking``."""
+    return argument.partition("=")[0].lstrip("+").split(".")[0] == GROUP and "=" in argument
+
+
+def compose_tracking(overrides: Sequence[str], config_dir: str | None) -> Tracking:
+    """The tracking config that ``overrides`` compose; ConfigError when they do not fit."""
+    try:
+        return compose(set_aside_all(overrides), config_dir).tracking
+    except HydraException as error:
+        raise ConfigError([explain(error)]) from error

@@ -1,0 +1,189 @@
+"""SBU Captions (Ordonez et al., 2011) as it is extracted: a million photos by number, and their captions.
+
+The photo of line i of the annotations is ``{i // 1000:04}/{i % 1000:03}.jpg``. Most of the links behind the
+collection have died, so that photos are missing in every copy of it: a missing one is no row of the set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from lookalike import schemas
+from lookalike.datasets.folder import expand_root, file_fingerprints, printable
+from lookalike.datasets.images import decode
+from lookalike.datasets.lazy import LazyTexts
+from lookalike.datasets.sampling import nested_sample
+from lookalike.datasets.sets import ImageSet
+from lookalike.errors import DatasetError
+from lookalike.progress import SILENT, Progress
+
+FOLDER_ROWS = 1000
+"""Photos of one folder."""
+JSON_NAME = "sbu-captions-all.json"
+LINES_NAME = "SBU_captioned_photo_dataset_captions.txt"
+URLS_NAME = "SBU_captioned_photo_dataset_urls.txt"
+"""Beside the captions, line by line; read only to see that no line is lost."""
+SCANNERS = 16
+"""Folders listed at once: on a network file system each listing waits for the server."""
+
+Rows = npt.NDArray[np.int64]
+
+
+def open_sbu_captions(config: schemas.SbuCaptionsDataset, progress: Progress = SILENT) -> ImageSet:
+    """Return the photos that are there, in the order of the annotations, with their captions.
+
+    Ids are the paths below ``config.root``. Photos that the annotations know and the folders do not hold are
+    counted in a notice and in ``missing``. Raises DatasetError when there is no photo at all, no annotation
+    file, or one that is not as published.
+    """
+    root = expand_root(config.root, "dataset.root")
+    file = find_annotations(root, config.annotations)
+    captions = read_captions(file)
+    there = _photos(root, progress)
+    known = there[there < len(captions)]
+    if not len(known):
+        raise DatasetError(
+            f"{root} holds none of the photos 0000/000.jpg … that {file.name} describes; name the folder "
+            "that holds the folders 0000 to 0999"
+        )
+    found = LazyTexts(len(known), lambda row: photo_path(int(known[row])))
+    rows = known[nested_sample(found, config.limit, config.seed, "dataset")]
+    folder, max_pixels = printable(os.fspath(root)), config.max_pixels
+    ids = LazyTexts(len(rows), lambda row: photo_path(int(rows[row])))
+
+    def load(row: int) -> Image.Image:
+        return decode(root / ids[row], max_pixels)
+
+    paths = LazyTexts(len(rows), lambda row: f"{root}/{ids[row]}")
+    return ImageSet(
+        ids=ids,
+        fingerprints=file_fingerprints(root, paths, config.fingerprint == "content", progress),
+        locations=LazyTexts(len(rows), lambda row: f"{folder}/{ids[row]}"),
+        load=load,
+        captions=[captions[row] for row in rows.tolist()],
+        max_bad_fraction=config.max_bad_fraction,
+        shard_size=config.shard_size,
+        notices=tuple(_notices(len(captions), len(known), len(there) - len(known), file)),
+        missing=len(captions) - len(known),
+    )
+
+
+def photo_path(row: int) -> str:
+    """The photo of a line of the annotations, counted from 0, relative to the folder of all."""
+    return f"{row // FOLDER_ROWS:04}/{row % FOLDER_ROWS:03}.jpg"
+
+
+def find_annotations(root: Path, named: str | None) -> Path:
+    """Return the file of captions: ``named`` (relative to ``root`` unless absolute), or one of the published
+    names in ``root`` or the folder above. DatasetError when there is none.
+    """
+    if named:
+        file = root / Path(named).expanduser()
+        if not file.is_file():
+            raise DatasetError(f"dataset.annotations={named} does not exist in {root}; name a file")
+        return file
+    above = root.resolve().parent
+    for file in (folder / name for folder in (root, above) for name in (JSON_NAME, LINES_NAME)):
+        if file.is_file():
+            return file
+    raise DatasetError(
+        f"neither {JSON_NAME} nor {LINES_NAME} is in {root} or above it; put one there, or name it: "
+        "dataset.annotations=FILE"
+    )
+
+
+def read_captions(file: Path) -> list[str | None]:
+    """Return the caption of every line, without blanks around it; None where it is empty.
+
+    ``file``: one JSON object of parallel lists (``.json``), or text whose lines end in ``\\n`` and nothing
+    else. Raises DatasetError when it is not, or when the urls beside the text have another number of lines.
+    """
+    try:
+        content = file.read_bytes()
+        captions = _from_json(content, file) if file.suffix.lower() == ".json" else _from_lines(content, file)
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
+    return [caption.strip() or None for caption in captions]
+
+
+def _from_json(content: bytes, file: Path) -> Sequence[str]:
+    lists = _parallel_lists(content, file)
+    lengths = {name: len(values) for name, values in lists.items()}
+    captions = lists.get("captions")
+    if captions is None or not all(isinstance(caption, str) for caption in captions):
+        raise DatasetError(f"{file} has no list of texts called captions; use {JSON_NAME} as published")
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{length:,} {name}" for name, length in lengths.items())
+        raise DatasetError(f"the lists of {file} are not parallel ({said}); download it again")
+    return captions
+
+
+def _parallel_lists(content: bytes, file: Path) -> dict[str, list[Any]]:
+    try:
+        annotations = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DatasetError(f"{file} is not whole JSON ({reason}); download it again") from error
+    if not isinstance(annotations, dict):
+        raise DatasetError(f"{file} is not one object of parallel lists; use {JSON_NAME} as published")
+    return {name: values for name, values in annotations.items() if isinstance(values, list)}
+
+
+def _from_lines(content: bytes, file: Path) -> Sequence[str]:
+    """Lines end at ``\\n``: what else Unicode calls a line break is part of a caption."""
+    captions = _lines(content)
+    urls = file.with_name(URLS_NAME)
+    if urls.is_file() and (count := len(_lines(urls.read_bytes()))) != len(captions):
+        raise DatasetError(
+            f"{file} has {len(captions):,} lines and {urls.name} {count:,}, so captions would be those of "
+            "other photos; download both again"
+        )
+    return [line.decode("utf-8", "backslashreplace") for line in captions]
+
+
+def _lines(content: bytes) -> list[bytes]:
+    lines = content.split(b"\n")
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+def _photos(root: Path, progress: Progress) -> Rows:
+    """Rows of the photos that are there, ascending: each folder is listed once, and no photo is looked at."""
+    folders = [name for name in _names(root, r"\d{4}") if (root / name).is_dir()]
+    with ThreadPoolExecutor(SCANNERS) as pool, progress.bar("listing photos", len(folders), "folders") as bar:
+        rows: list[int] = []
+        for folder, names in zip(
+            folders, pool.map(lambda one: list(_names(root / one, r"\d{3}\.jpg")), folders), strict=True
+        ):
+            rows += (FOLDER_ROWS * int(folder) + int(name[:3]) for name in names)
+            bar.advance()
+    return np.sort(np.array(rows, dtype=np.int64))
+
+
+def _names(folder: Path, pattern: str) -> Iterator[str]:
+    """Entries of ``folder`` with such a name; DatasetError when it cannot be listed."""
+    wanted = re.compile(pattern, re.ASCII)
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries if wanted.fullmatch(entry.name))
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be listed ({error.strerror}); check its permissions") from error
+
+
+def _notices(described: int, there: int, undescribed: int, file: Path) -> Iterator[str]:
+    if there < described:
+        yield (
+            f"{described - there:,} of {described:,} photos are missing, as dead links leave them; "
+            f"{there:,} are there"
+        )
+    if undescribed:
+        yield f"{undescribed:,} photos are beyond the last line of {file.name} and were left out"

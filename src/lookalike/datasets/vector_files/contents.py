@@ -1,0 +1,113 @@
+"""What a file of vectors holds, and the checks that every format needs before anything is mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.datasets.sets import Rows
+from lookalike.errors import DatasetError
+
+MAX_DIM = 1 << 20
+"""A header that announces longer vectors is damaged, or of another format."""
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """The vectors of one file, and what the file says of them."""
+
+    rows: Rows
+    """Floats of 16, 32 or 64 bits, or uint8; read when asked for."""
+    ids: Sequence[str] | None = None
+    """One for each row; None: the format has none."""
+    of_directions: bool | None = None
+    """Whether the file says that angles are compared (True) or the vectors as they are (False)."""
+    notices: tuple[str, ...] = ()
+    """What the user should know, a sentence each."""
+
+
+def file_fingerprint(file: Path) -> str:
+    """Return a text that changes with the file's path, size or mtime_ns."""
+    status = file.stat()
+    path = hashlib.blake2b(os.fsencode(file.resolve()), digest_size=8).hexdigest()
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{path}"
+
+
+def size_of(file: Path) -> int:
+    """Return a regular file's bytes; DatasetError when there is none that can be read."""
+    try:
+        with file.open("rb"):
+            pass
+        return file.stat().st_size
+    except FileNotFoundError as error:
+        raise DatasetError(f"{file} does not exist; check its name") from error
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read ({error.strerror}); check what it is") from error
+
+
+def check_announced(file: Path, rows: int, dim: int, bytes_needed: int, bytes_there: int) -> None:
+    """Raise DatasetError unless a header's shape is sound and the file is exactly as long as it says."""
+    if rows < 1 or not 1 <= dim <= MAX_DIM:
+        raise DatasetError(
+            f"{file} announces {rows:,} vectors of {dim:,} dimensions, which cannot be; it is damaged or of "
+            "another format"
+        )
+    if bytes_needed != bytes_there:
+        raise DatasetError(
+            f"{file} announces {rows:,} × {dim:,} values, {bytes_needed:,} bytes, but has {bytes_there:,}; "
+            "it is cut short, damaged or of another format: copy it again"
+        )
+
+
+def check_vectors_shape(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise DatasetError unless ``what`` is a matrix of floats or bytes, not empty."""
+    floats = dtype.kind == "f" and dtype.itemsize in (2, 4, 8)
+    if len(shape) != 2 or not (floats or dtype == np.uint8):
+        raise DatasetError(
+            f"{what} holds {dtype} of shape {shape}; vectors are float16, float32, float64 or uint8 of "
+            "shape (rows, dimensions)"
+        )
+    check_not_empty(what, shape)
+
+
+def check_not_empty(what: str, shape: tuple[int, ...]) -> None:
+    """Raise DatasetError when an array has no value at all."""
+    if 0 in shape:
+        raise DatasetError(f"{what} is empty, of shape {shape}; remove it or write it again")
+
+
+class RowsInRuns(ABC):
+    """Rows that are read as runs of consecutive ones: what a mapped array does, for files that have none."""
+
+    def __init__(self, shape: tuple[int, int], dtype: npt.DTypeLike) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.int64], /) -> npt.NDArray[Any]:
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step != 1:
+                return self[np.arange(start, stop, step)]
+            return self.read(start, stop) if start < stop else np.empty((0, self.shape[1]), self.dtype)
+        ascending, back = np.unique(rows, return_inverse=True)
+        found = np.empty((len(ascending), self.shape[1]), self.dtype)
+        cuts = [0, *(np.flatnonzero(np.diff(ascending) != 1) + 1).tolist(), len(ascending)]
+        for first, last in pairwise(cuts):
+            if first < last:
+                found[first:last] = self.read(int(ascending[first]), int(ascending[last - 1]) + 1)
+        return found[back]
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows start to stop, at least one: shape (stop - start, dimensions)."""

@@ -1,0 +1,185 @@
+"""HDF5 files as ann-benchmarks lays them out: train, test, neighbors, distances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.datasets.sets import Rows
+from lookalike.datasets.vector_files.contents import (
+    RowsInRuns,
+    VectorFile,
+    check_not_empty,
+    check_vectors_shape,
+    size_of,
+)
+from lookalike.errors import DatasetError
+
+GALLERY, QUERIES, NEIGHBOURS, DISTANCES, IDS = "train", "test", "neighbors", "distances", "ids"
+"""Names of the datasets; ``ids`` is ours, other readers pass over it."""
+MAGIC = b"\x89HDF\r\n\x1a\n"
+OF_DIRECTIONS = {"angular": True, "cosine": True, "euclidean": False, "l2": False, "ip": False, "dot": False}
+"""What the attribute ``distance`` may say, and whether it compares directions."""
+MOST_FOLD = 1_100
+"""A dataset that claims to be packed tighter than deflate packs is damaged or a bomb."""
+
+
+def open_hdf5(file: Path, array: str | None = None) -> VectorFile:
+    """Open the dataset ``array`` (``train``) of vectors, mapped in place unless it is chunked or packed.
+
+    The attribute ``distance`` tells whether directions are compared; ids: the dataset ``ids``. DatasetError
+    when the file is damaged, the dataset is missing or lies outside the file, or h5py is not installed.
+    """
+    name = array or GALLERY
+    with opened(file) as root:
+        dataset = find(root, file, name)
+        what = f"{name} of {file}"
+        check_vectors_shape(what, dataset.shape, dataset.dtype)
+        of_directions, notices = _meaning(distance_of(root, file), file)
+        ids = _ids(root, file, len(dataset)) if name == GALLERY else None
+        return VectorFile(_rows(file, dataset, what), ids, of_directions, notices)
+
+
+def read_matrix(root: Any, file: Path, name: str, kinds: str) -> npt.NDArray[Any] | None:
+    """Read a matrix of numbers of the numpy ``kinds`` ("iu", "f") whole; None when there is none.
+
+    DatasetError when what is called so is something else.
+    """
+    if name not in root:
+        return None
+    dataset = find(root, file, name)
+    if len(dataset.shape) != 2 or dataset.dtype.kind not in kinds:
+        raise DatasetError(
+            f"{name} of {file} holds {dataset.dtype} of shape {dataset.shape}, not a row a query"
+        )
+    check_not_empty(f"{name} of {file}", dataset.shape)
+    matrix: npt.NDArray[Any] = dataset[()]
+    return matrix
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Any]:
+    """Open an HDF5 file for reading; what is wrong with it while it is open becomes a DatasetError."""
+    size_of(file)
+    try:
+        import h5py
+    except ImportError as error:
+        raise DatasetError(
+            f"reading {file.name} needs h5py, which is not installed; pip install 'lookalike[hdf5]'"
+        ) from error
+    with _readable(file), h5py.File(file, "r") as root:
+        yield root
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DatasetError(f"{file} is not a readable HDF5 file ({reason}); copy it again") from error
+
+
+def find(root: Any, file: Path, name: str) -> Any:
+    """Return the dataset ``name``, whose bytes lie in this very file; else DatasetError."""
+    import h5py
+
+    group = root
+    for part in name.strip("/").split("/"):
+        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            there = ", ".join(key for key in root) or "nothing"
+            raise DatasetError(f"{file} has no dataset {name}; it has {there}")
+        if not isinstance(link, h5py.HardLink):
+            raise DatasetError(
+                f"{name} of {file} is a link to somewhere else, which is not followed; copy the data "
+                "into the file"
+            )
+        group = group[part]
+    if not isinstance(group, h5py.Dataset):
+        raise DatasetError(f"{name} of {file} is a group; set dataset.array to a dataset in it")
+    if group.external or group.is_virtual:
+        raise DatasetError(
+            f"{name} of {file} is stored in other files, which are not opened; copy the data into the file"
+        )
+    _check_stored(group, f"{name} of {file}", size_of(file))
+    return group
+
+
+def _check_stored(dataset: Any, what: str, file_bytes: int) -> None:
+    if dataset.shape is None or dataset.dtype.hasobject:
+        return  # no array, or texts: whoever reads them checks what they are
+    announced = int(np.prod([int(side) for side in dataset.shape], dtype=object)) * dataset.dtype.itemsize
+    stored = dataset.id.get_storage_size()
+    most = stored if dataset.chunks is None else stored * MOST_FOLD
+    if announced > most or stored > file_bytes:
+        raise DatasetError(
+            f"{what} announces {dataset.dtype} of shape {dataset.shape}, and {stored:,} bytes of it are "
+            "stored; the file is damaged or was never filled: copy it again"
+        )
+
+
+def distance_of(root: Any, file: Path) -> str | None:
+    """Return what the file says it compares vectors by; DatasetError when that is no distance of vectors."""
+    said = root.attrs.get("distance")
+    if said is None:
+        return None
+    distance = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    if distance not in OF_DIRECTIONS:
+        raise DatasetError(
+            f"{file} is for the distance {distance}, which is not measured here; use vectors compared by "
+            f"{', '.join(OF_DIRECTIONS)}"
+        )
+    return distance
+
+
+def _meaning(distance: str | None, file: Path) -> tuple[bool | None, tuple[str, ...]]:
+    """What a distance asks of its vectors: whether directions are compared, and what the user has to do."""
+    if distance is None or OF_DIRECTIONS[distance]:
+        return (None if distance is None else True), ()
+    metric = "ip" if distance in ("ip", "dot") else "l2"
+    return False, (f"{file.name} is for the distance {distance}: compare by index.metric={metric}",)
+
+
+def _ids(root: Any, file: Path, count: int) -> list[str] | None:
+    if IDS not in root:
+        return None
+    dataset = find(root, file, IDS)
+    if dataset.shape != (count,):
+        raise DatasetError(f"{IDS} of {file} has shape {dataset.shape} for {count:,} vectors; write it again")
+    values = (dataset.asstr() if dataset.dtype.hasobject or dataset.dtype.kind == "S" else dataset)[()]
+    return [str(value) for value in values.tolist()]
+
+
+def _rows(file: Path, dataset: Any, what: str) -> Rows:
+    offset = dataset.id.get_offset()
+    if offset is None or dataset.chunks is not None:
+        return ChunkedRows(file, dataset.name, dataset.shape, dataset.dtype)
+    if offset + dataset.nbytes > size_of(file):
+        raise DatasetError(f"{what} goes on past the end of the file; it is cut short: copy it again")
+    return np.memmap(file, dataset.dtype, "r", offset, dataset.shape)
+
+
+class ChunkedRows(RowsInRuns):
+    """Rows of a dataset that HDF5 keeps in chunks, packed or not; the file stays open once they are read."""
+
+    def __init__(self, file: Path, name: str, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        super().__init__(shape, dtype)
+        self.file, self.name = file, name
+
+    @cached_property
+    def _dataset(self) -> Any:
+        import h5py
+
+        return find(h5py.File(self.file, "r"), self.file, self.name)
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        with _readable(self.file):
+            rows: npt.NDArray[Any] = self._dataset[start:stop]
+            return rows

@@ -1,0 +1,78 @@
+"""Neighbours that came with the queries, held against ours: do both speak of the same vectors and metric?"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.embed import Embeddings
+from lookalike.exact import Neighbours, recomputed_scores
+from lookalike.measures import distances, knn_recall
+from lookalike.progress import SILENT, Progress
+from lookalike.queries import QueryPlan
+
+SAME_DISTANCE = 1e-3
+"""Relative: float32 of another library's kernels comes closer than this."""
+
+
+def compare_given(
+    asked: QueryPlan,
+    gallery: Embeddings,
+    queries: Embeddings,
+    exact: Neighbours,
+    *,
+    metric: str,
+    tolerance: float,
+    progress: Progress = SILENT,
+) -> dict[str, float]:
+    """How far given neighbours agree with ours; {} when none were given.
+
+    ``given_neighbours_found``: the share of our exact neighbours that they hold, ties within ``tolerance``
+    credited. ``given_distances_error``: the largest relative difference (absolute below 1) between given
+    distances and those that the same rows have here; only where distances came along. Warns when either
+    is off.
+    """
+    given = asked.ready_neighbours
+    if given is None:
+        return {}
+    rows = given[:, : exact.depth].astype(np.int64)
+    scores = recomputed_scores(gallery, queries.matrix, rows, metric)
+    share = float(
+        np.nanmean(
+            knn_recall(
+                distances(rows, scores, metric),
+                distances(exact.rows, exact.scores, metric),
+                rows.shape[1],
+                tolerance,
+            )
+        )
+    )
+    if share < 1:
+        progress.warn(
+            f"queries.neighbours holds {share:.1%} of the exact neighbours found here; "
+            "they may be of another metric, gallery or order"
+        )
+    found = {"given_neighbours_found": share}
+    if asked.ready_distances is None or asked.ready_distance not in ("angular", "euclidean"):
+        return found
+    here = _measured(gallery, queries, rows, asked.ready_distance)
+    told = asked.ready_distances[:, : rows.shape[1]]
+    error = float(np.nanmax(np.abs(told - here) / np.maximum(np.abs(here), 1), initial=0))
+    if error > SAME_DISTANCE:
+        progress.warn(
+            f"the distances that came with queries.neighbours differ from ours by up to {error:.2g}; "
+            "check dataset.normalize and what the file was made of"
+        )
+    return {**found, "given_distances_error": error}
+
+
+def _measured(
+    gallery: Embeddings, queries: Embeddings, rows: npt.NDArray[np.int64], distance: str
+) -> npt.NDArray[np.float64]:
+    """The rows' distances as ann-benchmarks defines them; NaN where a row is −1."""
+    if distance == "euclidean":
+        squares = recomputed_scores(gallery, queries.matrix, rows, "l2").astype(np.float64)
+        measured = np.sqrt(squares)
+    else:
+        measured = 1 - recomputed_scores(gallery, queries.matrix, rows, "ip").astype(np.float64)
+    return np.where(rows < 0, np.nan, measured)

@@ -1,0 +1,174 @@
+"""A sweep whose jobs nobody waits for: what they measured is gathered, or they are taken back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from lookalike.errors import TrackingError, UserError
+from lookalike.progress import Progress
+from lookalike.record import INTERRUPTED, Record
+from lookalike.schemas import Experiment
+from lookalike.sweep.gathering import gathered, leave_record, runs_below, show, write_reports
+from lookalike.sweep.ledger import Ledger
+from lookalike.sweep.plan import count_of
+from lookalike.sweep.queue import ask_queue, cancel_jobs
+from lookalike.sweep.resume import (
+    PATIENCE_SECONDS,
+    PAUSE_SECONDS,
+    forget_superseded,
+    in_hands,
+    is_in_hands,
+    queue_of,
+    settled_queue,
+    submitted_jobs,
+)
+from lookalike.sweep.states import (
+    AT_WORK,
+    DONE,
+    ENDED_AS,
+    SKIPPED,
+    TO_RETRY,
+    PointState,
+    count_states,
+    point_states,
+    records_below,
+)
+from lookalike.sweep.task import CRASH, Parts
+from lookalike.tracking import NoTracker, Tracker
+
+
+def look(folder: Path) -> tuple[Ledger, list[PointState]]:
+    """The ledger of the sweep in ``folder``, and how each of its points stands now."""
+    ledger = Ledger.load(folder)
+    queue = queue_of(ledger, folder)
+    return ledger, point_states(ledger, folder, queue, in_hands=is_in_hands(folder))
+
+
+def collect(folder: Path, parts: Parts, progress: Progress) -> int:
+    """Gather what the jobs of the sweep in ``folder`` measured; returns 0 when every point is done, else 1.
+
+    Comparison and report are written, records that jobs could not log are logged, and the parent is closed,
+    as failed when a point failed, ran out of time or got lost; it stays open while jobs are still to come.
+    May be done any number of times. Raises ``InHandsError`` while another process is at work on the sweep.
+    """
+    with in_hands(folder, PATIENCE_SECONDS):
+        ledger = Ledger.load(folder)
+        states = point_states(ledger, folder, settled_queue(ledger, folder))
+        to_come = [point for point in states if point.state in AT_WORK]
+        if not to_come:
+            _record_lost(ledger, folder, states)
+        shown = _gather(ledger, folder, parts, progress, still_open=bool(to_come))
+    counts = count_states(states)
+    progress.say(f"{ledger.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    if to_come:
+        progress.say(f"{count_of(len(to_come), 'point')} still to come; collect again when they are done")
+    return 0 if shown and set(counts) <= {DONE, SKIPPED} else CRASH
+
+
+def cancel(folder: Path, parts: Parts, progress: Progress) -> int:
+    """Take the jobs of the sweep in ``folder`` out of SLURM's queue and close its parent as interrupted.
+
+    What is done stays done. Returns 0. Raises ``InHandsError`` when a process conducts the sweep: it is
+    stopped by Ctrl-C where it runs.
+    """
+    ledger, states = look(folder)
+    if {point.state for point in states} <= {DONE, SKIPPED}:
+        progress.say(f"{ledger.name}: every point is done; there is nothing to cancel")
+        return 0
+    submitted = submitted_jobs(ledger, folder)
+    with in_hands(folder):
+        cancel_jobs(submitted)
+        _wait_until_over(submitted)
+        _gather(ledger, folder, parts, progress, status=INTERRUPTED)
+    working = [point for point in states if point.state in AT_WORK]
+    progress.say(
+        f"{ledger.name}: cancelled {count_of(len(working), 'point')}; "
+        f"go on with: lookalike sweep retry {folder.name}"
+    )
+    return 0
+
+
+def _wait_until_over(job_ids: list[str]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(not task.is_over for task in ask_queue(job_ids).values()) and time.monotonic() < deadline:
+        time.sleep(PAUSE_SECONDS)
+
+
+def _record_lost(ledger: Ledger, folder: Path, states: list[PointState]) -> None:
+    """Give every job that ended without a record one, so that it counts as failed wherever it is shown."""
+    records = records_below(folder)
+    jobs = {job.folder: job for job in ledger.jobs}
+    for point in states:
+        if point.state in TO_RETRY and point.folder not in records:
+            where = f" (log: {point.log})" if point.log else ""
+            error, job = f"{point.state}: {point.why}{where}", jobs[point.folder]
+            leave_record(folder / job.folder, job.config, job.overrides, error, **{ENDED_AS: point.state})
+            records = records_below(folder)
+
+
+def _gather(
+    ledger: Ledger,
+    folder: Path,
+    parts: Parts,
+    progress: Progress,
+    *,
+    status: str | None = None,
+    still_open: bool = False,
+) -> bool:
+    """Log, compare, report, close; returns whether the tracker has all of it.
+
+    ``status``: of the closed parent, where the records do not say it; ``still_open`` leaves it open.
+    """
+    experiment = _experiment_of(ledger)
+    tracker = _reachable(parts, experiment, progress)
+    shown = True
+
+    def runs() -> list[tuple[Experiment, Path, Record]]:
+        return runs_below(folder, {}, progress)
+
+    with gathered(
+        tracker,
+        ledger.name,
+        ledger.name,
+        folder=folder,
+        runs=runs,
+        show_losses=parts.show_losses,
+        progress=progress,
+        parent=ledger.parent,
+        status=status,
+    ) as entry:
+        if entry.id is not None and entry.id != ledger.parent:  # the old one was deleted
+            ledger.parent = entry.id
+            ledger.save(folder)
+        for name in records_below(folder):
+            shown = show(tracker, folder / name, entry.id, progress) is None and shown
+        forget_superseded(folder, tracker, progress)
+        if still_open:
+            write_reports(runs(), folder, ledger.name, parts.show_losses, progress)
+            entry.stays_open = True
+    if done := list(records_below(folder).values()):
+        parts.report(experiment, done, folder)
+    return shown and not isinstance(tracker, Unreachable)
+
+
+def _experiment_of(ledger: Ledger) -> Experiment:
+    """One of the sweep's experiments: they share where results go."""
+    from lookalike.retrieval.recompose import experiment_of
+
+    if not ledger.jobs:
+        raise UserError(f"the sweep {ledger.name} has no jobs; run its command again")
+    return experiment_of(Record("", "", "", "", config=ledger.jobs[-1].config))
+
+
+class Unreachable(NoTracker):
+    """In place of a tracker that does not answer."""
+
+
+def _reachable(parts: Parts, experiment: Experiment, progress: Progress) -> Tracker:
+    """The tracker; one that does not answer costs a view, not the comparison."""
+    try:
+        return parts.open_tracker(experiment)
+    except TrackingError as error:
+        progress.warn(f"{error}; nothing is lost, collect again when it answers")
+        return Unreachable()

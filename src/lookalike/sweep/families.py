@@ -1,0 +1,150 @@
+"""Which records of a folder belong under one parent: those of a sweep, or the points of one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lookalike.errors import UserError
+from lookalike.record import FILE_NAME, Record
+from lookalike.sweep import ledger as ledgers
+from lookalike.sweep.resume import SUPERSEDED
+from lookalike.sweep.states import finished_keys
+from lookalike.tracking import Family
+
+Found = tuple[Path, Record]
+"""A record and the folder it lies in."""
+SWEEP_FILES = (ledgers.FILE_NAME, "multirun.yaml")
+"""What tells the folder of a sweep; Hydra writes the second one."""
+TITLE = "comparison.md"
+
+
+@dataclass
+class Group:
+    """What one parent is over; or a single record that needs none."""
+
+    family: Family | None
+    members: list[Found]
+    superseded: list[Record] = field(default_factory=list)
+    """Failed tries of points that a later try stands for: they are not shown."""
+
+
+@dataclass
+class Collection:
+    """Records in groups."""
+
+    groups: list[Group] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """Why a record or a ledger was left out."""
+
+    @property
+    def size(self) -> int:
+        """How many records there are to be shown."""
+        return sum(len(group.members) for group in self.groups)
+
+
+def collect(folders: Iterable[Path]) -> Collection:
+    """All records at and below ``folders``, each once; one run of a sweep brings the whole sweep."""
+    collection = Collection()
+    places: dict[Path, None] = {}
+    for folder in folders:
+        sweep = _sweep_around(folder.resolve())
+        places |= dict.fromkeys(_record_folders(sweep or folder.resolve()))
+    by_sweep: dict[Path | None, list[Found]] = {}
+    for place in sorted(places):
+        try:
+            found = (place, Record.load(place))
+        except UserError as error:
+            collection.unreadable.append(str(error))
+            continue
+        by_sweep.setdefault(_sweep_around(place), []).append(found)
+    for sweep, members in by_sweep.items():
+        if sweep is not None:
+            collection.groups.append(_of_sweep(sweep, members, collection.unreadable))
+        else:
+            collection.groups += [Group(_of_run(*found), [found]) for found in members]
+    return collection
+
+
+def _record_folders(folder: Path) -> Iterator[Path]:
+    if folder.is_file():
+        folder = folder.parent
+    for place, below, files in os.walk(folder):
+        if FILE_NAME in files:
+            below.clear()
+            yield Path(place)
+
+
+def _sweep_around(place: Path) -> Path | None:
+    """The folder of the sweep that ``place`` is, or is a job of."""
+    return next(
+        (each for each in (place, place.parent) if any((each / name).exists() for name in SWEEP_FILES)), None
+    )
+
+
+def _of_run(folder: Path, record: Record) -> Family | None:
+    """The points of a run of its own; None for a single one, which needs no parent."""
+    if len(record.points) < 2:
+        return None
+    return Family(
+        key=record.identity,
+        name=_title(folder) or record.name,
+        folder=folder,
+        records=[record],
+        parent=None,
+        is_over=True,
+    )
+
+
+def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Group:
+    ledger = None
+    if (folder / ledgers.FILE_NAME).exists():
+        try:
+            ledger = ledgers.Ledger.load(folder)
+        except UserError as error:
+            unreadable.append(str(error))
+    records = [record for _, record in members]
+    told = {record.config.get("tracking", {}).get("parent") for record in records} - {None}
+    parent = ledger.parent if ledger else None
+    parent = parent or (str(min(told)) if told else None)
+    where = "/".join(folder.parts[-2:])
+    family = Family(
+        key=_hash("ledger", ledger.name, ledger.created) if ledger else _hash("sweep", parent or where),
+        name=ledger.name if ledger else _title(folder) or where,
+        folder=folder,
+        records=records,
+        parent=parent,
+        is_over=_is_over(ledger, members) if ledger else (folder / TITLE).exists(),
+    )
+    return Group(family, members, list(_superseded(folder)))
+
+
+def _is_over(ledger: ledgers.Ledger, members: Sequence[Found]) -> bool:
+    """Whether every point was measured, or the last job that was to measure it left a record."""
+    last_try = {point["key"]: job.folder for job in ledger.jobs for point in job.points}
+    recorded, done = {place.name for place, _ in members}, finished_keys(record for _, record in members)
+    return all(key in done or folder in recorded for key, folder in last_try.items())
+
+
+def _superseded(folder: Path) -> Iterator[Record]:
+    for path in sorted(folder.glob(f"*/{SUPERSEDED}")):
+        with suppress(UserError):  # it cannot be read, so it was never shown
+            yield Record.load(path)
+
+
+def _title(folder: Path) -> str | None:
+    """The heading of the comparison, which is what the parent was called."""
+    try:
+        with (folder / TITLE).open(encoding="utf-8") as file:
+            return file.readline().removeprefix("# ").strip() or None
+    except OSError:
+        return None
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,196 @@
+"""Going on with a sweep: what is left of it, in whose hands it is, and what becomes of earlier tries."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lookalike.errors import ConfigError, TrackingError, UserError
+from lookalike.progress import Progress
+from lookalike.record import FILE_NAME, FINISHED, Record, writing_results
+from lookalike.store.lease import Lease, Owner, is_live
+from lookalike.sweep.ledger import FILE_NAME as LEDGER
+from lookalike.sweep.ledger import Ledger
+from lookalike.sweep.plan import Job, Plan, count_of
+from lookalike.sweep.queue import ENDING, Queue, ask_queue
+from lookalike.sweep.states import (
+    DONE,
+    FAILED,
+    LOST,
+    TIMED_OUT,
+    PointState,
+    finished_keys,
+    point_states,
+    records_below,
+)
+from lookalike.tracking import Tracker
+
+PATIENCE_SECONDS = 30
+"""For a job that SLURM is just clearing away, and for another process to let go of the sweep."""
+PAUSE_SECONDS = 0.2
+HELD_BY = ".lease"
+SUPERSEDED = "record.superseded.json"
+"""The record of a try that a later one stands for: kept, and read by nothing."""
+
+
+class InHandsError(UserError):
+    """Another process is at work on the sweep."""
+
+
+@contextmanager
+def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[None]:
+    """Hold the sweep in ``folder`` (created if need be) while the block runs: one process at a time.
+
+    Raises :class:`InHandsError` when another one has it and keeps it for longer than ``patience_seconds``.
+    A folder that the block leaves empty is removed again.
+    """
+    with writing_results(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def refuse(owner: Owner | None) -> None:
+        raise InHandsError(
+            f"the sweep in {folder} is in the hands of {owner or 'another process'}; wait until it is done, "
+            "or stop that process first"
+        )
+
+    lease = _patiently(lambda: Lease(folder / HELD_BY, on_wait=refuse).__enter__(), patience_seconds)
+    try:
+        yield
+    finally:
+        lease.__exit__(None, None, None)
+        with suppress(OSError):
+            folder.rmdir()
+            folder.parent.rmdir()
+
+
+def _patiently(take: Callable[[], Lease], seconds: float) -> Lease:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return take()
+        except InHandsError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_SECONDS)
+
+
+def is_in_hands(folder: Path) -> bool:
+    """Whether a process is at work on the sweep in ``folder``; False where that cannot be found out."""
+    with suppress(OSError):  # someone else's folder, which we may only read
+        return is_live(folder / HELD_BY)
+    return False
+
+
+def open_ledger(folder: Path, name: str, arguments: Sequence[str], resume: bool) -> Ledger:
+    """The ledger of the sweep in ``folder``, to be gone on with, or a new one.
+
+    Raises :class:`ConfigError` when there is one and ``resume`` is false.
+    """
+    if not (folder / LEDGER).exists():
+        return Ledger(name, datetime.now(UTC).isoformat(), list(arguments), directory=os.fspath(Path.cwd()))
+    if not resume:
+        raise ConfigError(
+            [
+                f"sweep.resume=false, and {folder} holds a sweep already; choose another sweep.name, "
+                "remove that folder, or leave sweep.resume=true to go on with it"
+            ]
+        )
+    ledger = Ledger.load(folder)
+    ledger.arguments, ledger.directory = list(arguments), os.fspath(Path.cwd())
+    return ledger
+
+
+def submitted_jobs(ledger: Ledger, folder: Path) -> list[str]:
+    """SLURM's numbers of all jobs of the sweep: those in the ledger, and those that a launcher waited for.
+
+    The latter outlive a launcher that is killed; submitit's scripts tell their numbers.
+    """
+    awaited = {path.name.partition("_")[0] for path in folder.glob(".submitit/*/*_submission.sh")}
+    return sorted(awaited | {submission.job_id for submission in ledger.submissions})
+
+
+def queue_of(ledger: Ledger, folder: Path) -> Queue:
+    """What SLURM says of the sweep's jobs; it is not asked when none was given to it or all is done."""
+    submitted = submitted_jobs(ledger, folder)
+    keys = {point["key"] for job in ledger.jobs for point in job.points}
+    if not submitted or keys <= finished_keys(records_below(folder).values()):
+        return {}
+    return ask_queue(submitted)
+
+
+def settled_queue(ledger: Ledger, folder: Path) -> Queue:
+    """The queue once SLURM has cleared away the jobs that have ended: their records are all written then."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        queue = queue_of(ledger, folder)
+        if all(task.state != ENDING for task in queue.values()) or time.monotonic() > deadline:
+            return queue
+        time.sleep(PAUSE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is left of a sweep."""
+
+    jobs: tuple[Job, ...]
+    summary: str
+    """``24 points: 17 done, 2 failed → retrying, 5 new``."""
+
+
+def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
+    """The jobs that measure what is missing or failed of ``plan``.
+
+    Raises :class:`InHandsError` while SLURM still has jobs of the sweep: they would be measured twice.
+    """
+    queue = settled_queue(ledger, folder)
+    states = {point.key: point for point in point_states(ledger, folder, queue)}
+    at_work = sorted({task.partition("_")[0] for task, state in queue.items() if not state.is_over})
+    if at_work:
+        raise InHandsError(
+            f"SLURM still has jobs of the sweep {ledger.name} ({', '.join(at_work)}); wait for them "
+            f"(lookalike sweep status {folder.name}) or take them back (lookalike sweep cancel {folder.name})"
+        )
+    done = finished_keys(records_below(folder).values())
+    jobs = tuple(left for job in plan.jobs if (left := job.without(done, folder)))
+    return Work(jobs, _summary(plan, states, done))
+
+
+def _summary(plan: Plan, states: dict[str, PointState], done: set[str]) -> str:
+    keys = [point.key for job in plan.jobs for point in job.points]
+    counts: dict[str, int] = {}
+    for key in keys:
+        state = states.get(key)
+        word = DONE if key in done else state.state if state and state.begun else "new"
+        counts[word] = counts.get(word, 0) + 1
+    said = [f"{counts[DONE]} done"] if DONE in counts else []
+    said += [f"{counts[word]} {word} → retrying" for word in (FAILED, TIMED_OUT, LOST) if word in counts]
+    said += [f"{counts['new']} new"] if "new" in counts else []
+    return f"{count_of(len(keys), 'point')}: {', '.join(said)}"
+
+
+def supersede(jobs: Sequence[Job], ledger: Ledger, folder: Path) -> None:
+    """Set aside the records of earlier tries for which ``jobs`` and finished records stand."""
+    records = records_below(folder)
+    covered = finished_keys(records.values()) | {point.key for job in jobs for point in job.points}
+    for job in ledger.jobs:
+        record = records.get(job.folder)
+        keys = {point["key"] for point in job.points}
+        if record is not None and record.status != FINISHED and keys <= covered:
+            path = folder / job.folder / FILE_NAME
+            path.rename(path.with_name(SUPERSEDED))
+
+
+def forget_superseded(folder: Path, tracker: Tracker, progress: Progress) -> None:
+    """Take what was set aside out of the tracker's sight; a tracker that cannot be reached is a warning."""
+    for path in sorted(folder.glob(f"*/{SUPERSEDED}")):
+        try:
+            tracker.forget(Record.load(path))
+        except TrackingError as error:
+            progress.warn(f"{error}; an earlier try of {path.parent.name} is still shown as failed")
+        except UserError:
+            continue  # it cannot be read, so it was never shown

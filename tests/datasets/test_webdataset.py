@@ -1,0 +1,394 @@
+"""Tar shards read in place: every image by its offset, every damaged or hostile tar survived."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import tarfile
+import tracemalloc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from lookalike.datasets import ImageSet, duplicate_groups, open_dataset
+from lookalike.datasets.images import decode
+from lookalike.datasets.webdataset.headers import read_members
+from lookalike.errors import DatasetError, ImageError
+from lookalike.schemas import WebdatasetDataset
+from lookalike.store import Store
+from lookalike.ui.thumbnails import Thumbnails
+from tests.datasets.shards import jpeg, write_shard, write_tar
+from tests.pipeline.command_line import QUICK, files_below, records
+
+IDS = ["00000/000000000.jpg", "00000/000000002.jpg", "00000/000000003.jpg", "00001/000010000.jpg"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Four images in two tars; two links failed."""
+    root = tmp_path / "shards"
+    write_shard(root, 0, [3, 0, 2], failed={1: "failed_to_download", 4: "failed_to_resize"})
+    write_shard(root, 1, [0])
+    return root
+
+
+def opened(root: Path | None, store: Store | None = None, **options: object) -> ImageSet:
+    config = WebdatasetDataset(root=None if root is None else str(root), **options)  # type: ignore[arg-type]
+    images = open_dataset(config, store=store)
+    assert isinstance(images, ImageSet)
+    return images
+
+
+# --- what img2dataset writes -------------------------------------------------------------------------------
+
+
+def test_images_come_tar_by_tar_and_by_name_with_their_own_captions(root: Path) -> None:
+    images = opened(root)
+    assert list(images.ids) == IDS
+    assert images.captions == [f'photo "{key}",\tof shard {n}' for key, n in ((0, 0), (2, 0), (3, 0), (0, 1))]
+    assert images.locations[1] == f"{root / '00000.tar'}, member 000000002.jpg"
+    assert images.read is not None and images.size is not None
+    for row, seed in enumerate((0, 2, 3, 1000)):
+        assert images.read(row) == jpeg(seed)
+        assert images.size(row) == len(jpeg(seed))
+        assert images.load(row).tobytes() == decode(jpeg(seed), 10**6).tobytes()
+
+
+def test_links_that_failed_are_counted(root: Path) -> None:
+    images = opened(root)
+    assert images.missing == 2
+    [notice] = images.notices
+    assert notice.startswith("2 samples have no image (1 failed to download, 1 failed to resize)")
+
+
+def test_annotations_come_from_the_parquets_too(root: Path) -> None:
+    images = opened(root, captions="caption", labels="width")
+    assert images.captions == ["column 0 of 0", "column 2 of 0", "column 3 of 0", "column 0 of 1"]
+    assert images.labels == ["12", "14", "15", "12"]
+    assert opened(root, captions=None).captions is None
+
+
+def test_classes_and_captions_of_other_webdatasets(tmp_path: Path) -> None:
+    members = [("a/x.jpg", jpeg(1)), ("a/x.cls", b"7\n"), ("a/y.PNG", jpeg(2)), ("a/y.seg.png", jpeg(3))]
+    write_tar(tmp_path / "train.tar", members)
+    images = opened(tmp_path, labels=".cls")
+    assert list(images.ids) == ["train/a/x.jpg", "train/a/y.PNG"]
+    assert images.labels == ["7", None]
+    assert images.captions is None, "no sample has a text"
+
+
+def test_one_tar_may_be_named(root: Path) -> None:
+    assert list(opened(root / "00001.tar").ids) == IDS[3:]
+
+
+def test_a_member_that_comes_twice_is_what_came_last(tmp_path: Path) -> None:
+    write_tar(
+        tmp_path / "a.tar", [("x.jpg", jpeg(1)), ("x.txt", b"old"), ("x.jpg", jpeg(2)), ("x.txt", b"new")]
+    )
+    images = opened(tmp_path)
+    assert images.captions == ["new"]
+    assert images.load(0).tobytes() == decode(jpeg(2), 10**6).tobytes()
+
+
+def test_many_threads_read_at_once(root: Path) -> None:
+    write_shard(root, 2, range(50))
+    images = opened(root)
+    rows = [row for _ in range(20) for row in range(len(images))]
+    expected = [images.load(row).tobytes() for row in range(len(images))]
+    with ThreadPoolExecutor(8) as pool:
+        for row, pixels in zip(rows, pool.map(lambda row: images.load(row).tobytes(), rows), strict=True):
+            assert pixels == expected[row]
+
+
+def test_a_sample_and_a_selection_keep_what_belongs_to_each_image(root: Path) -> None:
+    everything, some = opened(root), opened(root, limit=2)
+    assert len(some) == 2
+    some = some.take([1, 0])
+    assert some.read is not None and everything.read is not None and some.size is not None
+    assert some.captions is not None and everything.captions is not None
+    for row, id_ in enumerate(some.ids):
+        same = list(everything.ids).index(id_)
+        assert some.read(row) == everything.read(same)
+        assert some.size(row) == len(everything.read(same))
+        assert some.captions[row] == everything.captions[same]
+        assert some.fingerprints[row] == everything.fingerprints[same]
+
+
+def test_thumbnails_and_duplicates_need_no_file_of_their_own(root: Path, tmp_path: Path) -> None:
+    write_tar(root / "twin.tar", [("again.jpg", jpeg(2)), ("longer.jpg", jpeg(2) + b"\0")])
+    images = opened(root)
+    [picture] = Thumbnails(tmp_path / "thumbnails").of(images, [1])
+    assert picture is not None
+    assert duplicate_groups(images, Store(tmp_path / "store")).tolist() == [0, 1, 2, 3, 1, 5]
+
+
+@pytest.mark.parametrize(
+    "format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT], ids=["ustar", "gnu", "pax"]
+)
+def test_members_lie_where_tarfile_finds_them(tmp_path: Path, format: int) -> None:
+    names = ["a.jpg", "d/" * 60 + "b.jpg", "c" * 96 + ".jpg", "./e.jpg", "ü.jpg"]
+    if format != tarfile.USTAR_FORMAT:
+        names += ["f" * 300 + ".jpg", "g/" * 200 + "新.jpg"]
+    path = write_tar(tmp_path / "a.tar", [(name, os.urandom(len(name) * 7)) for name in names], format, 1e9)
+    with tarfile.open(path) as tar:
+        expected = [
+            (m.name.removeprefix("./"), m.offset_data, m.size, int(m.mtime)) for m in tar.getmembers()
+        ]
+    with path.open("rb") as file:
+        members = read_members(file, path)
+    assert [(m.name, m.offset, m.size, m.mtime) for m in members.files] == expected
+    assert (members.left_out, members.cut) == (0, None)
+
+
+# --- listed once -------------------------------------------------------------------------------------------
+
+
+def test_headers_are_read_once_and_again_when_a_tar_changes(root: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    before = opened(root, store)
+    tar = root / "00000.tar"
+    status = tar.stat()
+    with tar.open("r+b") as file:
+        file.write(b"\xff" * 512)  # no tar any more, as a look at it would show
+    os.utime(tar, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert list(opened(root, store).ids) == list(before.ids)
+    with pytest.raises(DatasetError, match="is not a tar file"):
+        opened(root)
+    os.utime(tar, ns=(1, 1))
+    with pytest.raises(DatasetError, match="is not a tar file"):
+        opened(root, store)
+
+
+def test_a_tar_that_changed_since_says_so_and_has_other_fingerprints(root: Path) -> None:
+    before = opened(root)
+    prints = list(before.fingerprints)
+    write_shard(root, 1, [0, 1])
+    with pytest.raises(ImageError, match="its tar has changed since it was listed"):
+        before.load(3)
+    after = list(opened(root).fingerprints)
+    assert after[:3] == prints[:3]
+    assert after[3] != prints[3]
+
+
+def test_a_fingerprint_of_the_content_survives_a_touch_and_a_move(root: Path) -> None:
+    before = opened(root, fingerprint="content").fingerprints
+    os.utime(root / "00000.tar", ns=(1, 1))
+    moved = root.rename(root.with_name("moved"))
+    assert opened(moved, fingerprint="content").fingerprints == before
+    assert len(set(before)) == 4
+
+
+# --- tars that are cut short -------------------------------------------------------------------------------
+
+
+def test_a_tar_cut_anywhere_gives_the_images_before_the_cut(tmp_path: Path) -> None:
+    whole = write_shard(tmp_path / "whole", 0, range(4))
+    content = whole.read_bytes()
+    with tarfile.open(whole) as tar:
+        ends = {m.name: m.offset_data + m.size for m in tar.getmembers() if m.name.endswith(".jpg")}
+        data_ends = max(m.offset_data + -(-m.size // 512) * 512 for m in tar.getmembers())
+    cut = tmp_path / "cut/00000.tar"
+    cut.parent.mkdir()
+    cut.with_suffix(".parquet").write_bytes(whole.with_suffix(".parquet").read_bytes())
+    for length in [*range(0, data_ends + 1024, 256), *(end + 1 for end in ends.values())]:
+        cut.write_bytes(content[:length])
+        usable = sorted(f"00000/{name}" for name, end in ends.items() if end <= length)
+        if not usable:
+            with pytest.raises(DatasetError, match="hold no images"):
+                opened(cut.parent)
+            continue
+        images = opened(cut.parent)
+        assert list(images.ids) == usable
+        assert images.missing == 4 - len(usable)
+        for row in range(len(images)):
+            images.load(row)
+        said = "00000.tar is cut short" in " ".join(images.notices)
+        assert said == (length < data_ends + 512), length
+
+
+def test_a_cut_tar_is_said_by_the_run_which_uses_the_rest(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lookalike.cli import main
+
+    tar = root / "00000.tar"
+    os.truncate(tar, 5000)
+    home = tmp_path / "home"
+    asked = ["dataset=webdataset", f"dataset.root={root}", "queries=in_gallery", f"paths.root={home}"]
+    before = files_below(root)
+    for outcome in ("built", "reused"):
+        assert main(["run", *asked, *QUICK, "search.k=1"]) == 0
+        record = records(home)[-1]
+        assert record["stages"][0]["outcome"] == outcome
+        assert record["data"]["missing_images"] + record["data"]["gallery_size"] == 6
+        assert "notice: 00000.tar is cut short (it ends inside" in capsys.readouterr().err
+    assert files_below(root) == before, "nothing is unpacked or left beside the tars"
+
+
+# --- hostile tars ------------------------------------------------------------------------------------------
+
+
+def header(name: str = "x.jpg", size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+    """One header with a right checksum, whatever it announces."""
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.linkname = size, kind, link
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def padded(content: bytes) -> bytes:
+    return content + b"\0" * (-len(content) % 512)
+
+
+GOOD = header("good.jpg", len(jpeg(1))) + padded(jpeg(1))
+END = b"\0" * 1024
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        header("/etc/passwd.jpg", 3) + padded(b"abc"),
+        header("../../outside.jpg", 3) + padded(b"abc"),
+        header("a/../../outside.jpg", 3) + padded(b"abc"),
+        header("link.jpg", kind=tarfile.SYMTYPE, link="/etc/passwd"),
+        header("hard.jpg", kind=tarfile.LNKTYPE, link="/etc/passwd"),
+        header("hard.jpg", 512, kind=tarfile.LNKTYPE, link="good.jpg"),
+        header("device.jpg", kind=tarfile.CHRTYPE),
+        header("block.jpg", kind=tarfile.BLKTYPE),
+        header("pipe.jpg", kind=tarfile.FIFOTYPE),
+        header("odd.jpg", 3, kind=b"Z") + padded(b"abc"),
+    ],
+)
+def test_what_is_no_file_of_the_tar_is_left_out(tmp_path: Path, hostile: bytes) -> None:
+    (tmp_path / "a.tar").write_bytes(hostile + GOOD + END)
+    images = opened(tmp_path)
+    assert list(images.ids) == ["a/good.jpg"]
+    assert images.notices == ("1 links, devices or names that lead out of their tar were left out",)
+
+
+TEN_GB = 10 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("hostile", "reason"),
+    [
+        (header("big.jpg", TEN_GB), "it ends inside big.jpg"),
+        (header("big.txt", TEN_GB), "it ends inside big.txt"),
+        (header("name", TEN_GB, tarfile.GNUTYPE_LONGNAME), "announces 10,737,418,240 bytes of names"),
+        (header("pax", TEN_GB, tarfile.XHDTYPE), "announces 10,737,418,240 bytes of names"),
+        (header("pax", 2**70, tarfile.XGLTYPE), "it ends"),
+        (header("pax", 20, tarfile.XHDTYPE) + padded(b"99999999 path=x.jpg\n"), "longer than its header"),
+        (header("pax", 12, tarfile.XHDTYPE) + padded(b"-5 path=xyz\n"), "no number where one belongs"),
+        (header("pax", 12, tarfile.XHDTYPE) + padded(b"0 path=abcd\n"), "longer than its header"),
+        (
+            header("pax", 19, tarfile.XHDTYPE) + padded(b"19 size=9999999999\n") + header("x.jpg", 3),
+            "it ends inside x.jpg",
+        ),
+        (b"\xff" * 512, "there is no header at byte"),
+    ],
+)
+def test_a_header_that_announces_too_much_ends_the_tar(tmp_path: Path, hostile: bytes, reason: str) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(GOOD + hostile + padded(b"abc") + END)
+    with path.open("rb") as file:
+        tracemalloc.start()
+        members = read_members(file, path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert [member.name for member in members.files] == ["good.jpg"]
+    assert reason in str(members.cut)
+    assert peak < 2**20, "nothing is allocated for what a header promises"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "hold no images"),
+        (os.urandom(4000), "is not a tar file"),
+        (gzip.compress(GOOD + END), "is not a tar file"),
+        (GOOD[:300], "hold no images"),
+        (header("sparse.jpg", 3, tarfile.GNUTYPE_SPARSE) + padded(b"abc") + GOOD + END, "has sparse members"),
+        (
+            header("p", 22, tarfile.XHDTYPE) + padded(b"22 GNU.sparse.major=1\n") + GOOD + END,
+            "has sparse members",
+        ),
+        (header("notes.txt", 3) + padded(b"abc") + END, "hold no images"),
+    ],
+)
+def test_a_tar_that_is_none_or_has_no_image_is_an_error(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(DatasetError, match=reason):
+        opened(tmp_path)
+
+
+def test_any_flipped_byte_is_survived(root: Path) -> None:
+    tar = root / "00000.tar"
+    content, dice = tar.read_bytes(), random.Random(0)
+    headers = [
+        start for start in range(0, len(content), 512) if content[start + 257 : start + 262] == b"ustar"
+    ]
+    survived = 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[dice.choice(headers) + dice.randrange(512)] ^= 1 << dice.randrange(8)
+        tar.write_bytes(damaged)
+        try:
+            images = opened(root)
+        except DatasetError:
+            continue
+        survived += 1
+        assert all(images.size is not None and images.size(row) <= len(content) for row in range(len(images)))
+    assert survived > 0
+
+
+# --- what does not fit -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"captions": ".json"}, r"dataset\.captions=\.json is no text of a sample; choose \.txt or \.cls"),
+        ({"labels": "colour"}, "has no column colour"),
+    ],
+)
+def test_an_annotation_that_is_not_there_is_an_error(
+    root: Path, options: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(DatasetError, match=reason):
+        opened(root, **options)
+
+
+def test_a_column_needs_parquets_and_a_tar_may_lack_its_own(root: Path) -> None:
+    (root / "00001.parquet").unlink()
+    assert opened(root, captions="caption").captions == [*(f"column {key} of 0" for key in (0, 2, 3)), None]
+    (root / "00000.parquet").unlink()
+    assert opened(root).missing == 0
+    with pytest.raises(DatasetError, match="is a column of the parquets beside the tars, and there are none"):
+        opened(root, captions="caption")
+
+
+def test_a_parquet_of_others_counts_what_its_keys_name(root: Path) -> None:
+    parquet.write_table(pyarrow.table({"key": ["000010000", "000010001"]}), root / "00001.parquet")
+    images = opened(root)
+    assert images.missing == 3
+    parquet.write_table(pyarrow.table({"url": ["http://127.0.0.1"]}), root / "00001.parquet")
+    assert opened(root).missing == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (lambda tmp: None, r"dataset\.root is not set"),
+        (lambda tmp: tmp / "nowhere", "does not exist"),
+        (lambda tmp: tmp, r"holds no \.tar file"),
+    ],
+)
+def test_a_place_without_tars_is_an_error(
+    tmp_path: Path, path: Callable[[Path], Path | None], reason: str
+) -> None:
+    with pytest.raises(DatasetError, match=reason):
+        opened(path(tmp_path))

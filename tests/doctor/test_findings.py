@@ -1,0 +1,200 @@
+"""What the doctor makes of machines that this one is not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from lookalike import schemas
+from lookalike.doctor import NOTE, OK, PROBLEM, Finding, cluster, devices, downloads, machine, places, tracker
+from lookalike.doctor.asking import ask
+from lookalike.filesystems import FileSystem
+
+CPU_TORCH = devices.TorchView("2.9.0+cpu", "cpu", [], ["float32"])
+CUDA_TORCH = devices.TorchView("2.9.0", "CUDA 12.8", [], ["float32"])
+A100 = devices.TorchView("2.9.0", "CUDA 12.8", [("A100", 40 << 30)], ["float32", "bfloat16", "float16"])
+LSPCI = "01:00.0 3D controller: NVIDIA Corporation GA100 [A100 PCIe 40GB] (rev a1)\n"
+
+
+def answers(told: Mapping[str, str]) -> Callable[[Sequence[str]], str | None]:
+    """A system that has these programs, and what each prints."""
+    return lambda command: told.get(command[0])
+
+
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    found = [finding for finding in findings if finding.status == PROBLEM]
+    assert all(finding.cure for finding in found), "every problem has a cure"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("view", "programs", "nodes", "text", "cure"),
+    [
+        (CPU_TORCH, {"nvidia-smi": "GPU 0: NVIDIA A100 (UUID: x)"}, [], "NVIDIA A100", "built for CUDA"),
+        (CPU_TORCH, {}, ["nvidia0"], "nvidia0", "built for CUDA"),
+        (CPU_TORCH, {"lspci": LSPCI}, [], "GA100", "built for CUDA"),
+        (CUDA_TORCH, {"lspci": LSPCI}, [], "GA100", "install the NVIDIA driver"),
+        (CUDA_TORCH, {"nvidia-smi": "GPU 0: T4 (UUID: x)"}, ["nvidia0"], "T4", "too old for CUDA 12.8"),
+        (CUDA_TORCH, {}, ["kfd"], "kfd", "built for ROCm"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_see(
+    tmp_path: Path, view: devices.TorchView, programs: dict[str, str], nodes: list[str], text: str, cure: str
+) -> None:
+    for node in nodes:
+        (tmp_path / node).touch()
+    [found] = problems(devices.examine(view, "", answers(programs), tmp_path))
+    assert text in found.text and cure in found.cure
+
+
+@pytest.mark.parametrize("view", [CPU_TORCH, A100])
+def test_devices_without_a_problem(tmp_path: Path, view: devices.TorchView) -> None:
+    programs = {"lspci": "00:02.0 VGA compatible controller: Cirrus Logic GD 5446\n"} | (
+        {"nvidia-smi": "GPU 0: A100 (UUID: x)"} if view.gpus else {}
+    )
+    found = list(devices.examine(view, "flags: avx512_bf16", answers(programs), tmp_path))
+    assert problems(found) == []
+    assert ("A100" in found[0].text) == bool(view.gpus)
+    assert "bfloat16" in found[0].text
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text + "\n")
+
+
+def test_the_tightest_control_group_counts(tmp_path: Path) -> None:
+    """Version 2: a job's own group is roomier than the one around it."""
+    write(tmp_path / "slurm", cpu__max="150000 100000", memory__max="max")
+    write(tmp_path / "slurm" / "job", cpu__max="max 100000", memory__max=str(3 << 30))
+    limits = machine.cgroup_limits(tmp_path, "0::/slurm/job\n")
+    assert limits == machine.Limits(1.5, 3 << 30)
+
+
+def test_control_groups_of_version_1(tmp_path: Path) -> None:
+    write(tmp_path / "cpu,cpuacct" / "job", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000")
+    write(tmp_path / "cpu" / "job", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000")
+    write(tmp_path / "memory" / "job", memory__limit_in_bytes=str(1 << 63))
+    own = "4:cpu,cpuacct:/job\n3:memory:/job\n"
+    assert machine.cgroup_limits(tmp_path, own) == machine.Limits(2.0, None)
+    assert machine.cgroup_limits(tmp_path / "none", own) == machine.Limits(None, None)
+
+
+def test_threads_that_would_be_throttled_or_are_not_confined() -> None:
+    told = list(
+        machine.examine_threads(machine.Limits(1.5, None), {"OMP_NUM_THREADS": "1"}, allowed=8, there=64)
+    )
+    assert [finding.status for finding in told] == [OK, NOTE, NOTE]
+    assert "8 (cpuset or affinity) of 64" in told[0].text and "search.threads=1" in told[1].cure
+    told = list(machine.examine_threads(machine.Limits(None, None), {"SLURM_CPUS_PER_TASK": "2"}, 8, 8))
+    assert "does not confine" in told[-1].text
+
+
+def test_memory() -> None:
+    told = "MemTotal:       16000000 kB\nMemAvailable:   12000000 kB\n"
+    assert [each.status for each in machine.examine_memory(machine.Limits(None, None), told)] == [OK]
+    [tight] = machine.examine_memory(machine.Limits(None, 1 << 30), told)
+    assert tight.status == NOTE and "allows 1.1 GB" in tight.text
+    assert [each.status for each in machine.examine_memory(machine.Limits(None, None), "")] == [NOTE]
+
+
+def test_the_disk_is_really_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    found = list(places.examine(tmp_path))
+    assert problems(found) == []
+    assert "exclusive create" in found[-1].text and "SQLite locks" in found[-1].text
+    assert list(tmp_path.iterdir()) == []
+    assert "not made yet" in next(iter(places.examine(tmp_path / "new"))).text
+
+
+def test_a_disk_that_does_not_do_what_leases_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    found = list(places.examine(tmp_path))
+    assert [each.text for each in found if each.status == NOTE] == [
+        "hard links: [Errno 1] Operation not permitted"
+    ]
+    monkeypatch.setattr(os, "utime", lambda *_, **__: None)
+    found = list(places.examine(tmp_path))
+    noted = [each.text.partition(":")[0] for each in found if each.status == NOTE]
+    assert noted[:2] == ["hard links", "heartbeats"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_exclusive_creation_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "O_EXCL", 0)
+    found = problems(places.examine(tmp_path))
+    assert [each.text.partition(":")[0] for each in found] == ["exclusive create"]
+
+
+def test_a_root_that_cannot_be_written() -> None:
+    [found] = problems(places.examine(Path("/proc/none")))
+    assert "cannot be written" in found.text and "paths.root" in found.cure
+
+
+def test_sqlite_on_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"30 22 0:40 / {tmp_path} rw - nfs4 s:/e rw\n")
+    monkeypatch.setattr("lookalike.filesystems.MOUNTS", mounts)
+    [found] = problems(tracker.examine(schemas.Tracking(), tmp_path))
+    assert "nfs4" in found.text and "tracking=server" in found.cure
+    assert "nfs4 (network)" in next(iter(places.examine(tmp_path))).text
+    assert "ext4" in next(iter(places.examine(tmp_path, FileSystem("ext4", "/", "disk")))).text
+
+
+def test_trackers(tmp_path: Path) -> None:
+    [fresh] = tracker.examine(schemas.Tracking(), tmp_path)
+    assert fresh.status == OK and "the first run makes" in fresh.text
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").write_text(
+        "this is no database, and long enough to be read as one" * 9
+    )
+    [damaged] = problems(tracker.examine(schemas.Tracking(), tmp_path))
+    assert "lookalike sync" in damaged.cure
+    [away] = problems(
+        tracker.examine(schemas.Tracking(kind="server", uri="http://u:secret@127.0.0.1:9"), tmp_path)
+    )
+    assert "no MLflow server answers" in away.text and "secret" not in away.text + away.cure
+    assert [each.status for each in tracker.examine(schemas.Tracking(kind="none"), tmp_path)] == [NOTE]
+    assert len(problems(tracker.examine(schemas.Tracking(kind="server"), tmp_path))) == 1
+
+
+def test_a_cluster() -> None:
+    programs = {
+        "sbatch": "slurm-wlm 22.05.8",
+        "sinfo": "main*|up|4|64|256000+|gpu:a100:4|2-00:00:00\nold|down|1|8|1024|(null)|1:00",
+    }
+    found = list(cluster.examine_slurm(answers(programs), {"SLURM_JOB_ID": "7"}, lambda _: "sbatch"))
+    assert problems(found) == []
+    assert "main* 4 nodes of 64 cpus, 250 GB, gpu:a100:4, at most 2-00:00:00" in found[0].text
+    assert "old (down) 1 node of 8 cpus, 1 GB, at most 1:00" in found[0].text
+    assert "inside job 7" in found[1].text
+
+
+def test_a_cluster_that_does_not_answer() -> None:
+    there: Callable[[str], str | None] = lambda _: "/usr/bin/sbatch"  # noqa: E731
+    assert [each.status for each in cluster.examine_slurm(answers({}), {}, lambda _: None)] == [NOTE]
+    assert "SLURM_CONF" in problems(cluster.examine_slurm(answers({}), {}, there))[0].cure
+    assert "sinfo" in problems(cluster.examine_slurm(answers({"sbatch": "slurm 22"}), {}, there))[0].text
+
+
+def test_the_hub_cache(tmp_path: Path) -> None:
+    (tmp_path / "hub" / "models--google--siglip-base").mkdir(parents=True)
+    found = list(downloads.examine({"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}))
+    assert "google/siglip-base" in found[0].text
+    assert found[1].status == NOTE and "HF_HUB_OFFLINE" in found[1].text
+    assert downloads.hub_cache({"HF_HUB_CACHE": "/c"}) == Path("/c")
+
+
+def test_programs_are_asked_for_a_moment(tmp_path: Path) -> None:
+    assert ask(["no-such-program"]) is None
+    assert ask(["false"]) is None
+    assert json.loads(ask(["echo", "[1]"]) or "") == [1]
