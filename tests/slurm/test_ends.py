@@ -62,6 +62,23 @@ def arrays(folder: Path) -> str | None:
     return str(found[-1]) if len(found) > 1 else None
 
 
+@pytest.mark.slow  # SLURM counts time in minutes
+def test_a_job_that_runs_out_of_time_says_so(site: Site) -> None:
+    save_vectors(site.vectors / "v.npy", 200_000, 64)
+    slow = ("index=hnsw", "index.ef_construction=800", "index.hnsw_m=64", "search.ef_search=16")
+    limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.max_num_timeout=0")
+
+    ended = site.run(site.sweep(*slow, *limits, "sweep.name=late"))
+
+    assert ended.returncode == 1
+    [record] = records(site, "late").values()
+    assert record["status"] == "failed"
+    assert record["error"].startswith("timed out: SLURM gave it no more time")
+    status = site.run([sys.executable, "-m", "lookalike", "sweep", "status", "late", "--json"])
+    [point] = json.loads(status.stdout)["points"]
+    assert point["state"] == "timed out"
+
+
 def test_ctrl_c_takes_all_jobs_back(site: Site) -> None:
     sweep = site.start(site.sweep("index=flat", "search.k=3,4", HELD))
     orders = (site.home / "multirun").glob

@@ -1,4 +1,4 @@
-"""What a cluster's job does when SLURM warns it: because its time is over, or its node is wanted by others."""
+"""What a cluster's job does when SLURM warns it: its time is over, or others want its node."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-TIMED_OUT = "timed out: "
-"""How the error of a job begins that used up its time, and all its tries."""
+from lookalike.sweep.states import TIMED_OUT
 
 
 class OutOfTime(BaseException):
@@ -38,7 +37,7 @@ def warned() -> Iterator[None]:
                 handle(received, frame)
         except UncompletedJobError:
             raise OutOfTime(
-                f"{TIMED_OUT}SLURM gave it no more time, and it was not to be queued again; "
+                f"{TIMED_OUT}: SLURM gave it no more time, and it was not to be queued again; "
                 "raise hydra.launcher.timeout_min or max_num_timeout; what was finished is kept"
             ) from None
 

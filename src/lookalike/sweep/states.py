@@ -150,7 +150,8 @@ def _by_record(last: Try) -> tuple[str, str] | None:
         return None
     if last.record.status == FINISHED:
         return FAILED, "its job ended without measuring it"
-    return last.ended_as or FAILED, last.record.error or ""
+    error = last.record.error or ""
+    return last.ended_as or (TIMED_OUT if error.startswith(f"{TIMED_OUT}:") else FAILED), error
 
 
 def _by_worker(last: Try, begun: bool, in_hands: bool) -> tuple[str, str] | None:
