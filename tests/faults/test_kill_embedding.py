@@ -24,7 +24,7 @@ from lookalike.embed.blocks import Block
 from tests.faults.embedding_process import BLOCK_ROWS
 
 IMAGES = 3000
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 """Within which a process gets to what a test waits for."""
 
 

@@ -23,7 +23,7 @@ from tests.index.galleries import clustered
 
 ROWS, DIM = 16_000, 64
 PARTS = 4
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
 """Within which a process gets to what a test waits for."""
 WAYS = ("one-go", "apart")
 

@@ -254,7 +254,7 @@ class _Builder:
 
         with threads(self.config.threads) as count:
             title = f"{self.factory}, shard {number + 1} of {len(self.gallery.shards)}"
-            add_seconds = fill(index, blocks, len(shard), title, self.progress)
+            add_seconds = fill(index, blocks, len(shard), title, self.progress, reserve=False)
             save_seconds = self._save(index, draft / PART_FILE)
         return {
             "vectors": len(shard),
