@@ -109,7 +109,9 @@ def tables(dims: Sequence[int]) -> Iterator[tuple[str, str]]:
     memories = []
     for dim in dims:
         results = HERE / str(dim)
-        yield f"{dim}/comparison.csv", comparison_table(pd.read_csv(results / "comparison.csv"))
+        figure = f"![Recall against latency at {dim} dimensions]({dim}/pareto.png)"
+        table = comparison_table(pd.read_csv(results / "comparison.csv"))
+        yield f"{dim}/comparison.csv", f"{table}\n\n{figure}"
         yield f"{dim}/threads.csv", threads_table(pd.read_csv(results / "threads.csv"))
         memories.append((dim, json.loads((results / "memory.json").read_text(encoding="utf-8"))))
     rows = [[str(dim), f"{told['vectors_gib']:.2f}", f"{told['peak_rss_gib']:.2f}"] for dim, told in memories]
