@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.store.tracking.dbmodels.models import SqlDataset
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from lookalike import schemas
 from lookalike.record import Record
@@ -214,3 +217,28 @@ def test_a_superseded_record_is_forgotten(root: Path, tmp_path: Path) -> None:
     tracker.forget(record)
     tracker.forget(record)
     assert of_record(root, record) == []
+
+
+def test_a_dataset_that_another_run_names_first_at_the_same_moment(root: Path, tmp_path: Path) -> None:
+    """MLflow has looked for the dataset, another run makes it, and only then MLflow does."""
+    first, second = (two_points(name, tmp_path / "index.faiss") for name in ("first", "second"))
+    for record in (first, second):
+        record.data["gallery_key"] = "named by nobody before"
+        record.save(tmp_path / record.name)
+
+    makers = []
+
+    def cut_in(session: Session, *_: Any) -> None:
+        if any(isinstance(new, SqlDataset) for new in session.new):
+            makers.append(session)
+            if len(makers) == 1:
+                tracker_in(root).log(second, tmp_path / second.name)
+
+    event.listen(Session, "before_flush", cut_in)
+    try:
+        tracker_in(root).log(first, tmp_path / first.name)
+    finally:
+        event.remove(Session, "before_flush", cut_in)
+    assert len(makers) == 2
+    for record in (first, second):
+        assert [run.inputs for run in of_record(root, record)] == [1, 1]

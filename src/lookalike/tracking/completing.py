@@ -137,12 +137,20 @@ class RunOfPoint:
 
     def _complete_input(self, run: Run) -> bool:
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         if self.point is None or not self.record.data or (run.inputs and run.inputs.dataset_inputs):
             return False
         dataset = Dataset(**content.dataset_input(self.record))
         gallery = DatasetInput(dataset, [InputTag("mlflow.data.context", "gallery")])
-        self.client.log_inputs(run.info.run_id, [gallery])
+        try:
+            self.client.log_inputs(run.info.run_id, [gallery])
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST":
+                raise
+            # MLflow looks for the dataset and then makes it: of two runs that are the first to name it, one
+            # finds it made meanwhile. Asked again, MLflow takes what is there.
+            self.client.log_inputs(run.info.run_id, [gallery])
         return True
 
     def _complete_files(self, run: Run, again: bool) -> bool:
