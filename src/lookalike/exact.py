@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import QueryError
-from lookalike.mapping import forget
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.store import Artifact, Recipe, Store
 from lookalike.store.files import new_array
@@ -38,8 +37,6 @@ SPARE_CANDIDATES = 16
 """Candidates kept beyond the depth, so that only real ties need the second pass."""
 TILE_QUERIES, TILE_ROWS = 256, 8_192
 """Pairs looked at together in the second pass."""
-SCORED_QUERIES = 64
-"""Queries whose candidates are scored before memory is given back: each row that is read maps 64 KB."""
 GPU_WIDTH = 2_048
 """More candidates a query than that FAISS cannot select on a GPU."""
 
@@ -218,7 +215,7 @@ class _Search:
         """The ``width`` best rows by the matrix kernel, in no order; sign × score of the worst of them."""
         sign = self.kernels.sign
         best = faiss.ResultHeap(len(queries), self.width, keep_max=sign < 0)
-        for start, block in self.gallery.blocks(max(1, BLOCK_BYTES // (4 * self.gallery.dim))):
+        for start, block in self.gallery.blocks(_rows_per_block(self.gallery)):
             scores, rows = self.knn(queries, block, min(self.width, len(block)), self.kernels.metric)
             rows[rows >= 0] += start
             best.add_result(scores, rows)
@@ -259,22 +256,27 @@ def fastest_knn(width: int, library: Any = faiss) -> Knn:
 
 
 def _score_rows(gallery: Embeddings, queries: Floats, rows: Rows, kernels: _Kernels) -> Floats:
-    """See :func:`recomputed_scores`; each shard fills in the rows that lie in it."""
+    """See :func:`recomputed_scores`; each block fills in the rows that lie in it.
+
+    Block by block, not query by query: what is mapped stays small, and each page is mapped once for all
+    queries of a pass.
+    """
     scores = np.full(rows.shape, kernels.sign * np.inf, np.float32)
-    for first in range(0, len(rows), SCORED_QUERIES):
-        tile = slice(first, first + SCORED_QUERIES)
-        start = 0
-        for shard in gallery.shards:
-            inside = (rows[tile] >= start) & (rows[tile] < start + len(shard))
+    for first in range(0, len(rows), BLOCK_QUERIES):
+        tile = slice(first, first + BLOCK_QUERIES)
+        for start, block in gallery.blocks(_rows_per_block(gallery)):
+            inside = (rows[tile] >= start) & (rows[tile] < start + len(block))
             if inside.any():
                 local = np.where(inside, rows[tile] - start, -1).astype(np.int64, copy=False)
-                of_shard = np.empty(local.shape, np.float32)
-                arrays = (of_shard, queries[tile], shard, local)
+                of_block = np.empty(local.shape, np.float32)
+                arrays = (of_block, queries[tile], block, local)
                 kernels.score_rows(*map(faiss.swig_ptr, arrays), gallery.dim, *local.shape)
-                np.copyto(scores[tile], of_shard, where=inside)
-                forget(shard)
-            start += len(shard)
+                np.copyto(scores[tile], of_block, where=inside)
     return scores
+
+
+def _rows_per_block(gallery: Embeddings) -> int:
+    return max(1, BLOCK_BYTES // (4 * gallery.dim))
 
 
 def _nearest_first(rows: Rows, scores: Floats, depth: int, kernels: _Kernels) -> tuple[Rows, Floats]:

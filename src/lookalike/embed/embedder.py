@@ -30,7 +30,7 @@ from lookalike.embed.shards import (
     write_shard,
     write_vectors,
 )
-from lookalike.environment import cores, threads
+from lookalike.environment import cores, keep_freed_memory, threads
 from lookalike.errors import DatasetError, ModelError
 from lookalike.models import EmbeddingModel, Encoder
 from lookalike.progress import SILENT, Bar, Progress
@@ -155,6 +155,7 @@ class Embedder:
             if isinstance(shard, TextSet)
             else Extraction(self.encoder, shard, self.workers)
         )
+        keep_freed_memory()
         with threads(extraction.threads):
             batch_size = self._settle_batch_size(extraction, pending, recipe, bench)
             groups = [pending[i : i + self.block_rows] for i in range(0, len(pending), self.block_rows)]
