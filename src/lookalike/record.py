@@ -144,24 +144,46 @@ class Record:
         Raises :class:`UserError` when there is none, or when another version of Lookalike wrote it.
         """
         file = path / FILE_NAME if path.is_dir() else path
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path} holds no {FILE_NAME}; name the output folder of a run") from None
-        except ValueError:
-            raise UserError(f"{file} is not JSON; name the {FILE_NAME} of a run") from None
-        if not isinstance(content, dict) or "format" not in content:
-            raise UserError(f"{file} is not a run's record; name the {FILE_NAME} of a run")
-        if content.pop("format") != FORMAT:
-            raise UserError(
-                f"{file} was written by another version of Lookalike (this one reads format {FORMAT}); "
-                "read it with that version or run the experiment again"
-            )
+        cure = f"name the {FILE_NAME} of a run"
+        content = load_own_json(
+            file,
+            FORMAT,
+            kind="a run's record",
+            cure=cure,
+            absent=f"{path} holds no {FILE_NAME}; name the output folder of a run",
+            instead="run the experiment again",
+        )
         try:
             points = [PointRecord(**point) for point in content.pop("points")]
             return cls(**content, points=points)
         except (TypeError, KeyError) as fault:
             raise UserError(f"{file} is damaged ({fault}); run the experiment again") from None
+
+
+def load_own_json(
+    file: Path, format_: int, *, kind: str, cure: str, absent: str, instead: str
+) -> dict[str, Any]:
+    """The object in a JSON file that a version of Lookalike wrote, without its ``format``.
+
+    Raises :class:`UserError`: ``absent`` when there is no such file; with ``cure`` when it cannot be read or
+    is no ``kind``; with ``instead``, besides using that version, when its format is another.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(absent) from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); make it readable") from None
+    except ValueError:
+        raise UserError(f"{file} is not JSON; {cure}") from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise UserError(f"{file} is not {kind}; {cure}")
+    if content.pop("format") != format_:
+        raise UserError(
+            f"{file} was written by another version of Lookalike (this one reads format {format_}); "
+            f"use that version, or {instead}"
+        )
+    return content
 
 
 @contextmanager

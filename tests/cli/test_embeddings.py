@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.cli import main
-from lookalike.datasets.vector_files import open_neighbours
+from lookalike.datasets.vector_files.neighbours import open_neighbours
 from tests.datasets.vector_worlds import (
     WRITERS,
     opened,
@@ -222,21 +222,27 @@ def test_a_run_goes_out_as_ann_benchmarks_reads_it(world: Path, tmp_path: Path, 
     assert opened(tmp_path / "out.hdf5").ids == [f"{row}.jpg" for row in range(60)]
 
 
+def searched_again(command: Command, file: Path, root: Path) -> Ended:
+    """A run on vectors, queries and neighbours of one HDF5."""
+    ended = command(
+        "run",
+        f"paths.root={root}",
+        *QUICK,
+        "dataset=embeddings",
+        f"dataset.root={file}",
+        "queries=vectors",
+        f"queries.neighbours={file}",
+        "index.threads=1",
+    )
+    assert ended.code == 0, ended.err
+    return ended
+
+
 def test_what_went_out_is_searched_again_and_its_neighbours_agree(
     world: Path, tmp_path: Path, command: Command
 ) -> None:
     exported(command, tmp_path / "out.hdf5", "--root", world)
-    ended = command(
-        "run",
-        f"paths.root={tmp_path / 'second'}",
-        *QUICK,
-        "dataset=embeddings",
-        f"dataset.root={tmp_path / 'out.hdf5'}",
-        "queries=vectors",
-        f"queries.neighbours={tmp_path / 'out.hdf5'}",
-        "index.threads=1",
-    )
-    assert ended.code == 0, ended.err
+    searched_again(command, tmp_path / "out.hdf5", tmp_path / "second")
     [record] = records(tmp_path / "second")
     assert record["data"]["query_count"] == 5
     assert record["extras"]["given_neighbours_found"] == 1
@@ -248,17 +254,7 @@ def test_neighbours_of_another_metric_are_found_out(world: Path, tmp_path: Path,
     with h5py.File(tmp_path / "out.hdf5", "a") as file:
         file["neighbors"][...] = file["neighbors"][()][:, ::-1] * 0 + 3
         file["distances"][...] = file["distances"][()] * 2
-    ended = command(
-        "run",
-        f"paths.root={tmp_path / 'second'}",
-        *QUICK,
-        "dataset=embeddings",
-        f"dataset.root={tmp_path / 'out.hdf5'}",
-        "queries=vectors",
-        f"queries.neighbours={tmp_path / 'out.hdf5'}",
-        "index.threads=1",
-    )
-    assert ended.code == 0, ended.err
+    ended = searched_again(command, tmp_path / "out.hdf5", tmp_path / "second")
     assert "of the exact neighbours found here" in ended.err
     assert "distances that came with queries.neighbours differ" in ended.err
 

@@ -17,7 +17,8 @@ from lookalike.errors import LookalikeError
 from lookalike.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep import Task
-from tests.sweep.worlds import Notes, World
+from tests.notes import Notes
+from tests.sweep.worlds import World
 
 Capture = pytest.CaptureFixture[str]
 

@@ -12,8 +12,10 @@ import pytest
 
 from lookalike.datasets import check_vectors
 from lookalike.datasets.embeddings import announced_shape
-from lookalike.datasets.vector_files import deflated, format_of, open_neighbours, open_vector_file
+from lookalike.datasets.vector_files import deflated
+from lookalike.datasets.vector_files.formats import format_of, open_vector_file
 from lookalike.datasets.vector_files.hdf5 import ChunkedRows
+from lookalike.datasets.vector_files.neighbours import open_neighbours
 from lookalike.datasets.vector_files.npz import PackedRows
 from lookalike.errors import DatasetError
 from lookalike.schemas import EmbeddingsDataset

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import random
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +17,22 @@ import pytest
 from PIL import Image
 
 from lookalike.embed.blocks import Block
+from tests.faults import processes
 from tests.faults.embedding_process import BLOCK_ROWS
+from tests.faults.processes import (
+    PATIENCE_SECONDS,
+    assert_told_that_the_disk_is_full,
+    cut_short,
+    finish,
+    flip_a_byte,
+    kill,
+    kill_some,
+    seeds,
+    start_on_a_small_disk,
+    wait_for,
+)
 
 IMAGES = 3000
-PATIENCE_SECONDS = 240.0
-"""Within which a process gets to what a test waits for."""
 
 
 @dataclass(frozen=True)
@@ -56,45 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def start(store: Path, images: Path, *more: Path) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.faults.embedding_process",
-        str(store),
-        str(images),
-        *map(str, more),
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-
-
-def wait_for(process: subprocess.Popen[str], text: str) -> str:
-    """Read what the process says until a line holds ``text``; that line."""
-    assert process.stdout
-    with giving_up(process):
-        for line in process.stdout:
-            if text in line:
-                return line
-    raise AssertionError(f"it ended without saying {text!r}")
-
-
-@contextmanager
-def giving_up(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill a process that takes longer than ``PATIENCE_SECONDS``, so that reading from it ends."""
-    timer = threading.Timer(PATIENCE_SECONDS, process.kill)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Wait for the process to complete; its JSON, and all ``lines`` that it said before."""
-    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, out
-    *lines, last = out.splitlines()
-    ended: dict[str, Any] = json.loads(last)
-    return ended | {"lines": lines}
+    return processes.start("embedding_process", store, images, *more)
 
 
 def blocks(store: Path) -> list[Path]:
@@ -139,16 +108,11 @@ def assert_undisturbed(ended: dict[str, Any], world: World, store: Path) -> None
 # --- kill -9 -----------------------------------------------------------------------------------------------
 
 
-def kill_at_random_moments(seed: int, world: World, store: Path) -> None:
-    """Kill one to three processes, each at a random moment of its work, then let one complete."""
-    rng = random.Random(seed)
-    for _ in range(rng.randint(1, 3)):
-        process = start(store, world.images)
-        wait_for(process, "ready")
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0, 1.1 * world.seconds))
-        process.kill()
-        process.communicate()
+@pytest.mark.parametrize("seed", seeds(3))
+def test_killed_at_random_moments(seed: int, world: World, tmp_path: Path) -> None:
+    """Some processes are killed; the next one completes."""
+    store = tmp_path / "store"
+    kill_some(seed, partial(start, store, world.images), world.seconds)
     before = published(store)
     kept = rows_in(blocks(store))
 
@@ -161,17 +125,6 @@ def kill_at_random_moments(seed: int, world: World, store: Path) -> None:
     if not before:  # else it was killed while it cleared up, which is left to `lookalike store prune`
         assert not list(store.glob("scratch/*.draft")) + list(store.glob("scratch/*.workbench"))
         assert not list(store.glob("leases/*"))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_at_a_random_moment(seed: int, world: World, tmp_path: Path) -> None:
-    kill_at_random_moments(seed, world, tmp_path / "store")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 160))
-def test_killed_at_many_random_moments(seed: int, world: World, tmp_path: Path) -> None:
-    kill_at_random_moments(seed, world, tmp_path / "store")
 
 
 # --- taken off the machine ---------------------------------------------------------------------------------
@@ -194,16 +147,6 @@ def test_a_preempted_process_goes_on_from_its_blocks(
 
 
 # --- damage ------------------------------------------------------------------------------------------------
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def empty(path: Path) -> None:
@@ -278,8 +221,7 @@ def test_who_waits_takes_over_when_the_other_is_killed(world: World, tmp_path: P
     wait_until(lambda: len(blocks(store)) >= 3)
     second = start(store, world.images)
     wait_for(second, "waiting for")
-    first.kill()
-    first.communicate()
+    kill(first)
 
     ended = finish(second)
 
@@ -290,15 +232,6 @@ def test_who_waits_takes_over_when_the_other_is_killed(world: World, tmp_path: P
 
 # --- a full disk -------------------------------------------------------------------------------------------
 
-ON_A_SMALL_DISK = """
-mount -t tmpfs -o size=$1 none "$2" || exit 99
-"$3" -m tests.faults.embedding_process "$2/store" "$4"
-echo "code $?"
-echo "published $(ls "$2/store/artifacts/embeddings" 2>/dev/null | wc -l)"
-mount -o remount,size=64m "$2"
-exec "$3" -m tests.faults.embedding_process "$2/store" "$4"
-"""
-
 
 @pytest.mark.parametrize(
     "size", [pytest.param("200k", id="among the blocks"), pytest.param("900k", id="late")]
@@ -306,23 +239,8 @@ exec "$3" -m tests.faults.embedding_process "$2/store" "$4"
 def test_a_full_disk_is_an_error_with_a_cure_and_costs_no_finished_block(
     size: str, world: World, tmp_path: Path
 ) -> None:
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh"]
-    done = subprocess.run(
-        [*command, size, str(tmp_path), sys.executable, str(world.images)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    *lines, last = done.stdout.splitlines()
-    [told] = [line for line in lines if line.startswith("error: ")]
-    assert "is full" in told
-    assert "set paths.store to another disk, then run again" in told
-    assert {"code 2", "published 0"} <= {*lines}
-    assert "Traceback" not in done.stderr
-    ended = json.loads(last)
+    lines, ended = start_on_a_small_disk(size, tmp_path, "embeddings", "embedding_process", world.images)
+    assert_told_that_the_disk_is_full(lines)
     assert ended["resumed"] > 0
     assert ended["resumed"] % BLOCK_ROWS in (0, IMAGES % BLOCK_ROWS)
     assert ended["files"] == world.files

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import random
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +15,22 @@ import numpy as np
 import pytest
 
 from lookalike.store import Store, upkeep
+from tests.faults import processes
+from tests.faults.processes import (
+    assert_told_that_the_disk_is_full,
+    cut_short,
+    finish,
+    flip_a_byte,
+    kill,
+    kill_some,
+    seeds,
+    start_on_a_small_disk,
+    wait_for,
+)
 from tests.index.galleries import clustered
 
 ROWS, DIM = 16_000, 64
 PARTS = 4
-PATIENCE_SECONDS = 240.0
-"""Within which a process gets to what a test waits for."""
 WAYS = ("one-go", "apart")
 
 
@@ -56,46 +62,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def start(store: Path, vectors: Path, way: str, *gate: Path) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.faults.index_process",
-        str(store),
-        str(vectors),
-        way,
-        *map(str, gate),
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-
-
-def wait_for(process: subprocess.Popen[str], text: str) -> str:
-    """Read what the process says until a line holds ``text``; that line."""
-    assert process.stdout
-    with giving_up(process):
-        for line in process.stdout:
-            if text in line:
-                return line
-    raise AssertionError(f"it ended without saying {text!r}")
-
-
-@contextmanager
-def giving_up(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill a process that takes longer than ``PATIENCE_SECONDS``, so that reading from it ends."""
-    timer = threading.Timer(PATIENCE_SECONDS, process.kill)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Wait for the process to complete; its JSON, and all ``lines`` that it said before."""
-    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, out
-    *lines, last = out.splitlines()
-    ended: dict[str, Any] = json.loads(last)
-    return ended | {"lines": lines}
+    return processes.start("index_process", store, vectors, way, *gate)
 
 
 def published(store: Path) -> set[str]:
@@ -121,34 +88,17 @@ def assert_undisturbed(ended: dict[str, Any], world: World, store: Path) -> None
 # --- kill -9 -----------------------------------------------------------------------------------------------
 
 
-def kill_at_random_moments(seed: int, world: World, store: Path) -> None:
-    """Kill one to three processes, each at a random moment of its work, then let one complete."""
-    rng = random.Random(seed)
-    way = WAYS[seed % 2]
-    for _ in range(rng.randint(1, 3)):
-        process = start(store, world.vectors, way)
-        wait_for(process, "ready")
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(rng.uniform(0, 1.05 * world.seconds[way]))
-        process.kill()
-        process.communicate()
+@pytest.mark.parametrize("seed", seeds(4))
+def test_killed_at_random_moments(seed: int, world: World, tmp_path: Path) -> None:
+    """Some processes are killed; the next one completes."""
+    store, way = tmp_path / "store", WAYS[seed % 2]
+    kill_some(seed, partial(start, store, world.vectors, way), world.seconds[way])
     before = published(store)
     ended = finish(start(store, world.vectors, way))
     for kind in ("exact", "index"):
         assert ended[kind]["reused"] == (Path(ended[kind]["path"]).name in before)
     assert before <= published(store), "what was finished is kept"
     assert_undisturbed(ended, world, store)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_at_a_random_moment(seed: int, world: World, tmp_path: Path) -> None:
-    kill_at_random_moments(seed, world, tmp_path / "store")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 160))
-def test_killed_at_many_random_moments(seed: int, world: World, tmp_path: Path) -> None:
-    kill_at_random_moments(seed, world, tmp_path / "store")
 
 
 @pytest.mark.parametrize(
@@ -169,8 +119,7 @@ def test_killed_in_a_stage_the_earlier_ones_are_kept(
     store = tmp_path / "store"
     process = start(store, world.vectors, way, *([tmp_path / "gate"] if sign == "bar: indexing" else []))
     wait_for(process, sign)
-    process.kill()
-    process.communicate()
+    kill(process)
     there = sorted(path.parent.name for path in store.glob("artifacts/*/*"))
     assert there == kept or sign == "bar: writing", "the last stage may end before the signal comes"
     ended = finish(start(store, world.vectors, way))
@@ -179,16 +128,6 @@ def test_killed_in_a_stage_the_earlier_ones_are_kept(
 
 
 # --- damage ------------------------------------------------------------------------------------------------
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", [cut_short, flip_a_byte])
@@ -246,8 +185,7 @@ def test_who_waits_takes_over_when_the_other_is_killed(world: World, tmp_path: P
     wait_for(first, "bar: indexing")
     second = start(store, world.vectors, "one-go")
     wait_for(second, "index: waiting for")
-    first.kill()
-    first.communicate()
+    kill(first)
     ended = finish(second)
     assert not ended["index"]["reused"]
     assert_undisturbed(ended, world, store)
@@ -255,35 +193,11 @@ def test_who_waits_takes_over_when_the_other_is_killed(world: World, tmp_path: P
 
 # --- a full disk -------------------------------------------------------------------------------------------
 
-ON_A_SMALL_DISK = """
-mount -t tmpfs -o size=$1 none "$2" || exit 99
-"$3" -m tests.faults.index_process "$2/store" "$4" "$5"
-echo "code $?"
-echo "published $(ls "$2/store/artifacts/index" 2>/dev/null | wc -l)"
-mount -o remount,size=64m "$2"
-exec "$3" -m tests.faults.index_process "$2/store" "$4" "$5"
-"""
-
 
 @pytest.mark.parametrize(("size", "way"), [("700k", "one-go"), ("1200k", "apart"), ("2m", "apart")])
 def test_a_full_disk_is_an_error_with_a_cure_and_publishes_nothing(
     size: str, way: str, world: World, tmp_path: Path
 ) -> None:
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh"]
-    done = subprocess.run(
-        [*command, size, str(tmp_path), sys.executable, str(world.vectors), way],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    *lines, last = done.stdout.splitlines()
-    [told] = [line for line in lines if line.startswith("error: ")]
-    assert "is full" in told
-    assert "set paths.store to another disk, then run again" in told
-    assert {"code 2", "published 0"} <= {*lines}
-    assert "Traceback" not in done.stderr
-    ended = json.loads(last)
+    lines, ended = start_on_a_small_disk(size, tmp_path, "index", "index_process", world.vectors, way)
+    assert_told_that_the_disk_is_full(lines)
     assert {kind: ended[kind]["files"] for kind in world.files} == world.files

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.progress import Progress
 from lookalike.record import Record
 from lookalike.run import run
 from lookalike.schemas import (
@@ -24,6 +23,7 @@ from lookalike.schemas import (
     Search,
 )
 from lookalike.session import Session
+from tests.notes import Notes
 
 RunOf = Callable[..., Record]
 
@@ -42,20 +42,6 @@ def pictures(tmp_path: Path) -> Path:
     for number in range(80):
         paint(root / ("cats" if number % 2 else "dogs") / f"{number:03}.png", number)
     return root
-
-
-class Lines(Progress):
-    """Keeps what the user would have read."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warned: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def warn(self, line: str) -> None:
-        self.warned.append(line)
 
 
 def small_experiment(root: Path, pictures: Path, **changes: Any) -> Experiment:
@@ -77,11 +63,11 @@ def run_of(tmp_path: Path, pictures: Path) -> RunOf:
     """Run the small experiment with changes, each time as a new process would: with nothing loaded."""
     count = 0
 
-    def perform(lines: Lines | None = None, **changes: Any) -> Record:
+    def perform(notes: Notes | None = None, **changes: Any) -> Record:
         nonlocal count
         count += 1
         experiment = small_experiment(tmp_path, pictures, **changes)
-        return run(experiment, tmp_path / "outputs" / str(count), Session(experiment, lines or Lines()))
+        return run(experiment, tmp_path / "outputs" / str(count), Session(experiment, notes or Notes()))
 
     return perform
 

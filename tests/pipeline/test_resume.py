@@ -12,13 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mlflow.tracking import MlflowClient
-
 from tests.pipeline.command_line import QUICK
 from tests.pipeline.conftest import paint
+from tests.tracking.snapshots import families
 
 PATIENCE_SECONDS = 120.0
-PARENT = "mlflow.parentRunId"
 SMALL = (
     *(line for line in QUICK if not line.startswith(("index=", "tracking="))),
     "dataset.limit=60",
@@ -56,20 +54,9 @@ def status(home: Path) -> dict[str, Any]:
     return shown
 
 
-def entries(home: Path) -> tuple[list[str], Counter[str]]:
-    """Status of every parent run in MLflow, and how many children of each status there are."""
-    client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
-    experiments = [each.experiment_id for each in client.search_experiments()]
-    runs = client.search_runs(experiments, max_results=1000)
-    parents = {each.info.run_id: each.info.status for each in runs if PARENT not in each.data.tags}
-    children = [each for each in runs if PARENT in each.data.tags]
-    assert {each.data.tags[PARENT] for each in children} <= set(parents)
-    return list(parents.values()), Counter(each.info.status for each in children)
-
-
 def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     kill_when(tmp_path, 2, "run", "-m", *SWEEP)
-    assert entries(tmp_path)[0] == ["RUNNING"], "nobody could close it"
+    assert families(tmp_path)[0] == ["RUNNING"], "nobody could close it"
     counts = status(tmp_path)["counts"]
     assert counts["done"] >= 2
     assert counts["done"] + counts["lost"] == 6
@@ -79,7 +66,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert f"mine: 6 points: {counts['done']} done" in again.stderr
     assert status(tmp_path)["counts"] == {"done": 6}
-    assert entries(tmp_path) == (["FINISHED"], Counter(FINISHED=6))
+    assert families(tmp_path) == (["FINISHED"], Counter(FINISHED=6))
     assert {path: path.read_bytes() for path in kept} == kept
     assert (tmp_path / "multirun/mine/comparison.csv").read_text().count("ivf_flat") >= 6
 
@@ -97,7 +84,7 @@ def test_a_point_fails_everywhere_until_it_is_tried_again(tmp_path: Path) -> Non
     failed = run(tmp_path, "run", "-m", *sweep)
     assert failed.returncode == 1, failed.stderr
     assert status(tmp_path)["counts"] == {"failed": 2}
-    assert entries(tmp_path) == (["FAILED"], Counter(FAILED=2))
+    assert families(tmp_path) == (["FAILED"], Counter(FAILED=2))
     told = run(tmp_path, "sweep", "status", "mine").stdout
     assert "failed: flat\n" in told
     assert "go on with: lookalike sweep retry mine" in told
@@ -109,6 +96,6 @@ def test_a_point_fails_everywhere_until_it_is_tried_again(tmp_path: Path) -> Non
     assert mended.returncode == 0, mended.stderr
     assert "mine: 2 points: 2 failed → retrying" in mended.stderr
     assert status(tmp_path)["counts"] == {"done": 2}
-    assert entries(tmp_path) == (["FINISHED"], Counter(FINISHED=2))
+    assert families(tmp_path) == (["FINISHED"], Counter(FINISHED=2))
     assert run(tmp_path, "sweep", "collect", "mine").returncode == 0
-    assert entries(tmp_path) == (["FINISHED"], Counter(FINISHED=2))
+    assert families(tmp_path) == (["FINISHED"], Counter(FINISHED=2))

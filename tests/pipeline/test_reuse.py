@@ -17,7 +17,8 @@ from lookalike.schemas import (
     Search,
     StoreOptions,
 )
-from tests.pipeline.conftest import Lines, RunOf, outcomes, paint
+from tests.notes import Notes
+from tests.pipeline.conftest import RunOf, outcomes, paint
 
 ALL = {"embeddings", "queries", "exact", "index", "serving"}
 
@@ -77,10 +78,10 @@ def test_a_change_rebuilds_what_depends_on_it(
 
 def test_the_reason_is_said(run_of: RunOf) -> None:
     run_of()
-    lines = Lines()
-    record = run_of(lines, index=ivf(nlist=4))
-    assert any(line.startswith("index: built") and "nlist 8 → 4" in line for line in lines.said)
-    assert "embeddings: reused" in lines.said
+    notes = Notes()
+    record = run_of(notes, index=ivf(nlist=4))
+    assert any(line.startswith("index: built") and "nlist 8 → 4" in line for line in notes.said)
+    assert "embeddings: reused" in notes.said
     assert next(stage for stage in record.stages if stage["stage"] == "index")["reason"] == "nlist 8 → 4"
 
 
@@ -96,19 +97,19 @@ def test_one_changed_image_costs_at_most_one_forward_pass(run_of: RunOf, picture
             (pictures / "cats" / "001.png").unlink()
         case "repainted":
             paint(pictures / "cats" / "001.png", 1003)
-    lines = Lines()
-    record = run_of(lines, queries=InGalleryQueries(n=None))
+    notes = Notes()
+    record = run_of(notes, queries=InGalleryQueries(n=None))
     assert built(record) == ALL
-    embeddings = next(line for line in lines.said if line.startswith("embeddings"))
+    embeddings = next(line for line in notes.said if line.startswith("embeddings"))
     embedded = 0 if change == "removed" else 1
     assert f"{embedded} embedded, {80 - (change in ('removed', 'repainted'))} rows copied" in embeddings
 
 
 def test_a_larger_sample_reuses_what_a_smaller_one_embedded(run_of: RunOf, pictures: Path) -> None:
     run_of(dataset=FolderDataset(root=str(pictures), limit=30))
-    lines = Lines()
-    run_of(lines, dataset=FolderDataset(root=str(pictures), limit=50))
-    assert any("20 embedded, 30 rows copied" in line for line in lines.said)
+    notes = Notes()
+    run_of(notes, dataset=FolderDataset(root=str(pictures), limit=50))
+    assert any("20 embedded, 30 rows copied" in line for line in notes.said)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_a_damaged_index_is_built_again_and_said_so(run_of: RunOf, tmp_path: Pat
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    lines = Lines()
-    record = run_of(lines)
+    notes = Notes()
+    record = run_of(notes)
     assert "index" in built(record)
-    assert any("index.faiss" in line for line in [*lines.said, *lines.warned])
+    assert any("index.faiss" in line for line in [*notes.said, *notes.warned])

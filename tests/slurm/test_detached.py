@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
 from lookalike.sweep import Ledger
 from tests.pipeline.conftest import paint
 from tests.slurm.conftest import Cluster, Site, eventually
+from tests.tracking.snapshots import families
 
-PARENT = "mlflow.parentRunId"
 SUBMIT_SECONDS = 10.0
 """Processor time of a detached submission beyond the program's own start: more would mean that it does work
 that belongs to jobs. Its wall time, at most 5 s, is measured by benchmarks/slurm_overhead.py.
@@ -55,17 +53,6 @@ def job_of(site: Site, name: str, phase: str) -> str:
     return [each.job_id for each in submissions if each.phase == phase][-1]
 
 
-def entries(site: Site) -> tuple[list[str], Counter[str]]:
-    """Status of every parent run in MLflow, and how many children of each status there are."""
-    client = MlflowClient(f"sqlite:///{site.home / 'mlruns' / 'mlflow.db'}")
-    experiments = [each.experiment_id for each in client.search_experiments()]
-    runs = client.search_runs(experiments, max_results=1000)
-    parents = {each.info.run_id: each.info.status for each in runs if PARENT not in each.data.tags}
-    children = [each for each in runs if PARENT in each.data.tags]
-    assert {each.data.tags[PARENT] for each in children} <= set(parents)
-    return list(parents.values()), Counter(each.info.status for each in children)
-
-
 def seconds_of(site: Site, command: Sequence[str]) -> float:
     """What a command costs the processors: the clock on the wall counts other people's work as well."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -82,7 +69,7 @@ def test_twelve_points_killed_half_way_and_gone_on_with(site: Site) -> None:
     start_up = seconds_of(site, [*composing, "--cfg", "job"])
     assert seconds_of(site, command) - start_up <= SUBMIT_SECONDS
     assert not list(site.home.glob("multirun/twelve/*/record.json")), "it waits for nothing"
-    assert entries(site) == (["RUNNING"], Counter())
+    assert families(site.home) == (["RUNNING"], Counter())
     assert site.run(command).returncode == 2, "SLURM has it already"
 
     _kill_half_way(site, "twelve")
@@ -97,10 +84,10 @@ def test_twelve_points_killed_half_way_and_gone_on_with(site: Site) -> None:
     assert f"twelve: 12 points: {before['done']} done, " in again.stderr
     assert site.cluster.wait_for_end(job_of(site, "twelve", "collect")) == "COMPLETED"
     assert counts(site, "twelve") == {"done": 12}
-    assert entries(site) == (["FINISHED"], Counter(FINISHED=12))
+    assert families(site.home) == (["FINISHED"], Counter(FINISHED=12))
     assert {path: path.read_bytes() for path in kept} == kept
     assert sweep_verb(site, "collect", "twelve").returncode == 0
-    assert entries(site) == (["FINISHED"], Counter(FINISHED=12))
+    assert families(site.home) == (["FINISHED"], Counter(FINISHED=12))
 
 
 def _kill_half_way(site: Site, name: str) -> None:
@@ -125,7 +112,7 @@ def test_a_failing_point_ends_as_failed_everywhere(site: Site) -> None:
     collector = job_of(site, "half", "collect")
     assert site.cluster.wait_for_end(collector) == "FAILED"
     assert site.cluster.field(collector, "ExitCode") == "1:0"
-    assert entries(site) == (["FAILED"], Counter(FINISHED=1, FAILED=1))
+    assert families(site.home) == (["FAILED"], Counter(FINISHED=1, FAILED=1))
     shown = status(site, "half")
     assert shown["counts"] == {"done": 1, "failed": 1}
     [failed] = [point for point in shown["points"] if point["state"] == "failed"]
@@ -148,9 +135,9 @@ def test_a_cancelled_sweep_leaves_nothing_in_the_queue(site: Site, cluster: Clus
     cancelled = sweep_verb(site, "cancel", "gone")
     assert cancelled.returncode == 0, cancelled.stderr
     assert not jobs & queued(cluster)
-    assert entries(site)[0] == ["KILLED"]
+    assert families(site.home)[0] == ["KILLED"]
     assert counts(site, "gone") == {"lost": 1}
 
     assert sweep_verb(site, "retry", "gone").returncode == 0
     assert cluster.wait_for_end(job_of(site, "gone", "collect")) == "COMPLETED"
-    assert entries(site) == (["FINISHED"], Counter(FINISHED=1))
+    assert families(site.home) == (["FINISHED"], Counter(FINISHED=1))

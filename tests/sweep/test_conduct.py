@@ -14,7 +14,8 @@ from lookalike.schemas import Experiment
 from lookalike.sweep import Candidate, Order, Outcome, Task, conduct
 from lookalike.sweep.conduct import Launch
 from lookalike.sweep.task import Place
-from tests.sweep.worlds import MemoryTracker, Notes, World
+from tests.notes import Notes
+from tests.sweep.worlds import MemoryTracker, World
 
 JOBS = [["index=flat"], ["index=ivf_flat"], ["index=hnsw"]]
 

@@ -17,9 +17,10 @@ from lookalike.sweep import Candidate, Ledger, LedgerJob, Order, Submission, con
 from lookalike.sweep.collecting import collect, look
 from lookalike.sweep.resume import HELD_BY, SUPERSEDED, in_hands
 from lookalike.sweep.states import count_states
+from tests.notes import Notes
 from tests.sweep.test_conduct import in_this_process
 from tests.sweep.test_queue import make_command
-from tests.sweep.worlds import MemoryTracker, Notes, World
+from tests.sweep.worlds import MemoryTracker, World
 
 JOBS = [["index=flat"], ["index.nlist=8", "search.nprobe=[1,2]"], ["index=hnsw"]]
 

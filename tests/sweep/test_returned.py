@@ -16,7 +16,7 @@ from lookalike.sweep import returned
 from lookalike.sweep.queue import Queue, TaskState
 from lookalike.sweep.returned import JobLost, exit_code_of, wait_for
 from lookalike.sweep.task import Outcome
-from tests.sweep.worlds import Notes
+from tests.notes import Notes
 
 
 @dataclass

@@ -14,7 +14,8 @@ from lookalike.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep import Outcome, Task
 from lookalike.sweep.task import Place
-from tests.sweep.worlds import MemoryTracker, Notes, World
+from tests.notes import Notes
+from tests.sweep.worlds import MemoryTracker, World
 
 
 def attempt(

@@ -17,20 +17,6 @@ from lookalike.sweep.task import Parts
 from tests.records import make_point
 
 
-class Notes(Progress):
-    """Remembers what the user was told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warned: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def warn(self, line: str) -> None:
-        self.warned.append(line)
-
-
 @dataclass
 class MemoryTracker:
     """Remembers what it was shown, in order; raises TrackingError from the methods in ``down``."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from mlflow import MlflowClient
 
 TABLES = {
     "runs": "run_uuid, name, status, start_time, end_time, lifecycle_stage, experiment_id",
@@ -103,3 +105,14 @@ def runs_shown(found: Snapshot, experiment: str) -> dict[str, Shown]:
         if (run := run.rpartition("/")[2]) in runs:
             runs[run].files.add(name)
     return runs
+
+
+def families(home: Path) -> tuple[list[str], Counter[str]]:
+    """Status of every parent run in ``home/mlruns``, and how many children of each status there are."""
+    client, parent = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db"), "mlflow.parentRunId"
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    runs = client.search_runs(experiments, max_results=1000)
+    parents = {each.info.run_id: each.info.status for each in runs if parent not in each.data.tags}
+    children = [each for each in runs if parent in each.data.tags]
+    assert {each.data.tags[parent] for each in children} <= set(parents)
+    return list(parents.values()), Counter(each.info.status for each in children)

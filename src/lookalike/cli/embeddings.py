@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.datasets.vector_files import AUTO, FORMATS
+from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.errors import UserError
 from lookalike.interchange import KINDS, Bundle, bundle_of_files, bundle_of_run, write_bundle
 from lookalike.progress import Progress, RichProgress

@@ -52,22 +52,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.add_argument("--json", action="store_true", help="one JSON object for scripts")
     status.set_defaults(act=_status)
-    gather = verbs.add_parser(
-        "collect",
-        parents=[named],
-        help="gather what is measured: table, report, MLflow",
-        description="What a detached sweep's last job does by itself. Exit code 0 when every point is done.",
-    )
-    gather.set_defaults(act=_collect)
-    take_back = verbs.add_parser("cancel", parents=[named], help="take its jobs out of SLURM's queue")
-    take_back.set_defaults(act=_cancel)
-    again = verbs.add_parser(
-        "retry",
-        parents=[named],
-        help="measure what failed, got lost or is missing",
-        description="The same as giving the sweep's command again, where it was given.",
-    )
-    again.set_defaults(act=_retry)
+    for verb, act, help_, more in (
+        (
+            "collect",
+            _collect,
+            "gather what is measured: table, report, MLflow",
+            "What a detached sweep's last job does by itself. Exit code 0 when every point is done.",
+        ),
+        ("cancel", _cancel, "take its jobs out of SLURM's queue", None),
+        (
+            "retry",
+            _retry,
+            "measure what failed, got lost or is missing",
+            "The same as giving the sweep's command again, where it was given.",
+        ),
+    ):
+        verbs.add_parser(verb, parents=[named], help=help_, description=more).set_defaults(act=act)
     return parser
 
 

@@ -13,7 +13,7 @@ from lookalike.config.image_sources import source_annotation_faults, source_faul
 from lookalike.datasets.embeddings import announced_shape
 from lookalike.datasets.folder import count_images
 from lookalike.datasets.twemoji import twemoji_folder
-from lookalike.datasets.vector_files import AUTO, FORMATS
+from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.embed import shard_faults
 from lookalike.errors import LookalikeError
 from lookalike.index.families import faults as index_faults

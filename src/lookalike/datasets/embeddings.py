@@ -14,7 +14,8 @@ from lookalike.datasets.ready_files import find_tables, find_vector_files
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
-from lookalike.datasets.vector_files import VectorFile, file_fingerprint, format_of, open_vector_file
+from lookalike.datasets.vector_files.contents import VectorFile, file_fingerprint
+from lookalike.datasets.vector_files.formats import format_of, open_vector_file
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 

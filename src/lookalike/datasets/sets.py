@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lookalike.datasets.lazy import AT_A_TIME, RowNumbers
+from lookalike.datasets.lazy import AT_A_TIME, LazyTexts, RowNumbers
 from lookalike.errors import DatasetError
 from lookalike.mapping import forget, place_of
 
@@ -260,24 +260,12 @@ def check_vectors(
     )
 
 
-class _RowTexts(Sequence[str]):
+class _RowTexts(LazyTexts):
     """A text a row, made when asked for: a million rows should not cost a million strings."""
 
     def __init__(self, vectors: VectorSet, prefixes: Sequence[str]) -> None:
+        super().__init__(len(vectors), lambda row: next(self._texts(row, row + 1)))
         self._vectors, self._prefixes = vectors, prefixes
-
-    def __len__(self) -> int:
-        return len(self._vectors)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(len(self))[index]]
-        row = range(len(self))[index]
-        return next(self._texts(row, row + 1))
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), AT_A_TIME):

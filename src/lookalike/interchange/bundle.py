@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets import VectorSet, check_vectors, open_dataset
-from lookalike.datasets.vector_files import AUTO, format_of, hdf5, open_neighbours
+from lookalike.datasets.vector_files import hdf5
+from lookalike.datasets.vector_files.formats import AUTO, format_of
+from lookalike.datasets.vector_files.neighbours import open_neighbours
 from lookalike.errors import DatasetError, UserError
 from lookalike.progress import SILENT, Progress
 from lookalike.queries import plan_queries

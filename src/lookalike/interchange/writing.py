@@ -10,7 +10,7 @@ import numpy as np
 
 from lookalike.export.appearing import appearing, check_free
 from lookalike.interchange.ann_benchmarks import write_hdf5
-from lookalike.interchange.bundle import Bundle
+from lookalike.interchange.bundle import Bundle, Vectors
 from lookalike.interchange.rows import (
     write_fbin,
     write_fvecs,
@@ -67,25 +67,27 @@ def _write_hdf5_file(bundle: Bundle, file: Path, shard_size: int, bar: Bar) -> N
 
 
 def _write_fbin_folder(bundle: Bundle, folder: Path, shard_size: int, bar: Bar) -> None:
-    folder.mkdir()
-    write_fbin(folder / "base.fbin", bundle.gallery, bar)
-    _write_metadata(bundle, folder / "base.parquet", 0, len(bundle.gallery))
-    if bundle.queries is not None:
-        (folder / QUERIES).mkdir()
-        write_fbin(folder / QUERIES / "query.fbin", bundle.queries, bar)
-        if bundle.neighbours is not None:
-            write_ground_truth(folder / QUERIES / "groundtruth.bin", bundle.neighbours, bundle.scores)
+    _write_flat_folder(bundle, folder, write_fbin, "fbin", bar)
+    if bundle.neighbours is not None:
+        write_ground_truth(folder / QUERIES / "groundtruth.bin", bundle.neighbours, bundle.scores)
 
 
 def _write_fvecs_folder(bundle: Bundle, folder: Path, shard_size: int, bar: Bar) -> None:
+    _write_flat_folder(bundle, folder, write_fvecs, "fvecs", bar)
+    if bundle.neighbours is not None:
+        write_ivecs(folder / QUERIES / "groundtruth.ivecs", bundle.neighbours)
+
+
+def _write_flat_folder(
+    bundle: Bundle, folder: Path, write: Callable[[Path, Vectors, Bar], None], suffix: str, bar: Bar
+) -> None:
+    """One file of all gallery vectors with its table, and one of the queries in a folder of their own."""
     folder.mkdir()
-    write_fvecs(folder / "base.fvecs", bundle.gallery, bar)
+    write(folder / f"base.{suffix}", bundle.gallery, bar)
     _write_metadata(bundle, folder / "base.parquet", 0, len(bundle.gallery))
     if bundle.queries is not None:
         (folder / QUERIES).mkdir()
-        write_fvecs(folder / QUERIES / "query.fvecs", bundle.queries, bar)
-        if bundle.neighbours is not None:
-            write_ivecs(folder / QUERIES / "groundtruth.ivecs", bundle.neighbours)
+        write(folder / QUERIES / f"query.{suffix}", bundle.queries, bar)
 
 
 KINDS: Mapping[str, Callable[[Bundle, Path, int, Bar], None]] = MappingProxyType(

@@ -6,7 +6,6 @@ and finished by another process than the one that began it. The fields are the f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from lookalike.errors import UserError
-from lookalike.record import writing_results
+from lookalike.record import load_own_json, writing_results
 from lookalike.store.files import write_json
 
 FORMAT = 1
@@ -92,21 +91,14 @@ class Ledger:
         Lookalike wrote it.
         """
         path = folder / FILE_NAME
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{folder} holds no {FILE_NAME}; name the folder of a sweep") from None
-        except OSError as error:
-            raise UserError(f"{path} cannot be read ({error.strerror}); make it readable") from None
-        except ValueError:
-            raise UserError(f"{path} is not JSON; {_CURE}") from None
-        if not isinstance(content, dict) or "format" not in content:
-            raise UserError(f"{path} is not the ledger of a sweep; {_CURE}")
-        if content.pop("format") != FORMAT:
-            raise UserError(
-                f"{path} was written by another version of Lookalike (this one reads format {FORMAT}); "
-                "use that version, or give the sweep another name"
-            )
+        content = load_own_json(
+            path,
+            FORMAT,
+            kind="the ledger of a sweep",
+            cure=_CURE,
+            absent=f"{folder} holds no {FILE_NAME}; name the folder of a sweep",
+            instead="give the sweep another name",
+        )
         try:
             ledger: Ledger = _read(cls, content, "sweep")
             for job in ledger.jobs:

@@ -1,0 +1,91 @@
+"""The formats that vectors come in: how each is told and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from lookalike.datasets.vector_files.big_ann import open_fbin, open_u8bin
+from lookalike.datasets.vector_files.contents import VectorFile
+from lookalike.datasets.vector_files.csv_shard import PATHS, open_csv
+from lookalike.datasets.vector_files.faiss_index import open_faiss
+from lookalike.datasets.vector_files.hdf5 import MAGIC, open_hdf5
+from lookalike.datasets.vector_files.npy import open_npy
+from lookalike.datasets.vector_files.npz import open_npz
+from lookalike.datasets.vector_files.vecs import open_bvecs, open_fvecs
+from lookalike.errors import DatasetError
+
+AUTO = "auto"
+
+
+class Format(NamedTuple):
+    """How a format is told and read."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, str | None], VectorFile]
+    has_names: bool = False
+    """Whether ``array`` may name one of several arrays in the file."""
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "npy": Format((".npy",), open_npy),
+        "npz": Format((".npz",), open_npz, has_names=True),
+        "fvecs": Format((".fvecs",), open_fvecs),
+        "bvecs": Format((".bvecs",), open_bvecs),
+        "fbin": Format((".fbin",), open_fbin),
+        "u8bin": Format((".u8bin",), open_u8bin),
+        "hdf5": Format((".hdf5", ".h5"), open_hdf5, has_names=True),
+        "faiss": Format((".faiss", ".index"), open_faiss),
+        "csv": Format((".csv",), open_csv),
+    }
+)
+
+MAGICS = {
+    b"\x93NUMPY": "npy",
+    b"PK\x03\x04": "npz",
+    MAGIC: "hdf5",
+    b"Ix": "faiss",
+    b"Iw": "faiss",
+    b"IH": "faiss",
+    b"IN": "faiss",
+    PATHS.encode(): "csv",
+}
+"""How a file of another suffix may begin."""
+
+
+def format_of(file: Path) -> str:
+    """Tell a file's format by its suffix, else by its first bytes; DatasetError when neither does."""
+    suffix = file.suffix.lower()
+    for name, format_ in FORMATS.items():
+        if suffix in format_.suffixes:
+            return name
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read ({error.strerror}); check its name") from error
+    for magic, name in MAGICS.items():
+        if start.startswith(magic):
+            return name
+    raise DatasetError(
+        f"{file} is of no known format; set dataset.format to what it is: {', '.join(FORMATS)}"
+    )
+
+
+def open_vector_file(file: Path, format_: str = AUTO, array: str | None = None) -> VectorFile:
+    """Open one file of vectors. DatasetError when it is missing, damaged, or not of its format.
+
+    ``array``: the name of the vectors where a file holds several arrays (npz, hdf5).
+    """
+    name = format_of(file) if format_ == AUTO else format_
+    if name not in FORMATS:
+        raise DatasetError(f"{name} is no format of vectors; choose {AUTO}, {', '.join(FORMATS)}")
+    chosen = FORMATS[name]
+    if array is not None and not chosen.has_names:
+        raise DatasetError(
+            f"the array {array} cannot be chosen in {file}: a file of format {name} has only one"
+        )
+    return chosen.read(file, array)
