@@ -1,0 +1,119 @@
+"""One experiment: what is searched, how, what is read off the answers, and where they go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lookalike.schemas.datasets import Dataset
+from lookalike.schemas.indexes import Index
+from lookalike.schemas.models import Model
+from lookalike.schemas.queries import Queries
+
+
+@dataclass
+class Search:
+    """What is set at query time; nothing here ever causes a rebuild."""
+
+    k: int = 100
+    """What one search asks for."""
+    nprobe: Any = None
+    """A value or a list (one operating point each); null: the index config's own ``point``."""
+    ef_search: Any = None
+    k_factor: Any = None
+    ladder: bool = False
+    """Walk the index config's ladder."""
+    batch_size: int = 1024
+    threads: int | None = None
+    """Threads of a batch search and of each saturated search; null: all cores."""
+    single_threads: int = 1
+    """OpenMP threads of a single-query search (one query on IndexFlat is faster with one)."""
+    modes: list[str] = field(default_factory=lambda: ["single", "batch"])
+    """single: one query at a time; batch: ``batch_size`` at a time; saturated: one query on each core."""
+    warm_up: int = 32
+    """Queries searched before each clock starts."""
+    seconds: float = 0.25
+    """Each mode is sampled for this long, then up to ten times as long until 1,000 single samples are in."""
+    repeats: int | None = None
+    """Passes over the queries in each mode, instead of the time budget."""
+
+
+@dataclass
+class Measures:
+    """What is read off the neighbours that were found."""
+
+    cutoffs: list[int] = field(default_factory=lambda: [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+    drop_first: bool = False
+    """Judge relevance without the first result, as if it were the query: a mistake, to see its cost."""
+    tie_tolerance: float = 1e-5
+    """Relative: a returned vector this close to the k-th exact distance counts as found."""
+    extra_depth: int = 20
+    """Exact neighbours are kept this much deeper than k, so that ties at k are seen."""
+    bootstrap: int = 1000
+    """Resamples behind each confidence interval; 0: none."""
+    confidence: float = 0.95
+
+
+@dataclass
+class Tracking:
+    """Where results go."""
+
+    kind: str = "local"
+    """local | server | none."""
+    uri: str | None = None
+    experiment: str = "lookalike"
+    upload_limit_mb: float = 50.0
+    """Index files up to this size are uploaded; larger ones are logged by reference."""
+    parent: str | None = None
+    """Run id that the sweep sets for its points."""
+
+
+@dataclass
+class Paths:
+    """Everything written lies under ``root``."""
+
+    root: str = "."
+    store: str = "store"
+    mlruns: str = "mlruns"
+
+
+@dataclass
+class StoreOptions:
+    """How results of earlier runs are used."""
+
+    reuse: Any = True
+    """true: reuse all; false: build everything again; or the stage names that may be reused."""
+
+
+@dataclass
+class Sweep:
+    """What a sweep tells its points."""
+
+    name: str | None = None
+    """What it is called; also its folder's name below ``multirun``, where the same command goes on."""
+    resume: bool = True
+    """Measure only what is missing or failed in the sweep's folder; false: refuse when it is there."""
+    detach: bool = False
+    """Hand all jobs to the cluster, with one that gathers what they measured, and return."""
+    phase: str = "all"
+    """build: make the artifacts that a point needs and stop; set by the launcher."""
+    skip: list[str] = field(default_factory=list)
+    """Trial keys of operating points that another point of the sweep already covers."""
+
+
+@dataclass
+class Experiment:
+    """One composed experiment: everything that a run reads."""
+
+    dataset: Dataset
+    model: Model
+    queries: Queries
+    index: Index
+    search: Search = field(default_factory=Search)
+    measures: Measures = field(default_factory=Measures)
+    tracking: Tracking = field(default_factory=Tracking)
+    paths: Paths = field(default_factory=Paths)
+    store: StoreOptions = field(default_factory=StoreOptions)
+    sweep: Sweep = field(default_factory=Sweep)
+    name: str | None = None
+    """What the run is called in MLflow; null: made of what is composed."""

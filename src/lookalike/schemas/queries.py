@@ -1,0 +1,84 @@
+"""The query protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Queries:
+    """What every query protocol can say of itself."""
+
+    name: str
+    n: int | None = 1000
+    """Number of query images (before editing), a seeded sample; null: all."""
+    seed: int = 0
+    duplicates: str = "relevant"
+    """Gallery images byte-identical to a relevant one are: relevant | ignored | irrelevant."""
+
+
+@dataclass
+class CopiesQueries(Queries):
+    """Edited copies of gallery images; relevant: the original."""
+
+    name: str = "copies"
+    n: int | None = 200
+    edits: list[str] = field(
+        default_factory=lambda: ["crop", "resize", "rotate", "jpeg", "blur", "colour", "overlay"]
+    )
+
+
+@dataclass
+class HeldOutQueries(Queries):
+    """Seeded images taken out of the gallery; relevant: their label's or group's others, if there are any."""
+
+    name: str = "held_out"
+
+
+@dataclass
+class InGalleryQueries(Queries):
+    """Gallery images; each query itself is dropped from the found and the exact neighbours alike."""
+
+    name: str = "in_gallery"
+
+
+@dataclass
+class LabelsQueries(Queries):
+    """Leave-one-out: relevant are the other gallery images of the query's label or group."""
+
+    name: str = "labels"
+    by: str = "label"
+    """label | group."""
+
+
+@dataclass
+class CaptionsQueries(Queries):
+    """Captions, through the model's text tower; relevant: the caption's own image."""
+
+    name: str = "captions"
+
+
+@dataclass
+class FilesQueries(Queries):
+    """A folder of query images; optionally a CSV (query, relevant) that names the gallery ids to be found."""
+
+    name: str = "files"
+    n: int | None = None
+    root: str | None = None
+    relevance: str | None = None
+
+
+@dataclass
+class VectorsQueries(Queries):
+    """Ready query vectors for ``dataset=embeddings``; optionally relevance and exact neighbours."""
+
+    name: str = "vectors"
+    n: int | None = None
+    file: str | None = None
+    """Vectors in any format of ``dataset=embeddings``; null: the test rows of the dataset's own HDF5."""
+    format: str = "auto"
+    """As ``dataset.format``."""
+    relevance: str | None = None
+    """CSV (query row, relevant id)."""
+    neighbours: str | None = None
+    """Gallery rows, nearest first, a row a query: .npy, .ivecs, .ibin, .bin or .hdf5; held against ours."""
