@@ -23,6 +23,8 @@ from lookalike.trials import index_settings, point_label, trial_key
 
 COSTS = ("build_seconds", "train_seconds", "add_seconds", "save_seconds", "load_seconds")
 SIZES = ("index_bytes", "serving_memory_bytes")
+MERGED = ("parts", "merge_seconds")
+"""Of an index whose shards were indexed apart."""
 CUTOFFS_PER_QUERY = (1, 10)
 """Besides k, where each query's own value is kept: two runs can then be compared query by query."""
 
@@ -72,6 +74,7 @@ def describe_index(
             "sha256": built.index.manifest["files"][file.name]["sha256"],
             "built_on": dict(built.index.manifest["machine"]),
             "build_threads": built.index.facts["threads"],
+            **{name: built.index.facts[name] for name in MERGED if name in built.index.facts},
         }
     return {
         "family": config.family,

@@ -31,7 +31,7 @@ from lookalike.session import Session
 from lookalike.stages import StageLog
 from lookalike.store import Artifact
 from lookalike.timing import TimedPoint, time_points
-from lookalike.trials import embedded_by, shards_key, shards_label, trial_key
+from lookalike.trials import embedded_by, run_name, shards_key, shards_label, trial_key
 
 
 def run(experiment: Experiment, folder: Path, session: Session, overrides: Sequence[str] = ()) -> Record:
@@ -41,8 +41,7 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
     user can mend leaves none when it comes before the first stage is done.
     """
     record = Record(
-        name=experiment.name
-        or f"{experiment.dataset.name} {embedded_by(experiment)} {experiment.index.family}",
+        name=experiment.name or run_name(experiment),
         started=_now(),
         finished="",
         status=FINISHED,

@@ -52,6 +52,13 @@ def embedded_by(experiment: Experiment) -> str:
     return ", ".join([experiment.model.name, *_departures(experiment.model)])
 
 
+def run_name(experiment: Experiment) -> str:
+    """What a run without a name of its own is called: ``twemoji efficientnet_lite0 ivf_flat``."""
+    dataset, by = experiment.dataset.name, embedded_by(experiment)
+    words = [by] if by.startswith(dataset) else [dataset, by]
+    return " ".join([*words, experiment.index.family])
+
+
 def _departures(model: schemas.Model) -> Iterator[str]:
     """What a model does otherwise than it should."""
     if isinstance(model, schemas.TransformersModel) and model.preprocess != "checkpoint":

@@ -138,7 +138,7 @@ def test_a_run_says_that_its_vectors_are_made_up(
     record = perform(tmp_path, "run", SMALL, queries)
     assert record.data["dataset"] == "synthetic"
     assert record.model["name"] == "synthetic vectors"
-    assert "synthetic" in record.name
+    assert record.name == "synthetic vectors ivf_flat"
     assert record.data["gallery_size"] == (680 if isinstance(queries, HeldOutQueries) else 700)
     assert 0 < record.points[0].metrics["knn_recall_at_10"] <= 1
 

@@ -132,3 +132,16 @@ def test_a_damaged_index_is_built_again_and_said_so(run_of: RunOf, tmp_path: Pat
     record = run_of(notes)
     assert "index" in built(record)
     assert any("index.faiss" in line for line in [*notes.said, *notes.warned])
+
+
+def test_an_index_whose_shards_were_indexed_apart_says_what_merging_took(
+    run_of: RunOf, pictures: Path
+) -> None:
+    dataset = FolderDataset(root=str(pictures), shard_size=30)
+    index = run_of(dataset=dataset, index=ivf(shards_apart=True)).index
+    assert index["parts"] == 3
+    assert 0 < index["merge_seconds"] < index["add_seconds"]
+    again = run_of(dataset=dataset, index=ivf()).index
+    assert again["parts"] == 3, "the merged index is the same index"
+    in_one_go = run_of(dataset=dataset, index=ivf(nlist=4)).index
+    assert not in_one_go.keys() & {"parts", "merge_seconds"}
