@@ -12,6 +12,10 @@ import pyarrow
 from PIL import Image
 from pyarrow import parquet
 
+from lookalike.datasets import ImageSet, open_dataset
+from lookalike.schemas import WebdatasetDataset
+from lookalike.store import Store
+
 WRITTEN = 1795360670.4489293
 """Seconds since 1970, and a fraction of one: it makes the writer put a pax header before each member."""
 
@@ -65,3 +69,10 @@ def write_shard(
     path = write_tar(folder / f"{number:05}.tar", members)
     parquet.write_table(pyarrow.table(table), path.with_suffix(".parquet"))
     return path
+
+
+def opened(root: Path | None, store: Store | None = None, **options: object) -> ImageSet:
+    config = WebdatasetDataset(root=None if root is None else str(root), **options)  # type: ignore[arg-type]
+    images = open_dataset(config, store=store)
+    assert isinstance(images, ImageSet)
+    return images

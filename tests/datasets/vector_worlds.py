@@ -91,3 +91,9 @@ WRITERS: dict[str, tuple[str, Write]] = {
     "csv": ("v.csv", write_csv),
 }
 """Formats that keep float32 exactly: a file's name, and what writes it."""
+
+
+def written(kind: str, folder: Path, array: np.ndarray) -> Path:
+    name, write = WRITERS[kind]
+    write(folder / name, array)
+    return folder / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,3 +56,7 @@ def records(home: Path) -> list[dict[str, Any]]:
     paths = [path for kind in ("outputs", "multirun") for path in (home / kind).rglob("record.json")]
     found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     return sorted(found, key=lambda record: str(record["started"]))
+
+
+Run = Callable[..., Ended]
+"""Override lines -> how `lookalike run` ended."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.cli import main
 from lookalike.record import Record
 from lookalike.run import run
 from lookalike.schemas import (
@@ -24,6 +25,7 @@ from lookalike.schemas import (
 )
 from lookalike.session import Session
 from tests.notes import Notes
+from tests.pipeline.command_line import QUICK, Ended, Run
 
 RunOf = Callable[..., Record]
 
@@ -75,3 +77,23 @@ def run_of(tmp_path: Path, pictures: Path) -> RunOf:
 def outcomes(record: Record) -> dict[str, str]:
     """What each stage did: built or reused."""
     return {stage["stage"]: stage["outcome"] for stage in record.stages}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Where everything is written."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(name="run")
+def run_command(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """``lookalike run`` in this process; FAISS's own words are captured as well."""
+
+    def perform(*overrides: str) -> Ended:
+        capfd.readouterr()
+        code = main(["run", f"paths.root={home}", *QUICK, *overrides])
+        return Ended(code, *capfd.readouterr())
+
+    return perform

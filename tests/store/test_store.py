@@ -1,3 +1,5 @@
+"""Artifacts are built once and reused."""
+
 from __future__ import annotations
 
 import json
@@ -14,13 +16,10 @@ import pytest
 
 from lookalike.errors import StoreError
 from lookalike.progress import Bar, Progress
-from lookalike.store import Artifact, Store, upkeep
+from lookalike.store import Store, upkeep
 from lookalike.store.artifact import BAR_FROM_BYTES
 
 from .builders import Builder, Listener, recipe_of, scratch
-
-Damage = Callable[[Artifact], object]
-
 
 # --- reuse -------------------------------------------------------------------------------------------------
 
@@ -272,145 +271,6 @@ def test_a_full_disk_is_told_with_a_cure(store: Store, build: Callable[[Path], A
     with pytest.raises(StoreError, match=r"is full, [\d.]+ .?B free; free some space .*paths\.store"):
         store.obtain(recipe_of(), build_half)
     assert scratch(store) == []
-
-
-# --- damage ------------------------------------------------------------------------------------------------
-
-
-def flip_a_byte(artifact: Artifact) -> None:
-    artifact.file("part/lists.bin").write_bytes(b"vectorz")
-
-
-def truncate(artifact: Artifact) -> None:
-    os.truncate(artifact.file("part/lists.bin"), 3)
-
-
-def delete(artifact: Artifact) -> None:
-    artifact.file("part/lists.bin").unlink()
-
-
-def delete_the_folder(artifact: Artifact) -> None:
-    shutil.rmtree(artifact.path / "part")
-
-
-def edit_the_manifest(artifact: Artifact) -> None:
-    path = artifact.path / "manifest.json"
-    path.write_text(path.read_text().replace('"rows": 3', '"rows": 4'))
-
-
-def truncate_the_manifest(artifact: Artifact) -> None:
-    os.truncate(artifact.path / "manifest.json", 100)
-
-
-def delete_the_manifest(artifact: Artifact) -> None:
-    (artifact.path / "manifest.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("harm", "reason"),
-    [
-        (flip_a_byte, "part/lists.bin was damaged"),
-        (truncate, "part/lists.bin was damaged"),
-        (delete, "part/lists.bin was missing"),
-        (delete_the_folder, "part/lists.bin was missing"),
-        (edit_the_manifest, "manifest.json was damaged"),
-        (truncate_the_manifest, "manifest.json was damaged"),
-        (delete_the_manifest, "manifest.json was missing"),
-    ],
-)
-def test_damage_is_noticed_told_and_mended(store: Store, harm: Damage, reason: str) -> None:
-    harm(store.obtain(recipe_of(), Builder()))
-    progress = Listener()
-    assert Store(store.root, progress=progress).find(recipe_of()) is None
-    assert reason in progress.lines[0]
-    rebuilt = Store(store.root).obtain(recipe_of(), Builder())
-    assert (rebuilt.reused, rebuilt.reason) == (False, reason)
-    assert store.obtain(recipe_of(), Builder()).reused
-    shutil.rmtree(rebuilt.path)
-    assert store.obtain(recipe_of(), Builder()).reason == "first of its kind"
-
-
-def touch(artifact: Artifact) -> None:
-    os.utime(artifact.file("ids.bin"), (1, 1))
-
-
-def copy(artifact: Artifact) -> None:
-    shutil.copytree(artifact.path, artifact.path.with_name("copy"))
-    shutil.rmtree(artifact.path)
-    artifact.path.with_name("copy").rename(artifact.path)
-
-
-def lose_the_stamps(artifact: Artifact) -> None:
-    (artifact.path / "stamps.json").unlink()
-
-
-def spoil_the_stamps(artifact: Artifact) -> None:
-    (artifact.path / "stamps.json").write_text("[")
-
-
-@pytest.mark.parametrize("change", [touch, copy, lose_the_stamps, spoil_the_stamps])
-def test_what_only_looks_changed_is_stamped_anew(store: Store, change: Damage) -> None:
-    change(store.obtain(recipe_of(), Builder()))
-    found = store.find(recipe_of())
-    assert found
-    stamps = json.loads((found.path / "stamps.json").read_text())
-    for name in found.manifest["files"]:
-        status = found.file(name).stat()
-        assert stamps[name] == [status.st_size, status.st_mtime_ns, status.st_ino]
-
-
-def test_a_stamped_file_is_believed_unread(store: Store) -> None:
-    # The reason why a 5 GB index loads at disk speed, and why `verify` exists.
-    artifact = store.obtain(recipe_of(), Builder())
-    path = artifact.file("ids.bin")
-    before = path.stat()
-    path.write_bytes(b"sdi")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert store.find(recipe_of())
-    assert [finding.problem for finding in upkeep.verify(store)] == ["ids.bin was damaged"]
-    assert store.obtain(recipe_of(), Builder()).reason == "ids.bin was damaged"
-
-
-# --- the root ----------------------------------------------------------------------------------------------
-
-
-def test_another_format_is_refused(store: Store) -> None:
-    store.obtain(recipe_of(), Builder())
-    (store.root / "format.json").write_text('{"format": 2}')
-    with pytest.raises(StoreError, match=r"store format 2, this Lookalike reads format 1; set paths\.store"):
-        Store(store.root)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", "\0"])
-def test_an_unreadable_format_is_refused(store: Store, text: str) -> None:
-    store.root.mkdir()
-    (store.root / "format.json").write_text(text)
-    with pytest.raises(StoreError, match="format unknown"):
-        Store(store.root)
-
-
-def test_a_file_is_no_store(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("x")
-    with pytest.raises(StoreError, match="is a file"):
-        Store(tmp_path / "store")
-
-
-def test_a_folder_of_photos_is_no_store(tmp_path: Path) -> None:
-    (tmp_path / "cat.jpg").write_text("x")
-    with pytest.raises(StoreError, match="folder of other things"):
-        Store(tmp_path)
-
-
-def test_a_folder_of_hidden_files_may_become_one(tmp_path: Path) -> None:
-    (tmp_path / ".gitkeep").write_text("")
-    Store(tmp_path).obtain(recipe_of(), Builder())
-    assert Store(tmp_path).find(recipe_of())
-
-
-def test_a_root_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(StoreError, match=r"cannot be written .*paths\.store"):
-        Store(tmp_path / "file" / "store").obtain(recipe_of(), Builder())
 
 
 # --- workbench and file hashes -----------------------------------------------------------------------------
