@@ -59,12 +59,13 @@ def study(root: Path, n: int, dim: int) -> None:
     if not memory.exists():
         told = memory_of(["index=ivf_flat", "index.nlist=1024", "search.nprobe=16", *data])
         memory.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    sweep("comparison", ["experiment=million", *data])
-    sweep("threads", ["search.modes=[single]", "search.seconds=10", *data, threads_blocks()])
-    for name in ("comparison", "threads"):
-        load_runs(name, root=root).drop(columns="folder").to_csv(results / f"{name}.csv", index=False)
-    shutil.copy(root / "multirun" / "comparison" / "pareto.png", results)
-    shutil.rmtree(root / "store")
+    comparison, threads = f"million-{dim}", f"threads-{dim}"
+    sweep(comparison, ["experiment=million", *data])
+    sweep(threads, ["search.modes=[single]", "search.seconds=10", *data, threads_blocks()])
+    for name, file in ((comparison, "comparison.csv"), (threads, "threads.csv")):
+        load_runs(name, root=root).drop(columns="folder").to_csv(results / file, index=False)
+    shutil.copy(root / "multirun" / comparison / "pareto.png", results)
+    shutil.rmtree(root / "store", ignore_errors=True)  # gone already when only the tables are made again
 
 
 def sweep(name: str, arguments: Sequence[str]) -> None:

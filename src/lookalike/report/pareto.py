@@ -33,6 +33,9 @@ COLOURS = {
 
 COLUMNS = 3
 PANEL_INCHES = (6.4, 4.4)
+DPI = 150
+POINT = DPI / 72
+"""Pixels."""
 LONGEST_LABELLED = 24
 """A panel with more points than this labels only those on its overall front."""
 
@@ -44,7 +47,7 @@ def pareto_figure(records: Sequence[Record], path: Path, title: str) -> None:
     equal terms (another gallery, model, protocol, k, machine or thread setting) get panels of their own.
     Raises :class:`ValueError` when no point has both a recall and a latency.
     """
-    draw_figure(records, title).savefig(path, format="png", dpi=150)
+    draw_figure(records, title).savefig(path, format="png")
 
 
 def draw_figure(records: Sequence[Record], title: str) -> Figure:
@@ -59,7 +62,7 @@ def draw_figure(records: Sequence[Record], title: str) -> Figure:
     across = min(COLUMNS, len(groups))
     down = ceil(len(groups) / across)
     width = max(PANEL_INCHES[0] * across, 8.0)
-    figure = Figure(figsize=(width, PANEL_INCHES[1] * down + 0.9), layout="constrained")
+    figure = Figure(figsize=(width, PANEL_INCHES[1] * down + 0.9), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(_wrapped(title, width, 12), fontsize=12, fontweight="bold", parse_math=False)
     panels = [figure.add_subplot(down, across, place + 1) for place in range(len(groups))]
@@ -132,7 +135,7 @@ def _label_points(axes: Any, group: Sequence[Row], renderer: Any) -> None:
     taken = _obstacles(axes, group, list(fronts.values()))
     if axes.get_legend() is not None:
         taken.append(axes.get_legend().get_window_extent(renderer))
-    inside = axes.get_window_extent(renderer)
+    inside = axes.get_window_extent(renderer).padded(-2 * POINT)
     for row in wanted:
         text = _settings(row, families[row.family])
         for x, y, across, up in PLACES if text else ():
@@ -161,12 +164,15 @@ def _obstacles(axes: Any, group: Sequence[Row], fronts: Sequence[Sequence[Row]])
     def pixels(rows: Sequence[Row]) -> np.ndarray:
         return np.asarray(axes.transData.transform(list(zip(_xs(rows), _ys(rows), strict=True))))
 
-    boxes = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in pixels(group)]
+    def around(places: np.ndarray, reach: float) -> list[Bbox]:
+        return [Bbox.from_bounds(x - reach, y - reach, 2 * reach, 2 * reach) for x, y in places]
+
+    boxes = around(pixels(group), 3.5 * POINT)
     for best in fronts:
         corners = pixels(best)
         for start, end in pairwise(corners):
-            steps = max(2, int(np.abs(end - start).max() / 6))
-            boxes += [Bbox.from_bounds(x - 2, y - 2, 4, 4) for x, y in np.linspace(start, end, steps)]
+            steps = max(2, int(np.abs(end - start).max() / (4 * POINT)))
+            boxes += around(np.linspace(start, end, steps), 1.5 * POINT)
     return boxes
 
 
