@@ -15,11 +15,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from tables import quote, tables
 
 from lookalike.environment import cores
 from lookalike.record import Record
@@ -28,7 +28,6 @@ from lookalike.report.frame import load_runs
 HERE = Path(__file__).parent
 QUERIES = 1000
 KIB, GIB = 2**10, 2**30
-MARK, END = "<!-- {} -->", "<!-- end -->"
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     for dim in options.dims:
         study(options.root.resolve() / f"million-{dim}", options.n, dim)
-    quote(HERE / "README.md", dict(tables(options.dims)))
+    quote(HERE / "README.md", dict(tables(HERE, options.dims)))
 
 
 def study(root: Path, n: int, dim: int) -> None:
@@ -103,87 +102,6 @@ def memory_of(arguments: Sequence[str]) -> dict[str, Any]:
         "peak_rss_gib": round(usage.ru_maxrss * KIB / GIB, 2),
         "stages": [{name: stage[name] for name in kept if name in stage} for stage in record.stages],
     }
-
-
-def tables(dims: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """The README's tables, each by the name that its mark has there."""
-    memories = []
-    for dim in dims:
-        results = HERE / str(dim)
-        figure = f"![Recall against latency at {dim} dimensions]({dim}/pareto.png)"
-        table = comparison_table(pd.read_csv(results / "comparison.csv"))
-        yield f"{dim}/comparison.csv", f"{table}\n\n{figure}"
-        yield f"{dim}/threads.csv", threads_table(pd.read_csv(results / "threads.csv"))
-        memories.append((dim, json.loads((results / "memory.json").read_text(encoding="utf-8"))))
-    rows = [[str(dim), f"{told['vectors_gib']:.2f}", f"{told['peak_rss_gib']:.2f}"] for dim, told in memories]
-    yield "memory.json", markdown(["dimensions", "vectors GiB", "peak RSS GiB"], rows)
-
-
-def comparison_table(points: pd.DataFrame) -> str:
-    """All points from fast to exact; those on the front in bold."""
-    form: dict[str, Callable[[Any], str]] = {
-        "knn_recall_at_10": "{:.3f}".format,
-        "knn_recall_at_100": "{:.3f}".format,
-        "latency_single_p50_ms": milliseconds,
-        "latency_single_p95_ms": milliseconds,
-        "latency_single_p99_ms": milliseconds,
-        "qps_batch": "{:,.0f}".format,
-        "train_seconds": "{:,.0f}".format,
-        "add_seconds": "{:,.0f}".format,
-        "index_bytes": gigabytes,
-        "serving_memory_bytes": gigabytes,
-    }
-    head = [
-        "operating point",
-        "knn_recall@10 (of 100)",
-        "@100",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "QPS in batches",
-    ]
-    head += ["train s", "add s", "index GB", "serving GB"]
-    rows = []
-    for _, point in points.sort_values("latency_single_p50_ms").iterrows():
-        name = f"**{point['label']}**" if point["on_front"] else str(point["label"])
-        rows.append([name, *(told(point[column]) for column, told in form.items())])
-    return markdown(head, rows)
-
-
-def threads_table(points: pd.DataFrame) -> str:
-    """One line an index: the median of single queries by the number of threads."""
-    counts = sorted(points["threads"].unique())
-    medians = points.pivot_table(index="label", columns="threads", values="latency_single_p50_ms")
-    rows = [
-        [str(label), *(milliseconds(line[count]) for count in counts)] for label, line in medians.iterrows()
-    ]
-    return markdown(["p50 ms of one query", *(f"{count} threads" for count in counts)], rows)
-
-
-def milliseconds(value: float) -> str:
-    """Three digits; '' when it was not measured."""
-    return "" if pd.isna(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def gigabytes(value: float) -> str:
-    """Of 10⁹ bytes."""
-    return "" if pd.isna(value) else f"{value / 1e9:.2f}"
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose numbers stand on the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def quote(readme: Path, quoted: dict[str, str]) -> None:
-    """Put each table between its mark and the next end."""
-    text = readme.read_text(encoding="utf-8")
-    for name, table in quoted.items():
-        before, _, rest = text.partition(MARK.format(name))
-        _, _, after = rest.partition(END)
-        text = f"{before}{MARK.format(name)}\n\n{table}\n\n{END}{after}"
-    readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
