@@ -145,10 +145,11 @@ def _take_lists(index: Any, ivf: Any, part: Any, added: int) -> None:
     import faiss
 
     other = faiss.extract_index_ivf(part).invlists
-    for number in range(ivf.nlist):
+    other.copy_subset_to(ivf.invlists, other.SUBSET_TYPE_INVLIST, 0, ivf.nlist)
+    for number in range(ivf.nlist) if added else ():
         if size := other.list_size(number):
-            ids = faiss.rev_swig_ptr(other.get_ids(number), size) + added
-            ivf.invlists.add_entries(number, size, faiss.swig_ptr(ids), other.get_codes(number))
+            ids = faiss.rev_swig_ptr(ivf.invlists.get_ids(number), ivf.invlists.list_size(number))
+            ids[-size:] += added
     outer = faiss.downcast_index(index)
     while isinstance(outer, faiss.IndexPreTransform):
         outer.ntotal += part.ntotal
