@@ -15,7 +15,7 @@ from lookalike.record import FINISHED, PointRecord, Record
 from lookalike.report.missed import MissedQuery, missed_page, worst_and_best
 from lookalike.report.rows import front, rows_of
 from lookalike.run import Prepared, prepare
-from lookalike.schemas import Experiment, StoreOptions
+from lookalike.schemas import Experiment, StoreOptions, VectorDataset
 from lookalike.session import Session
 from lookalike.stages import StageLog
 
@@ -50,12 +50,15 @@ def write_losses(
     ``experiment`` is what the record measured, ``run_folder`` where the record lies. Returns the page, or
     None for a gallery of ready vectors, which has no images to show.
     """
+    if isinstance(experiment.dataset, VectorDataset):
+        return None
     record, point = measured
     session = Session(replace(experiment, store=StoreOptions(reuse=True)))  # looking must never rebuild
     ready = prepare(experiment, session, StageLog(session))
-    if isinstance(ready.plan.gallery, VectorSet):
-        return None
-    gallery: ImageSet = ready.plan.gallery.take(ready.gallery.kept.tolist())
+    images = ready.plan.gallery
+    if not isinstance(images, ImageSet):
+        raise TypeError(f"{experiment.dataset.name} gives no images")
+    gallery = images.take(ready.gallery.kept.tolist())
     recall = _recall(run_folder, point)
     worst, best = worst_and_best(recall)
     page = folder / PAGE
