@@ -58,7 +58,7 @@ def measure(name: str, size: str) -> dict[str, Any]:
 def table(kept: dict[str, Any]) -> str:
     """One line a benchmark, and what they were measured on."""
     lines = ["| benchmark | size | ratio | goal | |", "| --- | --- | ---: | ---: | --- |"]
-    for name, told in kept.items():
+    for name, told in sorted(kept.items()):
         goal = f"{'≥' if told['at_least'] else '≤'} {told['goal']:g}"
         met = "met" if told["ok"] else "**missed**"
         lines.append(f"| [{name}]({name}.py) | {told['size']} | {told['ratio']:.3g} | {goal} | {met} |")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
 import shlex
 from pathlib import Path
@@ -17,7 +19,14 @@ from lookalike.config.composing import conf_folder
 from lookalike.sweep import job_lines
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "experiments/emoji/README.md", "slurm/README.md")
+PAGES = (
+    "README.md",
+    "benchmarks/README.md",
+    "experiments/emoji/README.md",
+    "experiments/million/README.md",
+    "experiments/synthetic_vs_real/README.md",
+    "slurm/README.md",
+)
 NOT_HERE = ("does not exist", "dataset.root", "is not in the cache", "lookalike fetch")
 """Faults that a reader's own files and weights would not have."""
 
@@ -80,3 +89,24 @@ def test_the_table_is_the_studys() -> None:
     assert len(table) == 8, "a heading, a rule and six operating points"
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert [line for line in table if line not in readme] == []
+
+
+def test_the_tables_of_the_million_are_those_of_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = ROOT / "experiments/million"
+    monkeypatch.syspath_prepend(str(study))
+    tables = dict(importlib.import_module("tables").tables(study, [768, 1152]))
+    assert sorted(tables) == sorted(
+        [f"{dim}/{name}.csv" for dim in (768, 1152) for name in ("comparison", "threads")]
+        + ["memory.json", "original"]
+    )
+    readme = (study / "README.md").read_text(encoding="utf-8")
+    assert [name for name, table in tables.items() if table not in readme] == []
+
+
+def test_the_table_of_the_benchmarks_is_of_what_they_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ROOT / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    record = importlib.import_module("record")
+    kept = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert sorted(kept) == record.NAMES
+    assert record.table(kept) in (folder / "README.md").read_text(encoding="utf-8")
