@@ -96,7 +96,9 @@ def memory_of(arguments: Sequence[str]) -> dict[str, Any]:
     record = Record.load(Path(folder))
     kept = ("stage", "outcome", "seconds", "peak_rss_bytes", "peak_anonymous_bytes")
     return {
-        "command": f"lookalike run {' '.join(record.overrides)}",
+        "command": " ".join(
+            ["lookalike run", *(line for line in record.overrides if not line.startswith("paths."))]
+        ),
         "cpu": record.environment["cpu"],
         "vectors_gib": round(record.data["gallery_size"] * record.data["dim"] * 4 / GIB, 2),
         "peak_rss_gib": round(usage.ru_maxrss * KIB / GIB, 2),
