@@ -101,6 +101,8 @@ def test_the_tables_of_the_million_are_those_of_its_data(monkeypatch: pytest.Mon
     )
     readme = (study / "README.md").read_text(encoding="utf-8")
     assert [name for name, table in tables.items() if table not in readme] == []
+    memory = json.loads((study / "1152/memory.json").read_text(encoding="utf-8"))
+    assert f"in {memory['peak_rss_gib']:.2f} GiB" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_the_benchmarks_is_of_what_they_said(monkeypatch: pytest.MonkeyPatch) -> None:
