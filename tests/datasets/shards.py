@@ -76,3 +76,10 @@ def opened(root: Path | None, store: Store | None = None, **options: object) -> 
     images = open_dataset(config, store=store)
     assert isinstance(images, ImageSet)
     return images
+
+
+def write_two_shards(root: Path) -> Path:
+    """Four images in two tars; two links failed."""
+    write_shard(root, 0, [3, 0, 2], failed={1: "failed_to_download", 4: "failed_to_resize"})
+    write_shard(root, 1, [0])
+    return root

@@ -13,16 +13,12 @@ import pytest
 
 from lookalike.datasets.webdataset.headers import read_members
 from lookalike.errors import DatasetError
-from tests.datasets.shards import jpeg, opened, write_shard
+from tests.datasets.shards import jpeg, opened, write_two_shards
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Four images in two tars; two links failed."""
-    root = tmp_path / "shards"
-    write_shard(root, 0, [3, 0, 2], failed={1: "failed_to_download", 4: "failed_to_resize"})
-    write_shard(root, 1, [0])
-    return root
+    return write_two_shards(tmp_path / "shards")
 
 
 def header(name: str = "x.jpg", size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:

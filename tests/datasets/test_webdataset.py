@@ -18,7 +18,7 @@ from lookalike.datasets.webdataset.headers import read_members
 from lookalike.errors import DatasetError, ImageError
 from lookalike.store import Store
 from lookalike.ui.thumbnails import Thumbnails
-from tests.datasets.shards import jpeg, opened, write_shard, write_tar
+from tests.datasets.shards import jpeg, opened, write_shard, write_tar, write_two_shards
 from tests.pipeline.command_line import QUICK, files_below, records
 
 IDS = ["00000/000000000.jpg", "00000/000000002.jpg", "00000/000000003.jpg", "00001/000010000.jpg"]
@@ -26,11 +26,7 @@ IDS = ["00000/000000000.jpg", "00000/000000002.jpg", "00000/000000003.jpg", "000
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Four images in two tars; two links failed."""
-    root = tmp_path / "shards"
-    write_shard(root, 0, [3, 0, 2], failed={1: "failed_to_download", 4: "failed_to_resize"})
-    write_shard(root, 1, [0])
-    return root
+    return write_two_shards(tmp_path / "shards")
 
 
 # --- what img2dataset writes -------------------------------------------------------------------------------

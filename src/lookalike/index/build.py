@@ -19,12 +19,21 @@ import numpy.typing as npt
 
 from lookalike.environment import cores, give_back_memory, threads
 from lookalike.errors import IndexingError
-from lookalike.index import families, structure
+from lookalike.index.families import factory_string, faults, named_numbers
 from lookalike.index.files import read_index, write_index
 from lookalike.index.filling import BLOCK_ROWS, fill
 from lookalike.index.merging import examine, merge_parts
 from lookalike.index.messages import captured_notices
 from lookalike.index.sample import draw_sample
+from lookalike.index.structure import (
+    POINTS_PER_CENTROID,
+    blank_index,
+    centroids_of,
+    is_seeded,
+    seed_build,
+    train,
+    varies_with_threads,
+)
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import BruteForceIndex, Index
 from lookalike.store import Artifact, Recipe, Store
@@ -98,7 +107,7 @@ def build_parts(
 
 
 def _builder(config: Index, gallery: Embeddings, store: Store, progress: Progress) -> _Builder:
-    if found := families.faults(config, gallery.dim, len(gallery)):
+    if found := faults(config, gallery.dim, len(gallery)):
         raise IndexingError("; ".join(found))
     return _Builder(config, gallery, store, progress)
 
@@ -108,7 +117,7 @@ class _Builder:
 
     def __init__(self, config: Index, gallery: Embeddings, store: Store, progress: Progress) -> None:
         self.config, self.gallery, self.store, self.progress = config, gallery, store, progress
-        self.factory = families.factory_string(config, gallery.dim)
+        self.factory = factory_string(config, gallery.dim)
         blank = self._blank()
         self.trains = not blank.is_trained
         self.sample_size = self._sample_size(blank)
@@ -116,14 +125,14 @@ class _Builder:
         self.first_rows = [0, *accumulate(map(len, gallery.shards))]
 
     def _blank(self) -> Any:
-        index = structure.blank_index(self.factory, self.gallery.dim, self.config.metric)
+        index = blank_index(self.factory, self.gallery.dim, self.config.metric)
         if hasattr(index, "hnsw"):
             index.hnsw.efConstruction = getattr(self.config, "ef_construction", index.hnsw.efConstruction)
         return index
 
     def _sample_size(self, blank: Any) -> int:
-        clusters = structure.centroids_of(blank) or CLUSTERS_TO_TRAIN
-        wanted = self.config.train_size or structure.POINTS_PER_CENTROID * clusters
+        clusters = centroids_of(blank) or CLUSTERS_TO_TRAIN
+        wanted = self.config.train_size or POINTS_PER_CENTROID * clusters
         return min(wanted, len(self.gallery))
 
     def _parameters(self, blank: Any) -> dict[str, Any]:
@@ -131,17 +140,17 @@ class _Builder:
         import faiss
 
         parameters = {
-            **families.named_numbers(self.factory),
+            **named_numbers(self.factory),
             "metric": self.config.metric,
             "faiss": faiss.__version__,
         }
         if hasattr(blank, "hnsw"):
             parameters["ef_construction"] = blank.hnsw.efConstruction
-        if structure.is_seeded(blank):
+        if is_seeded(blank):
             parameters["seed"] = self.config.seed
         if self.trains:
             parameters["train_size"] = self.sample_size
-        if structure.varies_with_threads(blank):
+        if varies_with_threads(blank):
             parameters["threads"] = self.config.threads or cores()
         return parameters
 
@@ -189,7 +198,7 @@ class _Builder:
             sample = draw_sample(self.gallery, self.sample_size, self.config.seed)
             start = time.perf_counter()
             with self._waiting(f"training {self.factory}"), captured_notices() as notices:
-                structure.train(index, sample, self.config.seed)
+                train(index, sample, self.config.seed)
             train_seconds = time.perf_counter() - start
         write_index(index, draft / TRAINED_FILE)
         return {
@@ -204,7 +213,7 @@ class _Builder:
         trained = self.store.obtain(self.trained_recipe, self._train) if self.trains else None
         give_back_memory()  # of the training sample
         index = read_index(trained.file(TRAINED_FILE)) if trained else self._blank()
-        structure.seed_build(index, self.config.seed)
+        seed_build(index, self.config.seed)
         return index, trained
 
     def _fill(self, draft: Path) -> dict[str, Any]:

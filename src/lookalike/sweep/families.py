@@ -12,14 +12,15 @@ from pathlib import Path
 
 from lookalike.errors import UserError
 from lookalike.record import FILE_NAME, Record
-from lookalike.sweep import ledger as ledgers
+from lookalike.sweep.ledger import FILE_NAME as LEDGER_NAME
+from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.resume import SUPERSEDED
 from lookalike.sweep.states import finished_keys
 from lookalike.tracking import Family
 
 Found = tuple[Path, Record]
 """A record and the folder it lies in."""
-SWEEP_FILES = (ledgers.FILE_NAME, "multirun.yaml")
+SWEEP_FILES = (LEDGER_NAME, "multirun.yaml")
 """What tells the folder of a sweep; Hydra writes the second one."""
 TITLE = "comparison.md"
 
@@ -103,9 +104,9 @@ def _of_run(folder: Path, record: Record) -> Family | None:
 
 def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Group:
     ledger = None
-    if (folder / ledgers.FILE_NAME).exists():
+    if (folder / LEDGER_NAME).exists():
         try:
-            ledger = ledgers.Ledger.load(folder)
+            ledger = Ledger.load(folder)
         except UserError as error:
             unreadable.append(str(error))
     records = [record for _, record in members]
@@ -124,7 +125,7 @@ def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Grou
     return Group(family, members, list(_superseded(folder)))
 
 
-def _is_over(ledger: ledgers.Ledger, members: Sequence[Found]) -> bool:
+def _is_over(ledger: Ledger, members: Sequence[Found]) -> bool:
     """Whether every point was measured, or the last job that was to measure it left a record."""
     last_try = {point["key"]: job.folder for job in ledger.jobs for point in job.points}
     recorded, done = {place.name for place, _ in members}, finished_keys(record for _, record in members)
