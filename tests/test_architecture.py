@@ -16,7 +16,17 @@ SOURCES = Path(__file__).parents[1] / "src"
 
 ORDER = (
     # what everything may use
-    ("errors", "credentials", "progress", "environment", "filesystems", "mapping", "store", "schemas"),
+    (
+        "errors",
+        "credentials",
+        "progress",
+        "processes",
+        "environment",
+        "filesystems",
+        "mapping",
+        "store",
+        "schemas",
+    ),
     # what is searched, by which model, for what
     ("datasets", "models", "queries"),
     # stages and measures

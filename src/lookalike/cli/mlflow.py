@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.cli.serving import add_serving_options, address, is_free, serve
 from lookalike.errors import TrackingError
+from lookalike.processes import python_command
 from lookalike.schemas import Paths
 from lookalike.tracking import local_page, local_uri
 
@@ -46,5 +46,5 @@ def server_command(root: Path, host: str, port: int) -> list[str]:
     if not is_free(host, port):
         raise TrackingError(f"port {port} is taken; choose another one: lookalike mlflow --port {port + 1}")
     uri = local_uri(root)
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command = python_command("mlflow", "server", "--workers", "1")
     return [*command, "--backend-store-uri", uri, "--host", host, "--port", str(port)]

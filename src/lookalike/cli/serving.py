@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 
 from lookalike.errors import UserError
+from lookalike.processes import child_environment
 
 OPEN_BROWSER_WITHIN_SECONDS = 60.0
 
@@ -54,7 +54,7 @@ def serve(
     ``options``: what :func:`add_serving_options` added, parsed.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would outlive us
-    server = subprocess.Popen(command, env={**os.environ, **environment})
+    server = subprocess.Popen(command, env=child_environment(environment))
     if not options.no_browser:
         opening = (server, page, options.host, options.port)
         threading.Thread(target=_open_browser, args=opening, daemon=True).start()

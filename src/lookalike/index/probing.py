@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import IndexingError
+from lookalike.processes import run_module
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -27,8 +27,7 @@ def probe(path: Path) -> dict[str, Any]:
         raise IndexingError(f"{path} is no file; name a FAISS index file")
     if path.stat().st_size == 0:
         raise IndexingError(f"{path} is empty; name a FAISS index file, or build it again")
-    command = [sys.executable, "-m", "lookalike.index.probing_process", str(path.absolute())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_module("lookalike.index.probing_process", str(path.absolute()))
     try:
         told = json.loads(done.stdout)
     except ValueError:

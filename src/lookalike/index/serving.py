@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from lookalike.errors import IndexingError
 from lookalike.index.build import INDEX_FILE, IndexArtifacts
 from lookalike.mapping import Place, place_of
+from lookalike.processes import run_module
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import Index
 from lookalike.store import Artifact, Recipe, Store
@@ -64,8 +63,7 @@ def _measure(config: Index, built: IndexArtifacts, gallery: Embeddings, draft: P
         "queries": str(queries),
         "k": min(K, len(gallery)),
     }
-    command = [sys.executable, "-m", "lookalike.index.serving_process", json.dumps(task)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_module("lookalike.index.serving_process", json.dumps(task))
     for file in draft.iterdir():
         file.unlink()
     if result.returncode:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import ConfigError
+from lookalike.processes import python_command
 from lookalike.progress import Progress
 from lookalike.sweep.closing import short
 from lookalike.sweep.gathering import Entry, gathered, leave_record, runs_below, show
@@ -110,7 +110,7 @@ class _Sweep:
     def hand_over(self, submit: Submit) -> int:
         """Give the jobs to the cluster, with one that gathers what they measured, and return."""
         folder = self.order.folder
-        collect = [sys.executable, "-m", "lookalike", "sweep", "collect", str(folder)]
+        collect = python_command("lookalike", "sweep", "collect", str(folder))
         with self._gathered() as entry:
             jobs = self._begin(entry)
             submitted = submit(jobs, folder, collect)

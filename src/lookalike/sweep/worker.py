@@ -14,6 +14,7 @@ from submitit import JobEnvironment
 from submitit.core.submission import process_job
 from submitit.slurm.slurm import SlurmExecutor
 
+from lookalike.processes import ISOLATED
 from lookalike.sweep.returned import exit_code_of, read_result
 
 
@@ -22,7 +23,7 @@ class Executor(SlurmExecutor):  # type: ignore[misc]  # submitit is an extra, my
 
     @property
     def _submitit_command_str(self) -> str:
-        return f"{self.python} -u -m {__spec__.name} {shlex.quote(str(self.folder))}"
+        return f"{self.python} -u {' '.join(ISOLATED)} -m {__spec__.name} {shlex.quote(str(self.folder))}"
 
 
 def main(folder: str) -> int:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import UserError
+from lookalike.processes import python_command
 
 SEARCH = "app.py"
 JUDGE = "judge_app.py"
@@ -46,7 +46,7 @@ def server_command(script: str, host: str, port: int, arguments: Sequence[str]) 
     if host in LOOPBACK:  # a name of the internet that was made to point here (DNS rebinding) is not answered
         flags += [f"--server.allowedHosts={name}" for name in LOOPBACK]
     place = str(Path(__file__).with_name(script))
-    return [sys.executable, "-P", "-m", "streamlit", "run", place, *flags, "--", *arguments]
+    return python_command("streamlit", "run", place, *flags, "--", *arguments)
 
 
 def packed(options: Mapping[str, Any]) -> str:
