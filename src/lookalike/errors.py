@@ -14,7 +14,8 @@ LookalikeError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class LookalikeError(Exception):
@@ -62,3 +63,45 @@ class StoreError(UserError):
 
 class TrackingError(UserError):
     """The tracking backend cannot be reached or refuses what is logged."""
+
+
+LONGEST_REASON = 240
+"""Characters of a parser's own words: some repeat half of the file."""
+
+
+@contextmanager
+def foreign_parser(what: str, cure: str, kind: type[UserError] = DatasetError) -> Iterator[None]:
+    """Raise ``kind``, "``what`` (reason); ``cure``", for whatever code that is not ours raises on a file.
+
+    Stand it around the call of the parser and as little else as can be: damaged files make parsers raise
+    nearly anything, so everything that is an ``Exception`` is taken for the file's fault, and so is a panic
+    of a parser in Rust. Errors of our own, Ctrl-C and exits pass. ``what`` names the file: ``a.npy is no
+    readable .npy array``. Where the operating system refused (permissions, a bad disk) the cure is another,
+    and so is the reason where memory ran out.
+    """
+    try:
+        yield
+    except LookalikeError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        if isinstance(error, OSError) and error.errno and error.strerror:
+            cure = "see that it is there, that you may read it and that its disk is well"
+        raise kind(f"{what} ({parser_reason(error)}); {cure}") from error
+
+
+def parser_reason(error: BaseException) -> str:
+    """Return the first line of what a parser said, short and printable whatever a file put into it."""
+    if isinstance(error, MemoryError):
+        return "reading it takes more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror
+    else:
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        if not said:
+            said = type(error).__name__
+        elif not isinstance(error, ValueError | OSError | RuntimeError):
+            said = f"{type(error).__name__}: {said}"  # of a KeyError the words alone say nothing
+    printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in said[:LONGEST_REASON])
+    return printable + "…" if len(said) > LONGEST_REASON else printable
