@@ -19,6 +19,7 @@ ORDER = (
     (
         "errors",
         "credentials",
+        "terminal",
         "progress",
         "processes",
         "environment",

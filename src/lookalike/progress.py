@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
+
+    from lookalike.terminal import BarDisplay
 
 log = logging.getLogger("lookalike")
 log.addHandler(logging.NullHandler())  # or Python prints warnings itself where nobody has set up logging
@@ -52,15 +55,20 @@ SILENT = Progress()
 
 
 class RichProgress(Progress):
-    """Bars and lines on standard error; bars only on a terminal and only once they last a second."""
+    """Bars and lines on standard error; bars only where the cursor can be moved, until their block ends.
 
-    def __init__(self, quiet: bool = False) -> None:
+    A bar whose total is known shows how much is done, how fast and how long it will take; while the total
+    is unknown there are a spinner and the elapsed time. A bar inside another is a line of its own.
+    """
+
+    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
         self.quiet = quiet
-        self._console: Console | None = None
+        self._console = console
+        self._display: BarDisplay | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A cluster's job opens a console of its own."""
-        return self.__dict__ | {"_console": None}
+        return self.__dict__ | {"_console": None, "_display": None}
 
     @property
     def console(self) -> Console:
@@ -73,20 +81,30 @@ class RichProgress(Progress):
 
     @contextmanager
     def bar(self, description: str, total: int | None, unit: str = "") -> Iterator[Bar]:
-        if self.quiet or not self.console.is_terminal:
+        if self.quiet or not self.console.is_terminal or self.console.is_dumb_terminal:
             yield Bar()
             return
-        from rich import progress
+        with self._opened() as display:
+            task = display.add_task(description, total=total, unit=unit)
+            try:
+                yield _DisplayedBar(display, task)
+            finally:
+                display.remove_task(task)
 
-        columns = [
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit),
-            progress.TextColumn("{task.fields[rate]}"),
-            progress.TimeRemainingColumn(compact=True),
-        ]
-        with progress.Progress(*columns, console=self.console, transient=True) as display:
-            yield _RichBar(display, display.add_task(description, total=total, rate=""))
+    @contextmanager
+    def _opened(self) -> Iterator[BarDisplay]:
+        """The display of the bar outside this one, or a new one."""
+        if self._display is not None:
+            yield self._display
+            return
+        from lookalike.terminal import BarDisplay
+
+        with BarDisplay(self.console) as display:
+            self._display = display
+            try:
+                yield display
+            finally:
+                self._display = None
 
     def say(self, line: str) -> None:
         super().say(line)
@@ -98,17 +116,15 @@ class RichProgress(Progress):
         self.console.print(f"warning: {line}", markup=False, soft_wrap=True, style="yellow")
 
 
-class _RichBar(Bar):
-    def __init__(self, display: Any, task: Any) -> None:
+class _DisplayedBar(Bar):
+    def __init__(self, display: BarDisplay, task: TaskID) -> None:
         self.display, self.task = display, task
 
     def advance(self, n: int = 1) -> None:
         self.display.advance(self.task, n)
-        speed = self.display.tasks[0].speed
-        self.display.update(self.task, rate=f"{speed:,.0f}/s" if speed else "")
 
     def total(self, n: int) -> None:
         self.display.update(self.task, total=n)
 
     def resume_at(self, n: int) -> None:
-        self.display.reset(self.task, completed=n, rate="")
+        self.display.reset(self.task, completed=n)
