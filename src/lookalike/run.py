@@ -51,9 +51,10 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
     )
     try:
         if experiment.dataset.shards is None:
-            measure_points(experiment, points_of(experiment), record, folder, session)
+            points = points_of(experiment)
+            session.complete(lambda: measure_points(experiment, points, record, folder, session))
         else:
-            record_shards(experiment, record, session)
+            session.complete(lambda: record_shards(experiment, record, session))
     except SystemExit:  # a scheduler takes the machine back, and starts this job again: it is not over
         raise
     except BaseException as error:
@@ -209,6 +210,10 @@ def index_gallery(
 
 def build(experiment: Experiment, session: Session) -> None:
     """Everything that a later :func:`run` of the experiment reuses; no search is timed, nothing recorded."""
+    session.complete(lambda: _build_all(experiment, session))
+
+
+def _build_all(experiment: Experiment, session: Session) -> None:
     stages = StageLog(session)
     if experiment.dataset.shards is not None:
         embed_shards(experiment, session, stages)

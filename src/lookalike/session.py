@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,25 @@ class Session:
         value: T = self._kept[kind][1]
         return value
 
+    def complete(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` gives; where artifacts that it used were removed under it, let it begin again.
+
+        It finds them gone, and builds them. Its error is raised when nothing was removed.
+        """
+        while True:
+            try:
+                return work()
+            except Exception:
+                gone = self.store.vanished()
+                if not gone:
+                    raise
+            self._kept.clear()
+            self._announced = {key for key in self._announced if not _names_any(key, gone)}
+            self.progress.warn(
+                f"{len(gone)} artifacts were removed from {self.store.root} while this run used them; "
+                "they are built again"
+            )
+
     def first_time(self, key: Hashable) -> bool:
         """Whether nothing was said of ``key`` yet."""
         new = key not in self._announced
@@ -47,3 +66,8 @@ class Session:
         for line in lines:
             if self.first_time(line):
                 self.progress.say(f"notice: {line}")
+
+
+def _names_any(announced: Hashable, keys: Collection[str]) -> bool:
+    """Whether something that was announced is a stage (see ``StageLog``) with one of these artifacts."""
+    return isinstance(announced, tuple) and not set(keys).isdisjoint(announced)

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import gc
 import os
+import shutil
+import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lookalike.store import Recipe, Store, upkeep
 from lookalike.store.upkeep import DAY_SECONDS
+from lookalike.store.uses import keys_in_use
 
-from .builders import Builder, recipe_of
+from .builders import Builder, recipe_of, scratch
 
 
 def age(path: Path, days: float) -> None:
@@ -140,3 +146,102 @@ def test_finding_an_artifact_is_a_use(store: Store) -> None:
     age(artifact.path / "stamps.json", 31)
     store.find(recipe_of())
     assert upkeep.prune(store, unused_days=30) == []
+
+
+USER = """
+    import sys
+    from pathlib import Path
+    from lookalike.store import Recipe, Store
+    store = Store(Path(sys.argv[1]))
+    store.find(Recipe("index", 1, {"nlist": 64}, {"embeddings": "e1"}))
+    print("found")
+    sys.stdin.readline()
+"""
+
+
+def test_what_a_living_process_uses_stays(store: Store, python: Callable[..., subprocess.Popen[str]]) -> None:
+    store.obtain(recipe_of(64), Builder())
+    unused = store.obtain(recipe_of(128), Builder())
+    user = python(USER, store.root)
+    assert user.stdout
+    assert user.stdout.readline() == "found\n"
+    assert keys_in_use(store.layout.uses, besides=store.uses).keys() == {recipe_of(64).key}
+    removed = upkeep.prune(store, kinds=["index"], dry_run=False)
+    assert [removal.path for removal in removed] == [unused.path]
+    assert [artifact.key for artifact in store.artifacts()] == [recipe_of(64).key]
+
+    user.kill()  # a process that is killed leaves its list, which counts no longer
+    user.wait()
+    removed = upkeep.prune(store, kinds=["index"], dry_run=False)
+    assert [removal.what for removal in removed] == ["index", "list of uses", "list of uses"]
+    assert list(store.artifacts()) == []
+
+
+def test_a_list_of_uses_goes_with_its_store(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.obtain(recipe_of(), Builder())
+    folder = store.layout.uses
+    assert len(list(folder.iterdir())) == 2
+    del store
+    gc.collect()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["before the rename", "after the rename"])
+def test_an_artifact_that_is_used_while_it_is_pruned_stays(
+    store: Store, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instant is forced: another process finds the artifact between the listing and the deletion."""
+    artifact = store.obtain(recipe_of(), Builder())
+    age(artifact.path / "stamps.json", 31)
+    other = Store(store.root)
+    rename = Path.rename
+
+    def use_then_rename(path: Path, target: Path) -> Path:
+        if path == artifact.path and moment == "after the rename":
+            other.uses.add(artifact.key)  # it has listed its use, and opened the artifact, a moment before
+        return rename(path, target)
+
+    listed = upkeep._chosen_artifacts
+
+    def list_then_use(*arguments: Any) -> Iterator[upkeep.Removal]:
+        yield from listed(*arguments)
+        if moment == "before the rename":
+            assert other.find(recipe_of())
+
+    monkeypatch.setattr(Path, "rename", use_then_rename)
+    monkeypatch.setattr(upkeep, "_chosen_artifacts", list_then_use)
+    assert upkeep.prune(store, unused_days=30, dry_run=False) == []
+    assert store.find(recipe_of())
+    assert scratch(store) == []
+
+
+def test_an_artifact_without_stamps_is_as_old_as_its_manifest(store: Store) -> None:
+    """Stamps only save time: one who deletes them does not make the artifact ten thousand days old."""
+    artifact = store.obtain(recipe_of(), Builder())
+    (artifact.path / "stamps.json").unlink()
+    assert upkeep.prune(store, unused_days=30) == []
+
+
+def test_files_that_a_killed_process_was_writing_go(store: Store) -> None:
+    artifact = store.obtain(recipe_of(), Builder())
+    drafts = [
+        folder / f".{name}.0123456789ab"
+        for folder, name in ((artifact.path, "stamps.json"), (store.root, "format.json"))
+    ]
+    for draft in drafts:
+        draft.write_text("{")
+    assert upkeep.prune(store) == []  # a living process may be writing them
+    for draft in drafts:
+        age(draft, 2)
+    removed = upkeep.prune(store, dry_run=False)
+    assert sorted(removal.path for removal in removed) == sorted(drafts)
+    assert store.find(recipe_of())
+
+
+def test_vanished_artifacts_are_named_once(store: Store) -> None:
+    artifact = store.obtain(recipe_of(), Builder())
+    assert store.vanished() == []
+    shutil.rmtree(artifact.path)
+    assert store.vanished() == [artifact.key]
+    assert store.vanished() == []

@@ -72,7 +72,7 @@ def fsync(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write all of ``value`` or nothing: readers see the old file or the new one."""
+    """Write all of ``value`` or nothing: readers see the old file or the new one, also after a power cut."""
     draft = path.with_name(f".{path.name}.{token()}")
     try:
         with draft.open("x", encoding="ascii") as file:
@@ -81,8 +81,14 @@ def write_json(path: Path, value: Any) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        fsync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def is_draft(path: Path) -> bool:
+    """Whether a file is one that :func:`write_json` was writing when its process was killed."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name) is not None
 
 
 def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:

@@ -6,6 +6,7 @@ leases/KEY                       who is building KEY
 scratch/KEY.TOKEN.draft/         an artifact being built by one process
 scratch/KEY.TOKEN.workbench/     resumable work towards KEY
 scratch/KEY.TOKEN.trash/         being deleted
+uses/TOKEN, TOKEN.keys           a living process, and the keys that it uses
 damaged/KEY.TOKEN/               moved out of artifacts/
 damaged/KEY.txt                  what was wrong with it, until KEY is built again
 hashes/HASH.json                 remembered hash of one file outside the store
@@ -38,6 +39,7 @@ class Layout:
         self.kinds = root / "artifacts"
         self.leases = root / "leases"
         self.scratch = root / "scratch"
+        self.uses = root / "uses"
         self.damaged = root / "damaged"
         self.hashes = root / "hashes"
         self.thumbnails = root / "thumbnails"

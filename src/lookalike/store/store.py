@@ -23,6 +23,7 @@ from lookalike.store.lease import LEASE_SECONDS, Lease, Owner
 from lookalike.store.reasons import REUSE_IS_OFF, explain
 from lookalike.store.recipe import Recipe
 from lookalike.store.root import create, disk_full, has_format, reading, writing
+from lookalike.store.uses import Uses
 
 RELATIVES = 200
 """Manifests of the same kind, newest first, that are read for the reason of a build."""
@@ -55,6 +56,8 @@ class Store:
         self._reuse = reuse if isinstance(reuse, bool) else frozenset(reuse)
         self._built: set[str] = set()
         self._leases: dict[str, Lease] = {}
+        self._used: dict[str, Path] = {}
+        self.uses = Uses(self.layout.uses, lease_seconds)
         self._is_created = False
         has_format(self.layout)
 
@@ -152,6 +155,16 @@ class Store:
                 write_json(memory, {"path": str(path), "stamp": stamp, "sha256": digest})
         return digest
 
+    def vanished(self) -> list[str]:
+        """Return the keys of artifacts that were found or built here and are no longer there, and drop them.
+
+        They were removed by hand, or pruned while this process was suspended.
+        """
+        gone = [key for key, folder in self._used.items() if not (folder / MANIFEST).exists()]
+        for key in gone:
+            del self._used[key]
+        return gone
+
     # --- removing --------------------------------------------------------------------------------------
 
     def condemn(self, folder: Path, damage: str) -> None:
@@ -184,7 +197,13 @@ class Store:
         return self._reuse if isinstance(self._reuse, bool) else kind in self._reuse
 
     def _open(self, folder: Path) -> Artifact | None:
-        """The sound artifact in a folder; a damaged one is moved out of the way."""
+        """The sound artifact in a folder; a damaged one is moved out of the way.
+
+        It counts as used by this process from before it is looked at, see :mod:`lookalike.store.uses`.
+        """
+        if not folder.exists():
+            return None
+        self._use(folder)
         with reading(self.root):
             while True:
                 try:
@@ -251,6 +270,7 @@ class Store:
         """
         folder = self.layout.artifact(recipe.kind, recipe.key)
         folder.parent.mkdir(exist_ok=True)
+        self._use(folder)
         while True:
             if not self._may_reuse(recipe.kind, recipe.key):
                 self.discard(folder, recipe.key)
@@ -264,6 +284,7 @@ class Store:
                 raise
             fsync(folder.parent)
             self._built.add(recipe.key)
+            fsync(self.layout.kinds)  # the kind's folder may be new
             self.layout.damage_note(recipe.key).unlink(missing_ok=True)
             return replace(read_artifact(folder), reused=False, reason=reason)
 
@@ -275,6 +296,10 @@ class Store:
         except FileNotFoundError:
             newest = islice(self.artifacts(recipe.kind), RELATIVES)
             return explain(recipe, (artifact.manifest for artifact in newest))
+
+    def _use(self, folder: Path) -> None:
+        self.uses.add(folder.name)
+        self._used[folder.name] = folder
 
     def _create(self) -> None:
         if not self._is_created:

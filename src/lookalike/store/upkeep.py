@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.store.artifact import Artifact, DamageError, read_artifact, rehash
-from lookalike.store.files import bytes_below
-from lookalike.store.layout import STAMPS, WORKBENCH, changed_at, children
+from lookalike.store.files import bytes_below, is_draft
+from lookalike.store.layout import MANIFEST, STAMPS, TRASH, WORKBENCH, changed_at, children
 from lookalike.store.lease import clear_abandoned, is_live
 from lookalike.store.recipe import KEY_LENGTH
+from lookalike.store.uses import abandoned, keys_in_use
 
 if TYPE_CHECKING:
     from lookalike.store.store import Store
@@ -113,19 +115,19 @@ def prune(
     keep: Collection[str] | None = None,
     dry_run: bool = True,
 ) -> list[Removal]:
-    """Remove (list, when ``dry_run``) what nobody needs; returns what went, artifacts first.
+    """Remove (list, when ``dry_run``) what is not needed; return what went, artifacts first.
 
     Always: unfinished builds without a living builder, workbenches left for a week (or already
     published), damaged copies, abandoned leases, and remembered hashes of files that changed or went.
     Artifacts only when asked for, and then those to which *all* given conditions apply: of one of these
     ``kinds``; not built, found or checked for ``unused_days``; not among the keys in ``keep`` nor an
-    ancestor of one. What a living process is building stays.
+    ancestor of one. What a living process builds or uses stays, and so does an artifact that is used
+    between the listing and its removal.
     """
     removals = list(_chosen_artifacts(store, kinds, unused_days, keep))
-    removals += [*_scratch(store), *_damaged(store), *_leases(store), *_hashes(store)]
+    removals += [*_scratch(store), *_drafts(store), *_damaged(store), *_leases(store), *_hashes(store)]
     if not dry_run:
-        for removal in removals:
-            _remove(store, removal)
+        removals = [removal for removal in removals if _remove(store, removal, unused_days)]
     return removals
 
 
@@ -136,8 +138,9 @@ def _chosen_artifacts(
         return
     artifacts = list(store.artifacts())
     kept = set() if keep is None else _with_ancestors(keep, artifacts)
+    kept |= keys_in_use(store.layout.uses, besides=store.uses).keys()
     for artifact in artifacts:
-        idle_days = (time.time() - _used_at(artifact)) / DAY_SECONDS
+        idle_days = _idle_days(artifact.path)
         if (
             (kinds is None or artifact.kind in kinds)
             and (unused_days is None or idle_days >= unused_days)
@@ -180,10 +183,21 @@ def _damaged(store: Store) -> Iterator[Removal]:
             yield Removal("damaged copy", path, bytes_below(path), "kept for inspection")
 
 
+def _drafts(store: Store) -> Iterator[Removal]:
+    """Files that a killed process was writing beside the one they were to replace."""
+    kinds = [store.root, *children(store.layout.kinds)]
+    for folder in [*kinds, *(artifact for kind in kinds[1:] for artifact in children(kind))]:
+        for path in sorted(children(folder)):
+            if is_draft(path) and time.time() - changed_at(path) > DAY_SECONDS:
+                yield Removal("unfinished file", path, bytes_below(path), "its process ended")
+
+
 def _leases(store: Store) -> Iterator[Removal]:
     for path in sorted(children(store.layout.leases)):
         if not is_live(path):
             yield Removal("lease", path, bytes_below(path), "its owner is gone")
+    for path in abandoned(store.layout.uses):
+        yield Removal("list of uses", path, bytes_below(path), "its process ended")
 
 
 def _hashes(store: Store) -> Iterator[Removal]:
@@ -196,14 +210,54 @@ def _hashes(store: Store) -> Iterator[Removal]:
             yield Removal("file hash", path, bytes_below(path), "its file is gone")
 
 
-def _remove(store: Store, removal: Removal) -> None:
+def _remove(store: Store, removal: Removal, unused_days: float | None) -> bool:
+    """Remove it and return True, or leave it because a process has begun to use it."""
+    if removal.path.parent.parent == store.layout.kinds:
+        return _remove_artifact(store, removal.path, unused_days)
     if removal.what == "lease":
         clear_abandoned(removal.path)
     elif removal.path.is_dir():
         store.discard(removal.path, removal.path.name[:KEY_LENGTH])
     else:
         removal.path.unlink(missing_ok=True)
+    return True
+
+
+def _remove_artifact(store: Store, folder: Path, unused_days: float | None) -> bool:
+    """Rename the artifact away and delete it, unless it is used by now: then it is put back."""
+    key = folder.name
+
+    def is_used(place: Path) -> bool:
+        return (
+            is_live(store.layout.lease(key))
+            or key in keys_in_use(store.layout.uses, besides=store.uses)
+            or (unused_days is not None and _idle_days(place) < unused_days)
+        )
+
+    if is_used(folder):
+        return False
+    trash = store.layout.new_scratch(key, TRASH)
+    try:
+        folder.rename(trash)
+    except FileNotFoundError:
+        return False
+    if is_used(trash):  # the process that uses it may have looked before it was renamed
+        try:
+            trash.rename(folder)
+        except OSError:  # that process has built it again already
+            shutil.rmtree(trash, ignore_errors=True)
+        return False
+    shutil.rmtree(trash, ignore_errors=True)
+    return True
+
+
+def _idle_days(folder: Path) -> float:
+    """Days since the artifact in ``folder`` was last built, found or checked.
+
+    Where its stamps are missing (they only save time) the manifest tells when it was built.
+    """
+    return (time.time() - (changed_at(folder / STAMPS) or changed_at(folder / MANIFEST))) / DAY_SECONDS
 
 
 def _used_at(artifact: Artifact) -> float:
-    return changed_at(artifact.path / STAMPS)
+    return changed_at(artifact.path / STAMPS) or changed_at(artifact.path / MANIFEST)
