@@ -1,5 +1,5 @@
 # make run      the default experiment (creates .venv the first time)
-# make test     all tests
+# make test     all tests; installs what they talk to where it can (SERVICES=no declines)
 # make lock     renew requirements.lock from pyproject.toml
 
 PYTHON ?= python3
@@ -20,6 +20,7 @@ run: install
 	$(BIN)/lookalike run
 
 test: install
+	$(BIN)/python -I -B tests/services.py
 	$(BIN)/python -m pytest
 
 lint: install

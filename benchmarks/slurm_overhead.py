@@ -43,7 +43,10 @@ GOAL_SECONDS = 5.0
 POINTS = {"tiny": 2, "small": 6, "full": 100}
 ROUNDS = {"tiny": 1, "small": 2, "full": 5}
 BARE = "bare"
-ONE_NODE = Path(__file__).parents[1] / "slurm" / "one_node.sh"
+ONE_NODE = [
+    *([] if os.geteuid() == 0 else ["sudo", "-n"]),
+    str(Path(__file__).parents[1] / "slurm" / "one_node.sh"),
+]
 IMPORTS = "import submitit, lookalike.sweep, lookalike.run, lookalike.report, mlflow, faiss"
 """Of a timing job; nothing that Lookalike does is in it."""
 
@@ -52,14 +55,14 @@ IMPORTS = "import submitit, lookalike.sweep, lookalike.run, lookalike.report, ml
 def cluster(folder: Path) -> Iterator[None]:
     """A cluster of this machine, for the length of the block."""
     state = folder / "slurm"
-    started = subprocess.run([ONE_NODE, "start", state], capture_output=True, text=True, check=False)
+    started = subprocess.run([*ONE_NODE, "start", state], capture_output=True, text=True, check=False)
     if started.returncode:
         raise RuntimeError(started.stderr)
     os.environ["SLURM_CONF"] = str(state / "slurm.conf")
     try:
         yield
     finally:
-        subprocess.run([ONE_NODE, "stop", state], check=True)
+        subprocess.run([*ONE_NODE, "stop", state], check=True)
 
 
 def bare_array(points: int) -> list[str]:

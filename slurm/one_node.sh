@@ -154,7 +154,7 @@ end_daemons() {
 stop() {
   [[ -d $state ]] || return 0
   if alive "$state/slurmctld.pid"; then
-    timeout 10 scancel --quiet --user=root || true
+    timeout 10 squeue --noheader --format=%A | xargs --no-run-if-empty scancel --quiet || true
     within 20 no_jobs || true
   fi
   end_daemons
@@ -162,6 +162,7 @@ stop() {
   for left in $(remaining); do
     kill -KILL "$left" 2>/dev/null || true
   done
+  [[ -z ${SUDO_UID:-} ]] || chown -R "$SUDO_UID" "$state"  # who started it by sudo can remove it
 }
 
 case "$verb" in

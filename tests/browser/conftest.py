@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.services import find_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -26,14 +26,11 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium; LOOKALIKE_CHROMIUM names another one."""
+    """A Chromium; that there is none is a failure: tests/conftest.py skips where one may."""
     from playwright.sync_api import sync_playwright
 
-    chromium = (
-        os.environ.get("LOOKALIKE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    )
-    if chromium is None:
-        pytest.fail("no chromium is installed; install it, or deselect these tests with -m 'not browser'")
+    if (chromium := find_browser()) is None:
+        pytest.fail("no browser was found: make test installs one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser

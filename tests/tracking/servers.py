@@ -18,16 +18,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import find_postgres
+
 DEADLINE_SECONDS = 120.0
 SUPERUSER = "postgres"
 
 
 def postgres_binaries() -> Path:
-    """Where Debian puts initdb and pg_ctl; their absence fails the test."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    if not found:
-        pytest.fail("PostgreSQL is missing: apt-get install postgresql")
-    return found[-1].parent
+    """The folder of initdb and pg_ctl; their absence fails the test."""
+    if (found := find_postgres()) is None:
+        pytest.fail("PostgreSQL is missing: make test installs it")
+    return found
 
 
 class PostgreSQL:
