@@ -6,7 +6,7 @@ Hydra imports this file in every application of the environment, so the rest is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ class LookalikeSweeper(BasicSweeper):
         jobs = job_lines(self.params or {}, self.blocks, arguments, self._multiply)
         exit_code = conduct(
             [self._candidate(lines) for lines in jobs],
-            lambda overrides: self._launch(overrides, order.folder),
+            lambda overrides, is_ours: self._launch(overrides, order.folder, is_ours),
             order,
             parts=self.task.parts,
             progress=self.task.progress,
@@ -126,7 +126,8 @@ class LookalikeSweeper(BasicSweeper):
         submitted: list[Submission] = self.launcher.submit(jobs, folder, collect)  # type: ignore[union-attr]
         return submitted
 
-    def _launch(self, jobs: list[list[str]], folder: Path) -> list[Outcome]:
+    def _launch(self, jobs: list[list[str]], folder: Path, is_ours: Callable[[], bool]) -> list[Outcome]:
+        self.task.is_ours = is_ours
         OmegaConf.save(self.config, folder / "multirun.yaml")
         returns: list[JobReturn] = []
         for batch in self.split_overrides_to_chunks(jobs, self.max_batch_size):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,11 @@ def in_this_process(world: World, folder: Path) -> Launch:
         overrides = ["model=pixels", *(line for line in lines if not line.startswith("hydra."))]
         return task.attempt(lambda: compose(overrides), Place(folder / subdir, tuple(lines), True))
 
-    return lambda jobs: [job(lines) for lines in jobs]
+    def launch(jobs: list[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
+        task.is_ours = is_ours
+        return [job(lines) for lines in jobs]
+
+    return launch
 
 
 def sweep(world: World, folder: Path, jobs: list[list[str]] = JOBS, notes: Notes | None = None) -> int:
@@ -89,7 +93,7 @@ def test_a_launcher_that_dies_closes_the_parent_as_failed(tmp_path: Path) -> Non
     world = World()
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in JOBS]
 
-    def launch(jobs: list[list[str]]) -> list[Outcome]:
+    def launch(jobs: list[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
         raise ConnectionError("no scheduler")
 
     with pytest.raises(ConnectionError):
@@ -101,7 +105,7 @@ def test_a_job_that_left_no_record_gets_one(tmp_path: Path) -> None:
     world = World()
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in JOBS[:1]]
 
-    def launch(jobs: list[list[str]]) -> list[Outcome]:
+    def launch(jobs: list[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
         return [Outcome("somewhere", "the job was killed", 1)]
 
     assert conduct(candidates, launch, Order("x", tmp_path), parts=world, progress=Notes()) == 1

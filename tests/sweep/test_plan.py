@@ -127,6 +127,9 @@ def test_what_is_done_is_left_out_and_no_folder_is_used_twice(tmp_path: Path) ->
     again = job.without(set(), tmp_path)
     assert again is not None
     assert (again.points, again.skip, again.folder) == (job.points, (), f"{job.folder}.2")
+    later = job.without(set(), tmp_path, taken={f"{job.folder}.2"})
+    assert later is not None
+    assert later.folder == f"{job.folder}.3", "the ledger has given that name away"
     rest = job.without({first}, tmp_path)
     assert rest is not None
     assert (rest.points, rest.skip) == (job.points[1:], (first,))

@@ -259,7 +259,7 @@ def test_a_detached_sweep_leaves_its_parent_open_and_is_gathered_by_the_collecto
     assert notes.said[-2].startswith("submitted: 4 points in 3 jobs")
 
     launch = in_this_process(world, folder)
-    launch([job.overrides for job in cluster.jobs])
+    launch([job.overrides for job in cluster.jobs], lambda: True)
     assert collect(folder, world, notes) == 0
     assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
     assert notes.said[-1] == "mine: 4 done"
@@ -268,7 +268,7 @@ def test_a_detached_sweep_leaves_its_parent_open_and_is_gathered_by_the_collecto
 def test_collecting_twice_changes_nothing(folder: Path) -> None:
     world, cluster = World(), Cluster()
     hand_over(world, folder, cluster, Notes())
-    in_this_process(world, folder)([job.overrides for job in cluster.jobs])
+    in_this_process(world, folder)([job.overrides for job in cluster.jobs], lambda: True)
     assert collect(folder, world, Notes()) == 0
     events, before = len(world.tracker.shown), (folder / "comparison.csv").read_bytes()
     assert collect(folder, world, Notes()) == 0
@@ -278,7 +278,7 @@ def test_collecting_twice_changes_nothing(folder: Path) -> None:
 def test_jobs_that_got_lost_fail_wherever_they_are_shown(folder: Path) -> None:
     world, cluster, notes = World(), Cluster(), Notes()
     hand_over(world, folder, cluster, Notes())
-    in_this_process(world, folder)([cluster.jobs[0].overrides])
+    in_this_process(world, folder)([cluster.jobs[0].overrides], lambda: True)
 
     assert collect(folder, world, notes) == 1
     assert notes.said[-1] == "mine: 1 done, 3 lost"
@@ -299,7 +299,7 @@ def test_a_tracker_that_does_not_answer_the_collector_costs_no_comparison(folder
 
     world, cluster = World(), Cluster()
     hand_over(world, folder, cluster, Notes())
-    in_this_process(world, folder)([job.overrides for job in cluster.jobs])
+    in_this_process(world, folder)([job.overrides for job in cluster.jobs], lambda: True)
     notes = Notes()
     assert collect(folder, Unreachable(), notes) == 1
     assert (folder / "comparison.md").exists()
@@ -312,3 +312,51 @@ def test_jobs_that_a_cluster_refuses_close_the_parent(folder: Path) -> None:
     with pytest.raises(UserError, match="no such partition"):
         hand_over(world, folder, Cluster(UserError("no such partition; name another")), Notes())
     assert world.tracker.events == [("start", "mine"), ("finish", "parent-id", 0, "failed", False)]
+
+
+def test_a_process_that_was_suspended_changes_nothing_of_a_sweep_that_another_finished(folder: Path) -> None:
+    """Suspended in its first job for longer than its lease is good, it wakes when all is measured."""
+    later = World(tracker=MemoryTracker())
+    during: list[int] = []
+
+    def suspend(experiment: Experiment) -> None:
+        assert not during, "it begins no further job"
+        os.utime(folder / HELD_BY, (0, 0))
+        during.append(sweep(later, folder))
+        during.append(len(list(folder.glob("*/record.json"))))
+
+    earlier = World(suspend, tracker=later.tracker)
+    with pytest.raises(UserError, match="another process took over the sweep") as told:
+        sweep(earlier, folder)
+    assert "lookalike sweep status mine" in str(told.value)
+
+    assert during == [0, 3]
+    records = {path: Record.load(path) for path in folder.glob("*/record.json")}
+    assert len(records) == 3
+    points = [point.trial_key for record in records.values() for point in record.points]
+    assert len(points) == len(set(points)) == 4
+    logged = [event for event in later.tracker.events if event[0] == "log"]
+    assert len(logged) == 3, "no point is shown twice"
+    assert later.reports == [3]
+    assert earlier.reports == []
+    [kept] = folder.glob(f"*/{SUPERSEDED}")
+    assert Record.load(kept).status == "finished"
+    states = look(folder)[1]
+    assert count_states(states) == {"done": 4}
+
+
+def test_a_process_that_was_suspended_before_its_first_job_does_not_replace_the_ledger(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, later = World(), World()
+
+    def suspended(*arguments: object) -> None:
+        monkeypatch.undo()
+        os.utime(folder / HELD_BY, (0, 0))
+        assert sweep(later, folder) == 0
+
+    monkeypatch.setattr(world.tracker, "start_sweep", lambda *arguments: suspended() or "late")
+    with pytest.raises(UserError, match="took over"):
+        sweep(world, folder)
+    assert count_states(look(folder)[1]) == {"done": 4}
+    assert len(Ledger.load(folder).jobs) == 3

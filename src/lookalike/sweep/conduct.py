@@ -10,16 +10,26 @@ from typing import Any
 from lookalike.errors import ConfigError
 from lookalike.processes import python_command
 from lookalike.progress import Progress
+from lookalike.store.lease import Lease
 from lookalike.sweep.closing import short
 from lookalike.sweep.gathering import Entry, gathered, leave_record, runs_below, show
 from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 from lookalike.sweep.plan import Candidate, Plan, all_faults, count_of, make_plan
-from lookalike.sweep.resume import Work, forget_superseded, in_hands, open_ledger, remaining, supersede
+from lookalike.sweep.resume import (
+    InHandsError,
+    Work,
+    forget_superseded,
+    in_hands,
+    open_ledger,
+    remaining,
+    supersede,
+)
 from lookalike.sweep.states import records_below
 from lookalike.sweep.task import CRASH, Outcome, Parts
 from lookalike.tracking import Tracker
 
-Launch = Callable[[list[list[str]]], Sequence[Outcome]]
+Launch = Callable[[list[list[str]], Callable[[], bool]], Sequence[Outcome]]
+"""(overrides of each job, whether the sweep is still ours) -> how each ended, in order."""
 Submit = Callable[[Sequence[LedgerJob], Path, Sequence[str]], list[Submission]]
 
 
@@ -47,7 +57,7 @@ def conduct(
 ) -> int:
     """Measure what is left of all that ``candidates`` ask for; returns 0, or 1 when a job failed.
 
-    ``launch`` is given the overrides of each job and returns how each ended, in order. A failed job is a
+    ``launch`` is called as :data:`Launch` says. A failed job is a
     record like any other and does not stop the rest. The comparison is written, the parent run closed and
     the closing report given also after an exception or Ctrl-C, which go on afterwards. With ``submit`` the
     jobs are handed over instead, and all this is the collector's. Raises :class:`ConfigError` with every
@@ -60,12 +70,12 @@ def conduct(
     tracker = parts.open_tracker(plan.jobs[0].experiment)
     if notice := parts.one_writer_notice(plan.jobs[0].experiment):
         progress.warn(notice)
-    with in_hands(order.folder):
+    with in_hands(order.folder) as lease:
         ledger = open_ledger(order.folder, order.name, order.arguments, order.resume)
         work = remaining(plan, ledger, order.folder)
         for line in _opening_lines(plan, work, ledger):
             progress.say(line)
-        sweep = _Sweep(order, plan, work, ledger, tracker, parts, progress)
+        sweep = _Sweep(order, plan, work, ledger, lease, tracker, parts, progress)
         if submit is not None and work.jobs:
             return sweep.hand_over(submit)
         return sweep.perform(launch)
@@ -86,6 +96,7 @@ class _Sweep:
     plan: Plan
     work: Work
     ledger: Ledger
+    lease: Lease
     tracker: Tracker
     parts: Parts
     progress: Progress
@@ -97,10 +108,13 @@ class _Sweep:
         try:
             with self._gathered() as entry:
                 if jobs := self._begin(entry):
-                    outcomes = launch([job.overrides for job in jobs])
+                    outcomes = launch([job.overrides for job in jobs], self.lease.is_held)
+                if not self.lease.is_held():
+                    entry.stays_open = True  # its new owner gathers and closes it
+                    raise InHandsError.taken_over(self.order.folder)
                 shown = self._settle(outcomes, entry)
         finally:
-            if done := list(records_below(self.order.folder).values()):
+            if self.lease.is_held() and (done := list(records_below(self.order.folder).values())):
                 self.parts.report(self.plan.jobs[0].experiment, done, self.order.folder)
         failed = [outcome for outcome in outcomes if outcome.exit_code]
         for outcome in failed:
@@ -139,6 +153,8 @@ class _Sweep:
     def _begin(self, entry: Entry) -> list[LedgerJob]:
         """Write down what is going to be done; what it stands for is set aside."""
         folder = self.order.folder
+        if not self.lease.is_held():
+            raise InHandsError.taken_over(folder)
         jobs = [job.entry(entry.id, folder) for job in self.work.jobs]
         supersede(self.work.jobs, self.ledger, folder)
         self.ledger.parent = entry.id

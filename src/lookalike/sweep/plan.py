@@ -47,16 +47,17 @@ class Job:
     folder: str
     """Name of its output folder, below the sweep's."""
 
-    def without(self, done: Collection[str], sweep: Path) -> Job | None:
-        """What is left to measure when the points ``done`` are; None when nothing is.
+    def without(self, done: Collection[str], sweep: Path, taken: Collection[str] = ()) -> Job | None:
+        """Return what is left to measure when the points ``done`` are; None when nothing is.
 
-        Its folder is one that is not there yet below that of the ``sweep``: an earlier try keeps its own.
+        Its folder is one that is not there yet below that of the ``sweep``, nor among the names ``taken``:
+        an earlier try keeps its own, also when its process has not come to it yet.
         """
         points = tuple(point for point in self.points if point.key not in done)
         skip = (*self.skip, *(point.key for point in self.points if point.key in done))
         folder = _folder_name(self.name, [point.key for point in points])
         names = (folder, *(f"{folder}.{number}" for number in range(2, 10_000)))
-        free = next(name for name in names if not (sweep / name).exists())
+        free = next(name for name in names if name not in taken and not (sweep / name).exists())
         return replace(self, points=points, skip=skip, folder=free) if points else None
 
     def entry(self, parent: str | None, sweep: Path) -> LedgerJob:

@@ -41,10 +41,21 @@ SUPERSEDED = "record.superseded.json"
 class InHandsError(UserError):
     """Another process is at work on the sweep."""
 
+    @classmethod
+    def taken_over(cls, folder: Path) -> InHandsError:
+        """Return the error of a process that was suspended and finds the sweep taken over."""
+        return cls(
+            f"another process took over the sweep in {folder} while this one was suspended; "
+            f"its results stand, see them with: lookalike sweep status {folder.name}"
+        )
+
 
 @contextmanager
-def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[None]:
+def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[Lease]:
     """Hold the sweep in ``folder`` (created if need be) while the block runs: one process at a time.
+
+    A process that is suspended for longer than the lease is good loses it, and is to ask ``is_held`` of
+    the lease before it changes anything of the sweep.
 
     Raises :class:`InHandsError` when another one has it and keeps it for longer than ``patience_seconds``.
     A folder that the block leaves empty is removed again.
@@ -60,7 +71,7 @@ def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[None]:
 
     lease = _patiently(lambda: Lease(folder / HELD_BY, on_wait=refuse).__enter__(), patience_seconds)
     try:
-        yield
+        yield lease
     finally:
         lease.__exit__(None, None, None)
         with suppress(OSError):
@@ -156,7 +167,8 @@ def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
             f"(lookalike sweep status {folder.name}) or take them back (lookalike sweep cancel {folder.name})"
         )
     done = finished_keys(records_below(folder).values())
-    jobs = tuple(left for job in plan.jobs if (left := job.without(done, folder)))
+    taken = {job.folder for job in ledger.jobs}
+    jobs = tuple(left for job in plan.jobs if (left := job.without(done, folder, taken)))
     return Work(jobs, _summary(plan, states, done))
 
 
@@ -181,8 +193,13 @@ def supersede(jobs: Sequence[Job], ledger: Ledger, folder: Path) -> None:
         record = records.get(job.folder)
         keys = {point["key"] for point in job.points}
         if record is not None and record.status != FINISHED and keys <= covered:
-            path = folder / job.folder / FILE_NAME
-            path.rename(path.with_name(SUPERSEDED))
+            set_aside(folder / job.folder)
+
+
+def set_aside(folder: Path) -> None:
+    """Keep the record in a job's folder, if there is one, under a name that nothing reads."""
+    with suppress(FileNotFoundError):
+        (folder / FILE_NAME).rename(folder / SUPERSEDED)
 
 
 def forget_superseded(folder: Path, tracker: Tracker, progress: Progress) -> None:

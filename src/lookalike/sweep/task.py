@@ -23,6 +23,7 @@ from lookalike.schemas import Experiment
 from lookalike.sweep.gathering import Run, gathered, leave_record, records_in, show
 from lookalike.sweep.ledger import BUILD
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
+from lookalike.sweep.resume import InHandsError, set_aside
 from lookalike.tracking import Tracker
 
 CRASH, USER_ERROR = 1, 2
@@ -124,10 +125,12 @@ class Task:
     def __init__(self, progress: Progress = SILENT, parts: Parts | None = None) -> None:
         self.progress = progress
         self.parts = parts or Parts()
+        self.is_ours: Callable[[], bool] = _always
+        """Whether the sweep whose jobs this process runs is still its own, see ``in_hands``."""
         self._session: tuple[str, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_session": None}
+        return self.__dict__ | {"_session": None, "is_ours": _always}
 
     def __call__(self, config: DictConfig) -> Outcome:
         """Run the job that Hydra composed; outside of a sweep, a failed one ends the program."""
@@ -156,9 +159,12 @@ class Task:
                 (place.folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
             if not place.in_sweep:
                 traceback.print_exc()
-        if place.in_sweep and experiment is not None and not (place.folder / FILE_NAME).exists():
+        ours = self.is_ours()
+        if place.in_sweep and experiment is not None and ours and not (place.folder / FILE_NAME).exists():
             with suppress(UserError):
                 leave_record(place.folder, asdict(experiment), place.overrides, reason)
+        if not ours:
+            _leave_nothing(place.folder)
         if not place.in_sweep:
             if exit_code == USER_ERROR:
                 print("\n".join(f"error: {line}" for line in reason.splitlines()), file=sys.stderr)
@@ -166,6 +172,8 @@ class Task:
         return Outcome(str(place.folder), reason, exit_code)
 
     def _perform(self, experiment: Experiment, place: Place) -> Outcome:
+        if not self.is_ours():
+            raise InHandsError.taken_over(place.folder.parent)
         faults = find_faults(experiment)
         if experiment.sweep.detach and not place.in_sweep:
             faults.append(
@@ -184,10 +192,14 @@ class Task:
         try:
             self.parts.run(experiment, place.folder, self._session_of(experiment), place.overrides)
         finally:  # the record of a run that failed or was interrupted is shown as well
-            if len(points) > 1 and not place.in_sweep:
+            if not self.is_ours():
+                set_aside(place.folder)  # the sweep's new owner measures these points too
+            elif len(points) > 1 and not place.in_sweep:
                 untracked = self._show_gathered(experiment, points, place, tracker)
             else:
                 untracked = show(tracker, place.folder, experiment.tracking.parent, self.progress)
+        if not self.is_ours():
+            raise InHandsError.taken_over(place.folder.parent)
         if not place.in_sweep:
             self.parts.report(experiment, records_in(place.folder), place.folder)
         # In a sweep whoever gathers it tries again, and the point is measured in any case.
@@ -240,6 +252,10 @@ class Task:
         if self._session is None or self._session[0] != key:
             self._session = (key, self.parts.open_session(experiment, self.progress))
         return self._session[1]
+
+
+def _always() -> bool:
+    return True
 
 
 def _leave_nothing(folder: Path) -> None:
