@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pyarrow
@@ -61,11 +62,42 @@ def test_hidden_files_folders_and_other_files_are_left_out(root: Path) -> None:
 
 
 def test_formats_that_are_not_read_are_a_notice(root: Path) -> None:
-    for name in ("a.HEIC", "b.heic", "c.svg"):
+    for name in ("a.JXL", "b.jxl", "c.svg", "d.dng", "notes.txt", "Makefile"):
         (root / name).touch()
-    (notice,) = opened(root).notices
-    assert "3 files" in notice
-    assert "2 .heic, 1 .svg" in notice
+    shutil.copyfile(root / opened(root).ids[0], root / "IMG_0001")
+    assert opened(root).notices == (
+        "5 images were left out (2 .jxl, 1 .dng, 1 .svg, 1 without an ending); "
+        "give images without an ending their own: .jpg, .png, convert the others to JPEG or PNG",
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), r"holds no images \(0 files seen\); name another folder"),
+        (
+            ("a.jxl", "b.JXL"),
+            r"no images that can be read \(2 files seen: 2 .jxl\); convert them to",
+        ),
+        (("a.dng", "README"), r"\(2 files seen: 1 .dng, 1 without an ending\); convert them"),
+        (("README", "x.tar.gz", "1. my notes"), r"no images \(3 files seen: 2 without an ending, 1 .gz\)"),
+        (tuple(f"a.x{i}" for i in range(9)), r"1 .x4, 1 .x5 and 3 more\)"),
+    ],
+    ids=["empty", "one kind", "raw", "none", "many"],
+)
+def test_a_folder_without_an_image_says_what_it_holds(
+    tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(DatasetError, match=said):
+        opened(tmp_path)
+
+
+def test_images_that_have_no_ending_are_recognised_and_named(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "IMG_0001", "PNG")
+    with pytest.raises(DatasetError, match=r"1 without an ending\); give images without an ending their own"):
+        opened(tmp_path)
 
 
 def test_a_home_folder_is_expanded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +121,7 @@ def test_a_root_that_is_no_folder_is_an_error(path: str | None, reason: str) -> 
 
 def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DatasetError, match=r"holds no images \(1 files seen"):
+    with pytest.raises(DatasetError, match=r"holds no images \(1 file seen: 1 .txt\); name another"):
         opened(tmp_path)
 
 

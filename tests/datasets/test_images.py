@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -258,3 +260,259 @@ def test_threads_decode_quietly_and_leave_the_filters_as_they_were() -> None:
         assert warnings.filters == before
     assert {image.size for image in images} == {(16, 8)}
     assert leaked == []
+
+
+def png_with(*chunks: tuple[bytes, bytes], image: Image.Image | None = None) -> bytes:
+    """A PNG of two colours with ``chunks`` (name, data) behind its header."""
+    data = encoded(two_pixels(RED, BLUE) if image is None else image)
+    framed = (
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
+    return data[:33] + b"".join(framed) + data[33:]
+
+
+MANY_BYTES = bytes(range(256)) * 20_000
+PACKED = zlib.compress(b"words " * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"tEXt", b"Comment\0" + MANY_BYTES.replace(b"\0", b" "))],
+        [(b"zTXt", b"Comment\0\0" + PACKED)],
+        [(b"zTXt", b"Comment\0\0" + zlib.compress(MANY_BYTES, 0))],
+        [(b"iTXt", b"Comment\0\1\0\0\0" + PACKED)],
+        [(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + PACKED)],
+        [(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"<x/>" * 1_000_000)],
+        [(b"zTXt", b"Raw profile type exif\0\0" + PACKED)],
+        [(b"iCCP", b"profile\0\0" + PACKED)],
+        [(b"iCCP", b"profile\0\0" + b"no profile at all")],
+        [(b"zTXt", b"Comment %d\0\0" % i + zlib.compress(bytes(1_000_000))) for i in range(100)],
+        [(b"eXIf", b"II*\0" + MANY_BYTES)],
+        [(b"prVt", MANY_BYTES)],
+    ],
+    ids=lambda chunks: f"{len(chunks)} {chunks[0][0].decode()} {len(chunks[0][1]):,}",
+)
+def test_what_a_png_holds_beside_its_pixels_does_not_matter(chunks: list[tuple[bytes, bytes]]) -> None:
+    image = decode(png_with(*chunks), LIMIT)
+    assert image.tobytes() == two_pixels(RED, BLUE).tobytes()
+
+
+def exif_turned() -> bytes:
+    exif = Image.Exif()
+    exif[274] = 6
+    return exif.tobytes()
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"eXIf", exif_turned().removeprefix(b"Exif\0\0")),
+        (
+            b"tEXt",
+            b"Raw profile type exif\0\nexif\n%8d\n" % len(exif_turned()) + exif_turned().hex().encode(),
+        ),
+        (
+            b"zTXt",
+            b"Raw profile type exif\0\0"
+            + zlib.compress(b"\nexif\n%8d\n" % len(exif_turned()) + exif_turned().hex().encode()),
+        ),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)),
+    ],
+    ids=["eXIf", "tEXt", "zTXt", "XMP", "packed XMP"],
+)
+def test_the_orientation_of_a_png_is_applied_wherever_it_stands(chunk: tuple[bytes, bytes]) -> None:
+    text = (b"zTXt", b"Comment\0\0" + PACKED)
+    image = decode(png_with(text, chunk, text), LIMIT)
+    assert image.size == (8, 16)
+    assert (image.getpixel((0, 0)), image.getpixel((0, 15))) == (RED, BLUE)
+
+
+def test_an_animated_png_is_its_default_image() -> None:
+    first, second = two_pixels(RED, BLUE), two_pixels(BLUE, RED)
+    data = encoded(first, save_all=True, append_images=[second] * 3)
+    assert decode(data, LIMIT).tobytes() == first.tobytes()
+
+
+def test_transparency_of_a_palette_survives() -> None:
+    data = encoded(Image.new("P", (4, 4), 0), transparency=0)
+    assert decode(data, LIMIT).getpixel((0, 0)) == (255, 255, 255)
+
+
+def white_png(width: int, height: int, depth: int, colour_type: int) -> bytes:
+    """A PNG of few bytes, made row by row."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    packer = zlib.compressobj(1)
+    row = b"\0" + b"\xff" * (width * channels * depth // 8)
+    rows = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+BYTES_PER_PIXEL = 12
+"""The most that :func:`decode` promises to take."""
+
+
+def test_decoding_takes_so_many_bytes_a_pixel_and_no_more(tmp_path: Path) -> None:
+    """Measured in a child, file after file, the cheapest first: its peak only grows."""
+    side = 1800
+    grey, colour = Image.new("L", (side, side), 99), Image.new("RGB", (side, side), RED)
+    files = {
+        "palette.gif": encoded(grey, "GIF", save_all=True, append_images=[colour.convert("P")] * 3),
+        "16-bit grey.png": white_png(side, side, 16, 0),
+        "float.tif": encoded(Image.new("F", (side, side), 0.5), "TIFF", compression="tiff_deflate"),
+        "transparent.png": white_png(side, side, 8, 6),
+        "16-bit transparent.png": white_png(side, side, 16, 6),
+        "cmyk.tif": encoded(colour.convert("CMYK"), "TIFF", compression="tiff_lzw", tiffinfo={278: side}),
+        "progressive.jpg": encoded(colour, "JPEG", progressive=True, subsampling=0),
+        "text.png": png_with(
+            *[(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(900_000))) for i in range(60)], image=grey
+        ),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    measured = subprocess.run(
+        [sys.executable, "-P", "-c", MEASURE, str(side * side), *(str(tmp_path / name) for name in files)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    taken = dict(zip(files, map(float, measured.split()), strict=True))
+    assert max(taken.values()) < BYTES_PER_PIXEL + 2, taken
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from lookalike.datasets.images import decode
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+pixels = int(sys.argv[1])
+before = peak()
+for file in sys.argv[2:]:
+    decode(Path(file), pixels * 2)
+    print((peak() - before) / pixels)
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "bits"),
+    [
+        (white_png(100, 100, 16, 6), 64),
+        (white_png(100, 100, 16, 2), 48),
+        (encoded(Image.new("RGB", (100, 100)), "JPEG", progressive=True), 48),
+        (encoded(Image.new("CMYK", (100, 100)), "JPEG", progressive=True), 64),
+    ],
+    ids=["RGBA 16", "RGB 16", "progressive", "progressive CMYK"],
+)
+def test_pixels_deeper_than_32_bits_count_as_more(data: bytes, bits: int) -> None:
+    decode(data, 100 * 100 * bits // 32)
+    with pytest.raises(ImageError, match=f"100 × 100 pixels of {bits} bits exceed dataset.max_pixels"):
+        decode(data, 100 * 100 * bits // 32 - 1)
+
+
+def test_a_tiff_whose_tiles_are_larger_than_allowed_is_not_decoded() -> None:
+    data = bytearray(encoded(Image.new("L", (64, 64)), "TIFF", compression="tiff_deflate"))
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, directory)
+    tags = {273: 324, 278: 322, 279: 325}  # strips become tiles
+    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+        (tag,) = struct.unpack_from("<H", data, entry)
+        if tag in tags:
+            struct.pack_into("<H", data, entry, tags[tag])
+        if tag == 278:
+            struct.pack_into("<HII", data, entry + 2, 4, 1, 65_536)
+        if tag == 262:  # of no use here: it becomes the tiles' height
+            struct.pack_into("<HHII", data, entry, 323, 4, 1, 65_536)
+    with pytest.raises(ImageError, match="in tiles that are larger exceed"):
+        decode(bytes(data), LIMIT)
+
+
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    import pillow_heif
+
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[274] = 6
+    turned = two_pixels(RED, BLUE).resize((64, 32), Image.Resampling.NEAREST)
+    pillow_heif.from_pillow(turned).save(file, quality=90, exif=exif.tobytes())
+    image = decode(file.getvalue(), LIMIT)
+    assert image.size == (32, 64)
+    top, bottom = image.getpixel((16, 8)), image.getpixel((16, 56))
+    assert top[0] > 150 > top[2]  # type: ignore[index]
+    assert bottom[2] > 150 > bottom[0]  # type: ignore[index]
+    with pytest.raises(ImageError, match=r"exceed dataset\.max_pixels"):
+        decode(file.getvalue(), 100)
+
+
+@pytest.mark.parametrize(
+    ("brand", "compatible", "reason"),
+    [
+        (b"mif1", b"mif1heic", "HEI|heif|Invalid"),
+        (b"mif1", b"mif1avif", "AVIF|avif|decode"),
+        (b"isom", b"mp42", "not an image"),
+    ],
+)
+def test_brands_tell_heic_from_avif_and_video(brand: bytes, compatible: bytes, reason: str) -> None:
+    data = struct.pack(">I", 16 + len(compatible)) + b"ftyp" + brand + bytes(4) + compatible + bytes(64)
+    with pytest.raises(ImageError, match=reason):
+        decode(data, LIMIT)
+
+
+def test_heic_without_its_package_names_the_extra(tmp_path: Path) -> None:
+    """In a child where the package cannot be found: a folder of them, a mixed one, and one file."""
+    for folder in ("only", "mixed"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.heic", "b.HEIF", "c.hif", "notes.txt"):
+            (tmp_path / folder / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(16))
+    (tmp_path / "mixed" / "d.png").write_bytes(encoded(two_pixels(RED, BLUE)))
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT_HEIC, tmp_path], capture_output=True, text=True, check=True
+    )
+    lines = ended.stdout.splitlines()
+    cure = "pip install 'lookalike[heic]' to have .heic read"
+    assert lines == [
+        f"{tmp_path / 'only'} holds no images that can be read (4 files seen: 1 .heic, 1 .heif, 1 .hif, "
+        f"1 .txt); {cure}",
+        f"3 images were left out (1 .heic, 1 .heif, 1 .hif); {cure}",
+        f"it is a HEIC; {cure.removesuffix(' to have .heic read')} to have it read",
+    ]
+
+
+WITHOUT_HEIC = """
+import importlib.abc, sys
+from pathlib import Path
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "pillow_heif":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+from lookalike import schemas
+from lookalike.datasets import open_dataset
+from lookalike.datasets.images import decode
+from lookalike.errors import UserError, ImageError
+
+root = Path(sys.argv[1])
+for folder in ("only", "mixed"):
+    try:
+        print(*open_dataset(schemas.FolderDataset(root=str(root / folder))).notices)
+    except UserError as error:
+        print(error)
+try:
+    decode(root / "only" / "a.heic", 100)
+except ImageError as error:
+    print(error)
+"""

@@ -71,7 +71,7 @@ CASES = {
     "folder not named": Case(
         lambda tmp: ["dataset=folder"], r"dataset\.root is not set", r"dataset\.root=~/Pictures"
     ),
-    "empty folder": Case(empty_folder, r"nothing holds no images \(1 files seen", "name another folder"),
+    "empty folder": Case(empty_folder, r"nothing holds no images \(1 file seen", "name another folder"),
     "labels without a table": Case(
         lambda tmp: images(tmp, *LABELS), "dataset.labels=animal is a column of no table", "set dataset.table"
     ),

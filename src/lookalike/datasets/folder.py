@@ -14,7 +14,16 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from lookalike import schemas
-from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
+from lookalike.datasets.images import (
+    EXTENSIONS,
+    HEIC_CURE,
+    HEIC_EXTENSIONS,
+    PREFIX_BYTES,
+    UNREADABLE_EXTENSIONS,
+    decode,
+    looks_like_an_image,
+    reads_heic,
+)
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
 from lookalike.datasets.table import read_columns
@@ -68,10 +77,8 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
     scan = _Scan()
     found = sorted((printable(path), path) for path in scan.walk(str(root), "", frozenset()))
     if not found:
-        raise DatasetError(
-            f"{root} holds no images ({scan.seen:,} files seen, none ends in "
-            f"{' '.join(sorted(EXTENSIONS))}); name another folder"
-        )
+        which = " that can be read" if scan.left_out else ""
+        raise DatasetError(f"{root} holds no images{which} ({scan.what_was_seen()}); {scan.cure()}")
     kept = nested_sample([id_ for id_, _ in found], config.limit, config.seed, "dataset")
     ids = [found[row][0] for row in kept]
     paths = [os.path.join(root, found[row][1]) for row in kept]  # noqa: PTH118 (Path costs 5 µs a file)
@@ -100,14 +107,26 @@ def count_images(root: Path, at_most: int) -> int | None:
     return count if count <= at_most else None
 
 
+WITHOUT_ENDING = "without an ending"
+LONGEST_ENDING = 12
+"""Characters; what is longer behind a dot is part of a name."""
+MOST_KINDS = 6
+"""Endings that a message names."""
+
+
 @dataclass
 class _Scan:
     """One walk through a tree, and what it left out."""
 
+    heic: bool = field(default_factory=reads_heic)
+    """Whether HEIC files are images that can be read."""
     seen: int = 0
     unreadable_folders: int = 0
     loops: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    """Images that cannot be read, by the ending of their names."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Files that are no images, by the ending of their names."""
 
     def walk(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
         """Yield the images' paths relative to the tree's root, in no particular order."""
@@ -138,18 +157,61 @@ class _Scan:
             return False
         self.seen += 1
         extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-        if extension in UNREADABLE_EXTENSIONS:
+        if extension in EXTENSIONS and (self.heic or extension not in HEIC_EXTENSIONS):
+            return True
+        if extension in EXTENSIONS | UNREADABLE_EXTENSIONS:
             self.left_out[extension] += 1
-        return extension in EXTENSIONS
+        elif len(extension) > LONGEST_ENDING or not extension[1:].isalnum():
+            kind = self.left_out if _begins_like_an_image(entry.path) else self.others
+            kind[WITHOUT_ENDING] += 1
+        else:
+            self.others[extension] += 1
+        return False
+
+    def what_was_seen(self) -> str:
+        """``12 files seen: 10 .heic, 2 .txt``."""
+        kinds = f": {_counted(self.left_out + self.others)}" if self.seen else ""
+        return f"{self.seen:,} {'file' if self.seen == 1 else 'files'} seen{kinds}"
+
+    def cure(self) -> str:
+        """What to do about the images that cannot be read; what to do without any."""
+        if not self.left_out:
+            return "name another folder"
+        cures = []
+        if not self.heic and HEIC_EXTENSIONS & self.left_out.keys():
+            cures.append(f"{HEIC_CURE} to have .heic read")
+        if WITHOUT_ENDING in self.left_out:
+            cures.append("give images without an ending their own: .jpg, .png")
+        if UNREADABLE_EXTENSIONS & self.left_out.keys():
+            cures.append("convert the others to JPEG or PNG" if cures else "convert them to JPEG or PNG")
+        return ", ".join(cures)
 
     def notices(self) -> Iterator[str]:
         if self.left_out:
-            kinds = ", ".join(f"{count:,} {extension}" for extension, count in self.left_out.most_common())
-            yield f"{self.left_out.total():,} files were left out ({kinds}); convert them to JPEG or PNG"
+            count = self.left_out.total()
+            yield (
+                f"{count:,} {'image was' if count == 1 else 'images were'} left out "
+                f"({_counted(self.left_out)}); {self.cure()}"
+            )
         if self.unreadable_folders:
             yield f"{self.unreadable_folders:,} folders could not be listed; check their permissions"
         if self.loops:
             yield f"{self.loops:,} links to a folder around them were not followed"
+
+
+def _counted(kinds: Counter[str]) -> str:
+    """``10 .heic, 2 .txt and 5 more``."""
+    named = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))[:MOST_KINDS]
+    rest = kinds.total() - sum(count for _, count in named)
+    return ", ".join(f"{count:,} {kind}" for kind, count in named) + (f" and {rest:,} more" if rest else "")
+
+
+def _begins_like_an_image(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return looks_like_an_image(file.read(PREFIX_BYTES))
+    except OSError:
+        return False
 
 
 def file_fingerprints(root: Path, paths: Sequence[str], content: bool, progress: Progress) -> list[str]:
