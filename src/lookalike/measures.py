@@ -15,18 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from lookalike.exact import Floats, Neighbours, Rows
-from lookalike.statistics import Values, bootstrap_interval
+from lookalike.mapping import forget
+from lookalike.statistics import Values, bootstrap_intervals
 
 if TYPE_CHECKING:
     from lookalike.queries import Relevance
 
 Flags = npt.NDArray[np.bool_]
+
+PLACES_AT_ONCE = 1 << 21
+"""Bounds memory: queries × neighbours that are judged together."""
 Curve = dict[int, float]
 
 
@@ -111,27 +116,38 @@ def distances(rows: Rows, scores: Floats, metric: str) -> Values:
     return np.where(_countable(rows), nearer_is_smaller, np.inf)
 
 
-def relevant_hits(rows: Rows, relevance: Relevance) -> Flags:
-    """Which of the returned rows are relevant to their query; a repeated row only the first time."""
-    return _countable(rows) & _is_member(rows, relevance.relevant_indptr, relevance.relevant_rows)
+def relevant_hits(rows: Rows, relevance: Relevance, first: int = 0) -> Flags:
+    """Which of the returned rows are relevant to their query; a repeated row only the first time.
+
+    ``rows``: shape (n, k), of the queries from ``first`` on.
+    """
+    return _countable(rows) & relevance.are_relevant(rows, first)
 
 
-def drop_ignored(rows: Rows, scores: Floats, relevance: Relevance, k: int) -> tuple[Rows, Floats]:
+def drop_ignored(
+    rows: Rows, scores: Floats, relevance: Relevance, k: int, first: int = 0
+) -> tuple[Rows, Floats]:
     """Take out the rows that the protocol ignores (the query itself, junk), then cut to the first k.
 
-    ``rows``, ``scores``: shape (queries, depth), of the found or of the exact neighbours; the order of what
-    stays is kept. Where fewer than k stay, the row is −1 and the score nan. To leave k for every query,
-    search for k + ``relevance.max_ignored``.
+    ``rows``, ``scores``: shape (n, depth), of the found or of the exact neighbours of the queries from
+    ``first`` on; the order of what stays is kept. Where fewer than k stay, the row is −1 and the score nan.
+    To leave k for every query, search for k + ``relevance.max_ignored``.
     """
-    if not len(relevance.ignored_rows):
-        return rows[:, :k], scores[:, :k]
-    ignored = _is_member(rows, relevance.ignored_indptr, relevance.ignored_rows)
-    order = np.argsort(ignored, axis=1, kind="stable")[:, :k]
-    dropped = np.take_along_axis(ignored, order, axis=1)
-    return (
-        np.where(dropped, -1, np.take_along_axis(rows, order, axis=1)),
-        np.where(dropped, np.float32(np.nan), np.take_along_axis(scores, order, axis=1)),
-    )
+    ignored = relevance.are_ignored(rows, first)
+    kept, kept_scores = np.array(rows[:, :k]), np.array(scores[:, :k])
+    some = np.flatnonzero(ignored.any(axis=1))
+    order = np.argsort(ignored[some], axis=1, kind="stable")[:, :k]
+    dropped = np.take_along_axis(ignored[some], order, axis=1)
+    kept[some] = np.where(dropped, -1, np.take_along_axis(rows[some], order, axis=1))
+    of_kept = np.take_along_axis(scores[some], order, axis=1)
+    kept_scores[some] = np.where(dropped, np.float32(np.nan), of_kept)
+    return kept, kept_scores
+
+
+VS_EXACT = MappingProxyType({"knn_recall": knn_recall, "nn_recall": nn_recall})
+VS_RELEVANCE = MappingProxyType(
+    {"relevant_recall": relevant_recall, "hit_rate": hit_rate, "map": average_precision}
+)
 
 
 @dataclass(frozen=True)
@@ -182,39 +198,47 @@ def evaluate(
     by. Raises ValueError when answers or exact neighbours are not deep enough.
     """
     _check_depths(rows.shape[1] - dropped, exact.depth, k, relevance)
-    exact_rows, exact_scores = exact.rows, exact.scores
-    if relevance is not None:
-        rows, scores = drop_ignored(rows, scores, relevance, k + dropped)
-        exact_rows, exact_scores = drop_ignored(exact_rows, exact_scores, relevance, exact.depth)
-    found_distances = distances(rows[:, :k], scores[:, :k], metric)
-    exact_distances = distances(exact_rows, exact_scores, metric)
     kept = sorted({cutoff for cutoff in cutoffs if cutoff < k} | {k})
-    per_query = {
-        name: {cutoff: measure(found_distances, exact_distances, cutoff, tolerance) for cutoff in kept}
-        for name, measure in (("knn_recall", knn_recall), ("nn_recall", nn_recall))
-    }
-    relevant = np.zeros(len(rows), np.int64)
-    if relevance is not None:
-        relevant = np.diff(relevance.relevant_indptr)
-        hits = relevant_hits(rows[:, dropped : k + dropped], relevance)
-        per_query |= {
-            name: {cutoff: measure(hits, relevant, cutoff) for cutoff in kept}
-            for name, measure in (
-                ("relevant_recall", relevant_recall),
-                ("hit_rate", hit_rate),
-                ("map", average_precision),
-            )
-        }
+    names = VS_EXACT if relevance is None else (*VS_EXACT, *VS_RELEVANCE)
+    per_query = {name: {cutoff: np.empty(len(rows)) for cutoff in kept} for name in names}
+    tied_at_k = missing_results = 0
+    block = max(1, PLACES_AT_ONCE // max(1, rows.shape[1], exact.depth))
+    for first in range(0, len(rows), block):
+        part = slice(first, first + block)
+        found_rows, found_scores = rows[part], scores[part]
+        exact_rows, exact_scores = exact.rows[part], exact.scores[part]
+        if relevance is not None:
+            found_rows, found_scores = drop_ignored(found_rows, found_scores, relevance, k + dropped, first)
+            exact_rows, exact_scores = drop_ignored(exact_rows, exact_scores, relevance, exact.depth, first)
+        found_distances = distances(found_rows[:, :k], found_scores[:, :k], metric)
+        exact_distances = distances(exact_rows, exact_scores, metric)
+        for name, against_exact in VS_EXACT.items():
+            for cutoff in kept:
+                per_query[name][cutoff][part] = against_exact(
+                    found_distances, exact_distances, cutoff, tolerance
+                )
+        if relevance is not None:
+            hits = relevant_hits(found_rows[:, dropped : k + dropped], relevance, first)
+            for name, against_relevance in VS_RELEVANCE.items():
+                for cutoff in kept:
+                    per_query[name][cutoff][part] = against_relevance(
+                        hits, relevance.relevant_counts[part], cutoff
+                    )
+        tied_at_k += _count_ties(exact_distances, k, tolerance)
+        missing_results += int(((found_rows[:, :k] < 0) & np.isfinite(exact_distances[:, :k])).sum())
+        for mapped in (exact.rows, exact.scores):
+            forget(mapped)
     per_query = {name: curve for name, curve in per_query.items() if not np.isnan(curve[k]).all()}
+    without = len(rows) if relevance is None else int((relevance.relevant_counts == 0).sum())
     return Evaluation(
         curves=_mean_curves(per_query, np.ones(len(rows), bool)),
         intervals=_intervals(per_query, sources, resamples, confidence, seed),
         by_edit=_curves_by_edit(per_query, edits),
         per_query=per_query,
         queries=len(rows),
-        without_relevance=int((relevant == 0).sum()),
-        tied_at_k=_count_ties(exact_distances, k, tolerance),
-        missing_results=int(((rows[:, :k] < 0) & np.isfinite(exact_distances[:, :k])).sum()),
+        without_relevance=without,
+        tied_at_k=tied_at_k,
+        missing_results=missing_results,
     )
 
 
@@ -234,6 +258,16 @@ def _share(part: npt.NDArray[np.generic], whole: Rows) -> Values:
 
 def _countable(rows: Rows) -> Flags:
     """Neither −1 nor a repetition of a row further left."""
+    countable = rows >= 0
+    ordered = np.sort(rows, axis=1)
+    suspects = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    if suspects.any():
+        countable[suspects] = _first_of_each(rows[suspects])
+    return countable
+
+
+def _first_of_each(rows: Rows) -> Flags:
+    """As :func:`_countable`, for answers in which a row is repeated."""
     order = np.argsort(rows, axis=1, kind="stable")
     ordered = np.take_along_axis(rows, order, axis=1)
     fresh = ordered >= 0
@@ -241,18 +275,6 @@ def _countable(rows: Rows) -> Flags:
     countable = np.empty_like(fresh)
     np.put_along_axis(countable, order, fresh, axis=1)
     return countable
-
-
-def _is_member(rows: Rows, indptr: Rows, members: Rows) -> Flags:
-    """Whether ``rows[q, i]`` is in ``members[indptr[q]:indptr[q + 1]]``."""
-    if not len(members):
-        return np.zeros(rows.shape, bool)
-    stride = max(int(rows.max(initial=0)), int(members.max())) + 2
-    queries = np.arange(len(rows))
-    keys = np.sort(np.repeat(queries, np.diff(indptr)) * stride + members + 1)
-    wanted = queries[:, None] * stride + rows + 1
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.asarray(keys[place] == wanted)
 
 
 def _count_ties(exact: Values, k: int, tolerance: float) -> int:
@@ -266,9 +288,9 @@ def _mean_curves(per_query: dict[str, dict[int, Values]], chosen: Flags) -> dict
     """Means over the chosen queries; a measure that none of them counts for is left out."""
     curves = {}
     for name, curve in per_query.items():
-        values = np.stack(list(curve.values()), axis=1)[chosen]
-        if not np.isnan(values).all(axis=0).any():
-            curves[name] = dict(zip(curve, np.nanmean(values, axis=0).tolist(), strict=True))
+        values = {cutoff: of_all[chosen] for cutoff, of_all in curve.items()}
+        if not any(np.isnan(of_chosen).all() for of_chosen in values.values()):
+            curves[name] = {cutoff: float(np.nanmean(of_chosen)) for cutoff, of_chosen in values.items()}
     return curves
 
 
@@ -292,8 +314,8 @@ def _intervals(
     columns = [(name, cutoff) for name, curve in per_query.items() for cutoff in curve]
     if not resamples or not columns:
         return {}
-    values = np.stack([per_query[name][cutoff] for name, cutoff in columns], axis=1)
-    ends = bootstrap_interval(values, sources, resamples=resamples, confidence=confidence, seed=seed)
+    values = [per_query[name][cutoff] for name, cutoff in columns]
+    ends = bootstrap_intervals(values, sources, resamples=resamples, confidence=confidence, seed=seed)
     intervals: dict[str, dict[int, tuple[float, float]]] = {}
     for (name, cutoff), (low, high) in zip(columns, ends.T.tolist(), strict=True):
         if not np.isnan(low):

@@ -17,6 +17,7 @@ from lookalike.measures import Evaluation
 from lookalike.queries import QueryPlan
 from lookalike.record import PointRecord, writing_results
 from lookalike.schemas import Experiment, Index, Measures
+from lookalike.statistics import numbered
 from lookalike.store import Artifact
 from lookalike.timing import TimedPoint, TimedPoints
 from lookalike.trials import index_settings, point_label, trial_key
@@ -171,7 +172,7 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
         for measure, curve in evaluation.per_query.items()
         for cutoff in sorted({*CUTOFFS_PER_QUERY, k} & curve.keys())
     }
-    arrays["sources"] = np.unique(np.asarray(sources), return_inverse=True)[1].astype(np.int32)
+    arrays["sources"] = numbered(sources)[0].astype(np.int32)
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
         np.savez(path, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)

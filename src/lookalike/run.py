@@ -117,7 +117,7 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
     )
 
     twins = None
-    if isinstance(plan.gallery, ImageSet) and plan.relevant_ids is not None:
+    if isinstance(plan.gallery, ImageSet) and plan.judged:
         images = plan.gallery
         twins = session.once("duplicates", data, lambda: duplicate_groups(images, store, progress))
     relevance = resolve_relevance(plan, gallery.ids, queries.ids, twins, experiment.queries.duplicates)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
 
-RESAMPLES_AT_ONCE = 1 << 22
-"""Bounds memory: resamples × sources drawn together."""
+RESAMPLES_AT_ONCE, DRAWS_AT_ONCE = 1 << 24, 1 << 20
+"""Bound memory: resamples × sources that are weighed together, and that are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,36 @@ def bootstrap_interval(
     Fewer than two sources with a value say nothing of the spread: the interval is nan.
     Source: Davison & Hinkley, Bootstrap Methods and their Application (1997), §3.8 (resampling clusters).
     """
-    columns = values.reshape(len(values), -1)
-    sums, counts = _totals_by_source(columns, sources)
-    means = np.concatenate(
-        [
-            _ratio(weights @ sums, weights @ counts)
-            for weights in _resampled_weights(len(sums), resamples, np.random.default_rng(seed))
-        ]
-    )
+    columns = list(values.reshape(len(values), -1).T)
+    ends = bootstrap_intervals(columns, sources, resamples=resamples, confidence=confidence, seed=seed)
+    return ends.reshape(2, *values.shape[1:])
+
+
+def bootstrap_intervals(
+    columns: Sequence[Values],
+    sources: Sequence[str],
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Values:
+    """:func:`bootstrap_interval` of m columns that are not one array; memory: 8 bytes a source and column."""
+    sums, counts, count_of = _totals_by_source(columns, sources)
+    means = np.empty((resamples, len(columns)))
+    done = 0
+    for weights in _resampled_weights(len(sums), resamples, np.random.default_rng(seed)):
+        counted = (weights @ counts)[:, count_of]
+        means[done : done + len(weights)] = _ratio(weights @ sums, counted)
+        done += len(weights)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    interval = np.full((2, columns.shape[1]), np.nan)
+    interval = np.full((2, len(columns)), np.nan)
     whole = ~np.isnan(means).any(axis=0)
     interval[:, whole] = np.quantile(means[:, whole], tails, axis=0)
-    spread = (counts > 0).sum(axis=0) > 1
+    spread = ((counts > 0).sum(axis=0) > 1)[count_of]
     for column in np.flatnonzero(~whole & spread):
         interval[:, column] = np.nanquantile(means[:, column], tails)
     interval[:, ~spread] = np.nan
-    return interval.reshape(2, *values.shape[1:])
+    return interval
 
 
 def paired_difference(
@@ -79,7 +93,7 @@ def paired_difference(
     Permutation P-values Should Never Be Zero (2010).
     """
     difference = a - b
-    sums, counts = _totals_by_source(difference[:, None], sources)
+    sums, counts, _ = _totals_by_source([difference], sources)
     total, queries = float(sums.sum()), int(counts.sum())
     if not queries:
         raise ValueError("no query counts in both runs; compare runs over the same queries")
@@ -115,28 +129,56 @@ def split_halves(
     All queries of a source fall into the same half; which half depends on the set of sources and ``seed``
     only. The first half has as many sources as the second or one more, so of one source the second is empty.
     """
-    names, source = np.unique(np.asarray(sources), return_inverse=True)
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    first = np.isin(source, shuffled[: (len(names) + 1) // 2])
+    source, total = numbered(sources)
+    shuffled = np.random.default_rng(seed).permutation(total)
+    first = np.isin(source, shuffled[: (total + 1) // 2])
     return first, ~first
 
 
-def _totals_by_source(columns: Values, sources: Sequence[str]) -> tuple[Values, Values]:
-    """Sum and number of the values of each source: two arrays of shape (sources, columns)."""
-    names, source = np.unique(np.asarray(sources), return_inverse=True)
-    counted = ~np.isnan(columns)
-    order = np.argsort(source, kind="stable")
-    starts = np.searchsorted(source[order], np.arange(len(names)))
-    sums = np.add.reduceat(np.where(counted, columns, 0.0)[order], starts, axis=0)
-    counts = np.add.reduceat(counted.astype(np.float64)[order], starts, axis=0)
-    return sums, counts
+def numbered(sources: Sequence[str] | npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return each source's place among the sorted different ones, int64, and how many these are.
+
+    A million file names are not made one array of texts, each as wide as the longest of them.
+    """
+    if isinstance(sources, np.ndarray):
+        different, places = np.unique(sources, return_inverse=True)
+        return places.astype(np.int64), len(different)
+    place_of = {source: place for place, source in enumerate(sorted(set(sources)))}
+    return np.fromiter((place_of[source] for source in sources), np.int64, len(sources)), len(place_of)
+
+
+def _totals_by_source(
+    columns: Sequence[Values], sources: Sequence[str]
+) -> tuple[Values, Values, npt.NDArray[np.int64]]:
+    """Sums of the values of each source, shape (sources, m), and numbers of them where these differ.
+
+    Columns that count the same queries share one column of numbers: ``counts[:, count_of]`` has all m.
+    """
+    source, total = numbered(sources)
+    sums = np.empty((total, len(columns)))
+    counts: list[Values] = []
+    number_of: dict[bytes, int] = {}
+    count_of = np.empty(len(columns), np.int64)
+    for column, values in enumerate(columns):
+        counted = ~np.isnan(values)
+        sums[:, column] = np.bincount(source, np.where(counted, values, 0.0), minlength=total)
+        same = number_of.setdefault(np.packbits(counted).tobytes(), len(counts))
+        if same == len(counts):
+            counts.append(np.bincount(source, counted, minlength=total).astype(np.float64))
+        count_of[column] = same
+    return sums, np.stack(counts, axis=1) if counts else np.empty((total, 0)), count_of
 
 
 def _resampled_weights(sources: int, resamples: int, rng: np.random.Generator) -> Iterator[Values]:
     """How often each source was drawn, in as many draws as there are sources: rows of resamples."""
     for size in _batches(resamples, sources):
-        drawn = rng.integers(0, sources, (size, sources)) + np.arange(size)[:, None] * sources
-        yield np.bincount(drawn.ravel(), minlength=size * sources).reshape(size, sources).astype(np.float64)
+        weights = np.empty((size, sources))
+        most = max(1, DRAWS_AT_ONCE // max(1, sources))
+        for first in range(0, size, most):
+            part = weights[first : first + most]
+            drawn = rng.integers(0, sources, part.shape) + np.arange(len(part))[:, None] * sources
+            part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+        yield weights
 
 
 def _batches(resamples: int, sources: int) -> Iterator[int]:

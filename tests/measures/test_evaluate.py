@@ -9,6 +9,7 @@ from test_measures import make_relevance
 from lookalike.embed import Embeddings
 from lookalike.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.measures import evaluate
+from lookalike.queries import Relevance
 from lookalike.store import Store
 
 OPTIONS = {"metric": "l2", "cutoffs": [1, 2, 10], "tolerance": 1e-5, "resamples": 0}
@@ -110,3 +111,33 @@ def test_exhaustive_search_is_perfect_whatever_the_duplicates(metric, tmp_path):
     assert (rows != exact.rows[:, :10]).any()
     assert result.curves["knn_recall"] == {1: 1.0, 2: 1.0, 10: 1.0}
     assert result.curves["nn_recall"] == {1: 1.0, 2: 1.0, 10: 1.0}
+
+
+def test_queries_are_judged_alike_in_whatever_blocks():
+    n, depth = 30_000, 81  # more than one block
+    rng = np.random.default_rng(1)
+    exact = Neighbours(
+        (np.arange(n)[:, None] + np.arange(depth) * 7) % n,
+        np.sort(rng.integers(0, 30, (n, depth)).astype(np.float32), axis=1),
+    )
+    rows = np.where(rng.random((n, depth)) < 0.2, -1, exact.rows)
+    scores = np.where(rows < 0, np.inf, exact.scores)
+    relevance = make_relevance([[(row + 7) % n] for row in range(n)], [[row] for row in range(n)], n)
+    options = {"k": 79, **OPTIONS}
+    whole = evaluate(rows, scores, exact, relevance, sources=list(map(str, range(n))), **options)
+    part = slice(n - 9, n)
+    last = Relevance.of_rows(
+        [[(row + 7) % n] for row in range(n)][part], [[row] for row in range(n)][part], n
+    )
+    alone = evaluate(
+        rows[part],
+        scores[part],
+        Neighbours(exact.rows[part], exact.scores[part]),
+        last,
+        sources=list(map(str, range(9))),
+        **options,
+    )
+    for name, curve in alone.per_query.items():
+        for cutoff, values in curve.items():
+            np.testing.assert_array_equal(whole.per_query[name][cutoff][part], values)
+    assert whole.queries == n

@@ -16,13 +16,10 @@ NAN, INF = np.nan, np.inf
 TOLERANCE = 1e-5
 
 
-def csr(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-    indptr = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    return indptr, np.array([row for query in rows for row in sorted(query)], dtype=np.int64)
-
-
-def make_relevance(relevant: list[list[int]], ignored: list[list[int]] | None = None) -> Relevance:
-    return Relevance(*csr(relevant), *csr(ignored or [[] for _ in relevant]))
+def make_relevance(
+    relevant: list[list[int]], ignored: list[list[int]] | None = None, gallery_size: int = 20
+) -> Relevance:
+    return Relevance.of_rows(relevant, ignored or [[] for _ in relevant], gallery_size)
 
 
 # --- vs exact ----------------------------------------------------------------------------------------------
@@ -116,7 +113,7 @@ def test_faiss_counts_the_same_where_nothing_ties():
 def test_relevance_measures_by_hand(k, recall, hit, precision):
     rows = np.array([[9, 5, 5, 7], [1, 8, 2, 3], [1, 2, 3, 4], [-1, -1, -1, -1]])
     relevance = make_relevance([[5], [1, 2, 3], [], [6]])
-    hits, relevant = measures.relevant_hits(rows, relevance), np.diff(relevance.relevant_indptr)
+    hits, relevant = measures.relevant_hits(rows, relevance), relevance.relevant_counts
     np.testing.assert_allclose(measures.relevant_recall(hits, relevant, k), recall)
     np.testing.assert_allclose(measures.hit_rate(hits, relevant, k), hit)
     np.testing.assert_allclose(measures.average_precision(hits, relevant, k), precision)

@@ -19,7 +19,7 @@ from lookalike.schemas import (
     LabelsQueries,
     Queries,
 )
-from tests.queries.worlds import images, vectors
+from tests.queries.worlds import images, relevant_ids, vectors
 
 LABELS = ["cat", "dog", "cat", None, "cat", "bird", "dog", None, "cat", "dog"]
 
@@ -92,7 +92,8 @@ def test_held_out_images_leave_the_gallery(dataset: object, kind: str) -> None:
     assert len(plan.queries) == 4
     assert len(plan.gallery) == 6
     assert {*plan.queries.ids, *plan.gallery.ids} == set(dataset.ids)  # type: ignore[attr-defined]
-    assert plan.relevant_ids is plan.ignored_ids is None
+    assert plan.ignored_ids is None
+    assert not plan.judged
     assert plan.description == f"4 {kind} held out of 10"
 
 
@@ -100,8 +101,7 @@ def test_held_out_images_are_judged_by_label_else_by_group() -> None:
     for dataset in (images(labels=LABELS), images(groups=LABELS)):
         plan = plan_queries(HeldOutQueries(n=5), dataset)
         label = dict(zip(dataset.ids, LABELS, strict=True))
-        assert plan.relevant_ids is not None
-        for query, relevant in zip(plan.queries.ids, plan.relevant_ids, strict=True):
+        for query, relevant in zip(plan.queries.ids, relevant_ids(plan), strict=True):
             assert list(relevant) == [
                 id_ for id_ in plan.gallery.ids if label[id_] is not None and label[id_] == label[query]
             ]
@@ -111,16 +111,15 @@ def test_in_gallery_images_ignore_themselves() -> None:
     plan = plan_queries(InGalleryQueries(n=4), vectors(labels=LABELS))
     assert len(plan.gallery) == 10
     assert plan.ignored_ids == [(id_,) for id_ in plan.queries.ids]
-    assert plan.relevant_ids is None
+    assert not plan.judged
     assert plan.sources == plan.queries.ids
 
 
 def test_labels_leave_one_out() -> None:
     plan = plan_queries(LabelsQueries(n=None), images(labels=LABELS))
     assert plan.queries.ids == ["00.png", "01.png", "02.png", "04.png", "06.png", "08.png", "09.png"]
-    assert plan.relevant_ids is not None
-    assert plan.relevant_ids[0] == ["02.png", "04.png", "08.png"]
-    assert plan.relevant_ids[1] == ["06.png", "09.png"]
+    assert relevant_ids(plan)[0] == ["02.png", "04.png", "08.png"]
+    assert relevant_ids(plan)[1] == ["06.png", "09.png"]
     assert plan.ignored_ids == [(id_,) for id_ in plan.queries.ids]
 
 
@@ -128,7 +127,7 @@ def test_labels_by_group_look_at_groups() -> None:
     dataset = images(labels=["same"] * 10, groups=["a", "a", *"bcdefghi"])
     plan = plan_queries(LabelsQueries(by="group"), dataset)
     assert plan.queries.ids == ["00.png", "01.png"]
-    assert plan.relevant_ids == [["01.png"], ["00.png"]]
+    assert relevant_ids(plan) == [["01.png"], ["00.png"]]
 
 
 def test_queries_of_the_same_seed_are_nested() -> None:
@@ -145,7 +144,7 @@ def test_captions_find_all_images_that_have_them() -> None:
     assert isinstance(plan.queries, TextSet)
     assert plan.queries.ids == ["00.png#caption", "02.png#caption", "03.png#caption"]
     assert [plan.queries.load(row) for row in range(3)] == ["a cat", "a dog", "a cat"]
-    assert plan.relevant_ids == [["00.png", "03.png"], ["02.png"], ["00.png", "03.png"]]
+    assert relevant_ids(plan) == [["00.png", "03.png"], ["02.png"], ["00.png", "03.png"]]
     assert plan.sources == ["00.png", "02.png", "00.png"], "one caption is one observation"
     assert plan.queries.fingerprints[0] == plan.queries.fingerprints[2] != plan.queries.fingerprints[1]
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from lookalike.datasets import ImageSet, VectorSet
+from lookalike.queries import QueryPlan
 
 
 def images(
@@ -37,3 +38,16 @@ def vectors(n: int = 10, dim: int = 3, labels: Sequence[str | None] | None = Non
     """Vectors ``v0``, ``v1``, …"""
     array = np.random.default_rng(0).normal(size=(n, dim)).astype(np.float32)
     return VectorSet([f"v{row}" for row in range(n)], [array], ["v.npy"], ["print"], labels=labels)
+
+
+def relevant_ids(plan: QueryPlan) -> list[list[str]]:
+    """What each query should find, whether the plan says it by ids or by class."""
+    if plan.classes is None:
+        assert plan.relevant_ids is not None
+        return [list(ids) for ids in plan.relevant_ids]
+    ignored = plan.ignored_ids or [()] * len(plan)
+    gallery = list(zip(plan.gallery.ids, plan.classes.gallery, strict=True))
+    return [
+        [id_ for id_, other in gallery if other is not None and other == name and id_ not in junk]
+        for name, junk in zip(plan.classes.queries, ignored, strict=True)
+    ]

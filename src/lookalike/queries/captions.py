@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from hashlib import blake2b
 
 from lookalike import schemas
 from lookalike.datasets import ImageSet, TextSet, VectorSet
 from lookalike.errors import QueryError
-from lookalike.queries.plan import QueryPlan
+from lookalike.queries.plan import Classes, QueryPlan
 from lookalike.queries.sample import sample
 
 
@@ -19,13 +18,8 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
     alike. Ready vectors with captions are as good as images: the captions have to be embedded by the model
     that made the vectors, which nobody can check but by its dimensions. Raises QueryError without captions.
     """
-    captions = dataset.captions or ()
-    images_of: defaultdict[str, list[str]] = defaultdict(list)
-    captioned: list[tuple[str, str]] = []
-    for id_, caption in zip(dataset.ids, captions, strict=False):
-        if caption is not None:
-            images_of[caption].append(id_)
-            captioned.append((id_, caption))
+    captions = dataset.captions or [None] * len(dataset)
+    captioned = [(id_, text) for id_, text in zip(dataset.ids, captions, strict=True) if text is not None]
     if not captioned:
         raise QueryError(
             "queries=captions needs captions, and the dataset has none; set dataset.captions to where they "
@@ -33,6 +27,9 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
         )
     rows, notices = sample([id_ for id_, _ in captioned], config)
     chosen = [captioned[row] for row in rows]
+    first_with: dict[str, str] = {}
+    for id_, text in captioned:
+        first_with.setdefault(text, id_)
     return QueryPlan(
         protocol=config.name,
         description=f"{len(chosen):,} captions",
@@ -43,7 +40,7 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
             texts=[text for _, text in chosen],
             shard_size=dataset.shard_size,
         ),
-        sources=[images_of[text][0] for _, text in chosen],
-        relevant_ids=[images_of[text] for _, text in chosen],
+        sources=[first_with[text] for _, text in chosen],
+        classes=Classes(captions, [text for _, text in chosen]),
         notices=notices,
     )

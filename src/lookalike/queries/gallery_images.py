@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ import numpy as np
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet
 from lookalike.errors import QueryError
-from lookalike.queries.plan import QueryPlan
+from lookalike.queries.plan import Classes, QueryPlan
 from lookalike.queries.sample import sample
 
 
@@ -32,18 +32,14 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
     gallery = dataset.take(np.flatnonzero(kept))
     queries = dataset.take(rows)
     kind = "label" if dataset.labels is not None else "group"
-    wanted = _annotations(queries, kind)
-    relevant = None
-    if wanted is not None:
-        members = _members(gallery, kind)
-        relevant = [members.get(value, ()) for value in wanted]
+    asked, searched = _annotations(queries, kind), _annotations(gallery, kind)
     return QueryPlan(
         protocol=config.name,
         description=f"{len(queries):,} {_kind(dataset)} held out of {len(dataset):,}",
         gallery=gallery,
         queries=_as_queries(queries),
         sources=list(queries.ids),
-        relevant_ids=relevant,
+        classes=None if asked is None or searched is None else Classes(searched, asked),
     )
 
 
@@ -76,8 +72,8 @@ def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) ->
             f"queries=labels needs {config.by}s, and the dataset has none; set dataset.{config.by}s to a "
             "column of dataset.table" + (" or to folder" if config.by == "label" else "")
         )
-    members = _members(dataset, config.by)
-    eligible = [row for row, value in enumerate(values) if len(members.get(value, ())) > 1]
+    images_of = Counter(values)
+    eligible = [row for row, value in enumerate(values) if value is not None and images_of[value] > 1]
     if not eligible:
         raise QueryError(
             f"no two images share a {config.by}, so there is nothing to find; use other {config.by}s or "
@@ -92,7 +88,7 @@ def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) ->
         gallery=dataset,
         queries=_as_queries(queries),
         sources=list(queries.ids),
-        relevant_ids=[[other for other in members[values[row]] if other != dataset.ids[row]] for row in rows],
+        classes=Classes(values, [values[row] for row in rows]),
         ignored_ids=[(id_,) for id_ in queries.ids],
         notices=notices,
     )
@@ -105,15 +101,6 @@ def _kind(dataset: ImageSet | VectorSet) -> str:
 
 def _annotations(images: ImageSet | VectorSet, kind: str) -> Sequence[str | None] | None:
     return images.labels if kind == "label" else images.groups
-
-
-def _members(images: ImageSet | VectorSet, kind: str) -> dict[str | None, list[str]]:
-    """Return the ids that share each label or group; None is not one."""
-    members: defaultdict[str | None, list[str]] = defaultdict(list)
-    for id_, value in zip(images.ids, _annotations(images, kind) or (), strict=False):
-        if value is not None:
-            members[value].append(id_)
-    return dict(members)
 
 
 def _as_queries(sample: ImageSet | VectorSet) -> ImageSet | VectorSet:

@@ -11,6 +11,19 @@ from lookalike.datasets import ImageSet, TextSet, VectorSet
 
 
 @dataclass(frozen=True)
+class Classes:
+    """Relevance by class: to a query, all gallery images of its class, but those that are ignored for it.
+
+    Kept as the class of each image and query: as pairs, a million images in ten classes would be 10¹¹.
+    """
+
+    gallery: Sequence[str | None]
+    """The class of each gallery row; None: it is in no class."""
+    queries: Sequence[str | None]
+    """The class of each query; None: nothing is relevant to it."""
+
+
+@dataclass(frozen=True)
 class QueryPlan:
     """Queries against a gallery; everything "per query" is in the order of ``queries``."""
 
@@ -24,7 +37,9 @@ class QueryPlan:
     edits: Sequence[str] | None = None
     """Per query, the stratum that results are also given for."""
     relevant_ids: Sequence[Sequence[str]] | None = None
-    """Per query, the gallery ids to be found, duplicates not yet joined; None: nothing is judged."""
+    """Per query, the gallery ids to be found, duplicates not yet joined; None: not said by ids."""
+    classes: Classes | None = None
+    """What is to be found where it is a whole class; None: not said by class. At most one of both is set."""
     ignored_ids: Sequence[Sequence[str]] | None = None
     """Per query, the gallery ids that neither help nor harm: the query itself."""
     ready_neighbours: np.ndarray | None = None
@@ -39,6 +54,11 @@ class QueryPlan:
     def __len__(self) -> int:
         return len(self.queries)
 
+    @property
+    def judged(self) -> bool:
+        """Whether the protocol says what is relevant."""
+        return self.relevant_ids is not None or self.classes is not None
+
     def take(self, rows: Sequence[int]) -> QueryPlan:
         """Return the plan of the queries of ``rows``, in that order."""
         rows = [int(row) for row in rows]
@@ -49,6 +69,9 @@ class QueryPlan:
             sources=[self.sources[row] for row in rows],
             edits=None if self.edits is None else [self.edits[row] for row in rows],
             relevant_ids=None if self.relevant_ids is None else [self.relevant_ids[row] for row in rows],
+            classes=None
+            if self.classes is None
+            else replace(self.classes, queries=[self.classes.queries[row] for row in rows]),
             ignored_ids=None if self.ignored_ids is None else [self.ignored_ids[row] for row in rows],
             ready_neighbours=None if ready is None else ready[rows],
             ready_distances=None if distances is None else distances[rows],

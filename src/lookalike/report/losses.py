@@ -84,19 +84,25 @@ def lost_queries(
     asked = ready.asked.queries
     if isinstance(asked, VectorSet):
         return []
-    found, _ = drop_ignored(rows, scores, ready.relevance, point.k)
-    exact, _ = drop_ignored(ready.exact.rows, ready.exact.scores, ready.relevance, point.k)
-    return [
-        MissedQuery(
-            name=ready.queries.ids[query],
-            load=partial(asked.load, query),
-            exact=exact[query].tolist(),
-            found=found[query].tolist(),
-            recall=float(recall[query]),
-            relevant=ready.relevance.relevant(query).tolist(),
+    shown = []
+    for query in queries:
+        one = slice(query, query + 1)
+        found, _ = drop_ignored(rows[one], scores[one], ready.relevance, point.k, query)
+        exact, _ = drop_ignored(
+            ready.exact.rows[one], ready.exact.scores[one], ready.relevance, point.k, query
         )
-        for query in queries
-    ]
+        both = np.concatenate([exact, found], axis=1)
+        shown.append(
+            MissedQuery(
+                name=ready.queries.ids[query],
+                load=partial(asked.load, query),
+                exact=exact[0].tolist(),
+                found=found[0].tolist(),
+                recall=float(recall[query]),
+                relevant=both[ready.relevance.are_relevant(both, query)].tolist(),
+            )
+        )
+    return shown
 
 
 def _recall(run_folder: Path, point: PointRecord) -> np.ndarray:

@@ -46,7 +46,7 @@ class MissedQuery:
     recall: float
     """The query's ``knn_recall`` at the k of the page's caption."""
     relevant: Sequence[int] = ()
-    """Gallery rows that are right answers, where the protocol knows; they get a mark."""
+    """Those of both that are right answers, where the protocol knows; they get a mark."""
 
     @property
     def missed(self) -> frozenset[int]:
