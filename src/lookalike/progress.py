@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lookalike.terminal.words import wrapped
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from lookalike.terminal import BarDisplay
+    from lookalike.terminal.bars import BarDisplay
 
 log = logging.getLogger("lookalike")
 log.addHandler(logging.NullHandler())  # or Python prints warnings itself where nobody has set up logging
@@ -97,7 +99,7 @@ class RichProgress(Progress):
         if self._display is not None:
             yield self._display
             return
-        from lookalike.terminal import BarDisplay
+        from lookalike.terminal.bars import BarDisplay
 
         with BarDisplay(self.console) as display:
             self._display = display
@@ -109,11 +111,16 @@ class RichProgress(Progress):
     def say(self, line: str) -> None:
         super().say(line)
         if not self.quiet:
-            self.console.print(line, markup=False, soft_wrap=True)
+            self._print(line)
 
     def warn(self, line: str) -> None:
         super().warn(line)
-        self.console.print(f"warning: {line}", markup=False, soft_wrap=True, style="yellow")
+        self._print(f"warning: {line}", "yellow")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        """Above the bars; a sentence that is longer than the terminal is wide is broken between words."""
+        width = self.console.width if self.console.is_terminal else None
+        self.console.print(wrapped(text, width), markup=False, soft_wrap=True, style=style)
 
 
 class _DisplayedBar(Bar):

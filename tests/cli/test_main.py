@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+import tempfile
 import types
+from pathlib import Path
 
 import pytest
 
 from lookalike import __version__
-from lookalike.cli import VERBS, main
+from lookalike.cli import FULL_ERROR, VERBS, main
 from lookalike.errors import ConfigError
 
 HEAVY = ("hydra", "omegaconf", "numpy", "faiss", "torch", "mlflow", "rich", "pyarrow", "PIL")
@@ -76,10 +80,44 @@ def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_what_we_have_to_mend_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_we_have_to_mend_is_a_line_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    verb_that(monkeypatch, ZeroDivisionError("by zero\nat http://me:secret@host"))
+    assert main(["version"]) == 1
+    (kept,) = tmp_path.iterdir()
+    assert capsys.readouterr().err == (
+        f"error: ZeroDivisionError: by zero; Lookalike did not expect that: its traceback is in {kept}\n"
+    )
+    text = kept.read_text()
+    assert text.startswith("Traceback") and "http://me:***@host" in text
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_traceback_that_has_no_place_is_no_second_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    verb_that(monkeypatch, ZeroDivisionError("by zero"))
+    assert main(["version"]) == 1
+    assert "could not be kept" in capsys.readouterr().err
+
+
+def test_who_asks_for_tracebacks_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FULL_ERROR, "1")
     verb_that(monkeypatch, ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         main(["version"])
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOTDIR, errno.ENOSPC])
+def test_a_place_that_cannot_be_used_is_the_users_to_mend(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb_that(monkeypatch, OSError(number, os.strerror(number), "/the/place"))
+    assert main(["version"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: /the/place cannot be used ({os.strerror(number)}); ")
 
 
 def test_python_m_lookalike() -> None:

@@ -108,7 +108,10 @@ def test_a_crash_keeps_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixtu
     outcome = attempt(World(raising(ZeroDivisionError("by zero"))), tmp_path)
 
     assert (outcome.exit_code, outcome.error) == (1, "ZeroDivisionError: by zero")
-    assert "Traceback" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: ZeroDivisionError: by zero; Lookalike did not expect that: its traceback is in "
+        f"{tmp_path}/traceback.txt\n"
+    )
     assert "ZeroDivisionError: by zero" in (tmp_path / "traceback.txt").read_text()
 
 

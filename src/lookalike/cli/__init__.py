@@ -16,7 +16,8 @@
     lookalike doctor     what this machine is, and what is wrong with it
     lookalike version    say which version this is
 
-Exit codes: 0 done, 1 something broke or a job of a sweep failed, 2 the user can mend it, 130 Ctrl-C.
+Exit codes: 0 done, 1 something broke (its traceback is in a file that the error names: the run's folder, or a
+temporary one) or a job of a sweep failed, 2 the user can mend it, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -46,6 +47,22 @@ VERBS = {
     "version": "say which version this is",
 }
 COMPLETION_FLAGS = ("-sc", "--shell-completion")
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Hydra's variable: a user who sets it to 1 wants tracebacks, not sentences."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PLACES = (
+    *FULL,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EIO,
+    errno.ESTALE,
+)
+"""Errors of the system that are about where a file is to lie: the user can mend them."""
 GARBAGE_THRESHOLD = 200_000
 """Objects between two garbage collections; with Python's 700, importing mlflow takes a second more."""
 
@@ -61,8 +78,22 @@ usage: lookalike VERB ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line says and return the exit code; the entry point of the package."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Do what the command line says and return the exit code; the entry point of the package.
+
+    Without ``argv`` this is the whole process: its standard streams are made ready for it.
+    """
+    from lookalike.terminal import streams
+
+    if argv is None:
+        streams.prepare()
+    code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+    if (failure := streams.failure_of_output()) is not None:
+        complain(f"standard output cannot be written ({failure.strerror}); what was finished is kept")
+        return code or 2
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview(), end="")
         return 0
@@ -78,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _perform(verb: str, arguments: list[str]) -> int:
-    """Run the verb's module; errors that the user can mend are one line, others keep their traceback."""
+    """Run the verb's module; every error is one line, and an unexpected one names its traceback's file."""
     gc.set_threshold(GARBAGE_THRESHOLD)
     from lookalike.errors import UserError
 
@@ -88,22 +119,32 @@ def _perform(verb: str, arguments: list[str]) -> int:
         complain(str(error))
         code = 2
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept and reused next time", file=sys.stderr)
+        complain("interrupted; what was finished is kept and reused next time", mark="")
         code = 130
-    except BrokenPipeError:  # `lookalike store ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # a reader that left while this was a part of another program
         code = 0
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if os.environ.get(FULL_ERROR) == "1":
             raise
-        complain(
-            f"{error.filename or 'a file'} cannot be written ({error.strerror}); "
-            "free some space, or set paths.root to a folder on another disk"
-        )
-        code = 2
+        code = _explain(error)
     finally:
         gc.freeze()  # nothing is left to collect that the end of the process does not free anyway
     return code
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what stopped the verb; 2 when it is the place of a file, else 1."""
+    if isinstance(error, OSError) and error.errno in PLACES:
+        cure = "free some space there, or name" if error.errno in FULL else "name"
+        complain(
+            f"{error.filename or 'a file'} cannot be used ({error.strerror}); "
+            f"{cure} another place (`paths.root=…` of a run, `--root` of other verbs, or LOOKALIKE_HOME)"
+        )
+        return 2
+    from lookalike.terminal.crash import describe, keep_traceback
+
+    complain(describe(error, keep_traceback(error)))
+    return 1
 
 
 def overview() -> str:
@@ -122,7 +163,10 @@ def unknown_verb(verb: str, arguments: Sequence[str]) -> str:
     return f"lookalike has no verb {verb}; {hint}"
 
 
-def complain(message: str) -> None:
+def complain(message: str, mark: str = "error: ") -> None:
     """Print an error on standard error, each of its lines marked as one."""
-    for line in message.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+    from lookalike.terminal.words import print_wrapped
+
+    if sys.stderr is not None:
+        for line in message.splitlines():
+            print_wrapped(f"{mark}{line}", sys.stderr)

@@ -12,7 +12,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from lookalike.cli import complain
+from lookalike.cli import FULL_ERROR, complain
 from lookalike.config import CONFIG_NAME, conf_folder, expand_home, explain, prepare_hydra
 from lookalike.credentials import set_aside_all
 from lookalike.progress import RichProgress
@@ -20,8 +20,6 @@ from lookalike.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep import Parts, Task
 
-FULL_ERROR = "HYDRA_FULL_ERROR"
-"""Set by us, it makes Hydra raise instead of printing and exiting; set by a user, it asks for tracebacks."""
 MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
 

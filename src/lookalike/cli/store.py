@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.progress import RichProgress
 from lookalike.schemas import Paths
 from lookalike.store import Store, upkeep
 from lookalike.store.files import readable_bytes
+from lookalike.terminal.words import print_table
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,7 +73,7 @@ def _list(store: Store, options: argparse.Namespace) -> int:
         )
         for entry in entries
     ]
-    _print_table(("kind", "key", "built (UTC)", "size", "took", "because"), rows)
+    print_table(("kind", "key", "built (UTC)", "size", "took", "because"), rows)
     print(
         f"{len(entries)} artifacts, {readable_bytes(sum(entry.bytes for entry in entries))} in {store.root}"
     )
@@ -97,16 +98,9 @@ def _prune(store: Store, options: argparse.Namespace) -> int:
         for removal in removals
     ]
     if rows:
-        _print_table(("what", "key", "size", "why"), rows)
+        print_table(("what", "key", "size", "why"), rows)
     size = readable_bytes(sum(removal.bytes for removal in removals))
     print(f"{'removed' if options.yes else 'can go:'} {len(removals)}, {size}")
     if rows and not options.yes:
         print("nothing was removed; lookalike store prune --yes does it")
     return 0
-
-
-def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    lines = [heads, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

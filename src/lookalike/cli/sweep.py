@@ -18,6 +18,7 @@ from lookalike.sweep.collecting import cancel, collect, look
 from lookalike.sweep.ledger import FILE_NAME, Ledger
 from lookalike.sweep.states import AT_WORK, DONE, PENDING, TO_RETRY, PointState, count_states
 from lookalike.sweep.task import Parts
+from lookalike.terminal.words import print_table
 
 SHOWN_ERROR_LINES = 3
 HOME = "LOOKALIKE_HOME"
@@ -81,7 +82,7 @@ def _list(root: Path, options: argparse.Namespace) -> int:
             rows.append((_name_of(folder, root), "", str(error)))
             continue
         rows.append((_name_of(folder, root), ledger.created[:16].replace("T", " "), _counted(states)))
-    _print_table(("sweep", "begun (UTC)", "points"), sorted(rows, key=lambda row: row[1], reverse=True))
+    print_table(("sweep", "begun (UTC)", "points"), sorted(rows, key=lambda row: row[1], reverse=True))
     return 0
 
 
@@ -102,7 +103,7 @@ def _status(root: Path, options: argparse.Namespace) -> int:
         return 0
     print(f"{ledger.name}: {_counted(states)}")
     if {point.state for point in states} - {DONE}:
-        _print_table(("state", "point", "job"), [(p.state, p.label, _job_of(p)) for p in states])
+        print_table(("state", "point", "job"), [(p.state, p.label, _job_of(p)) for p in states])
     for block in _reasons(states):
         print("\n".join(["", *block]))
     found = {point.state for point in states}
@@ -198,10 +199,3 @@ def _reasons(states: Sequence[PointState]) -> Iterator[list[str]]:
         log = [f"log: {points[0].log}"] if points[0].log else []
         labels = ", ".join(point.label for point in points)
         yield [f"{state}: {labels}", *(f"  {line}" for line in [*shown, *log])]
-
-
-def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    lines = [heads, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

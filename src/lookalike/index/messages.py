@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from lookalike.errors import IndexingError
+from lookalike.terminal.streams import tolerant
 
 FEW_POINTS = re.compile(r"WARNING clustering (\d+) points to (\d+) centroids: please provide at least (\d+)")
 
@@ -67,7 +68,8 @@ def _python_writes_to(descriptor: int) -> Iterator[None]:
     if not is_real:
         yield
         return
-    with open(descriptor, "w", encoding=before.encoding, buffering=1, closefd=False) as stream:
+    with tolerant(descriptor, before) as stream:
+        stream.reconfigure(line_buffering=True)
         sys.stderr = stream
         try:
             yield

@@ -26,6 +26,7 @@ from lookalike.sweep.resume import (
 )
 from lookalike.sweep.states import records_below
 from lookalike.sweep.task import CRASH, Outcome, Parts
+from lookalike.terminal.crash import FILE_NAME as TRACEBACK
 from lookalike.tracking import Tracker
 
 Launch = Callable[[list[list[str]], Callable[[], bool]], Sequence[Outcome]]
@@ -88,6 +89,12 @@ def _opening_lines(plan: Plan, work: Work, ledger: Ledger) -> list[str]:
     return [f"{ledger.name}: {work.summary}{plan.left_out()}", *plan.reasons()]
 
 
+def _details(outcome: Outcome) -> str:
+    """Where a failed job left more about it: its traceback, or its folder."""
+    folder = Path(outcome.folder)
+    return short(folder / TRACEBACK if (folder / TRACEBACK).is_file() else folder)
+
+
 @dataclass(frozen=True)
 class _Sweep:
     """One try of a sweep, whose folder is in our hands."""
@@ -118,7 +125,8 @@ class _Sweep:
                 self.parts.report(self.plan.jobs[0].experiment, done, self.order.folder)
         failed = [outcome for outcome in outcomes if outcome.exit_code]
         for outcome in failed:
-            self.progress.warn(f"failed: {outcome.error} ({outcome.folder})")
+            reason = (outcome.error or "").strip().partition("\n")[0]
+            self.progress.warn(f"failed: {reason} ({_details(outcome)})")
         return CRASH if failed or not shown else 0
 
     def hand_over(self, submit: Submit) -> int:

@@ -15,6 +15,7 @@ from lookalike.errors import UserError
 from lookalike.record import FILE_NAME, FINISHED, INTERRUPTED, Record
 from lookalike.sweep.ledger import TIME, Ledger, LedgerJob, Submission
 from lookalike.sweep.queue import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
+from lookalike.terminal.crash import FILE_NAME as TRACEBACK
 
 DONE = "done"
 PENDING = "pending"
@@ -30,7 +31,7 @@ TO_RETRY = (FAILED, TIMED_OUT, LOST)
 
 ENDED_AS = "ended_as"
 """Key of a record's extras: the state of a job that left no record of its own."""
-TRACEBACK, LOG = "traceback.txt", "lookalike.log"
+LOG = "lookalike.log"
 
 
 @dataclass(frozen=True)

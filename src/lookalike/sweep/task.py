@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,12 +23,13 @@ from lookalike.sweep.gathering import Run, gathered, leave_record, records_in, s
 from lookalike.sweep.ledger import BUILD
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
 from lookalike.sweep.resume import InHandsError, set_aside
+from lookalike.terminal.crash import describe, keep_traceback
+from lookalike.terminal.words import print_wrapped
 from lookalike.tracking import Tracker
 
 CRASH, USER_ERROR = 1, 2
 """Exit codes: we have to mend it; the user can."""
 
-TRACEBACK = "traceback.txt"
 UNRECORDED = {".hydra", "lookalike.log", "points"}
 """What Hydra and a run put into an output folder before the record; without one it is of no use."""
 
@@ -151,14 +151,11 @@ class Task:
             experiment = read()
             return self._perform(experiment, place)
         except UserError as error:
-            reason, exit_code = str(error), USER_ERROR
+            told = reason = str(error)
+            exit_code = USER_ERROR
         except Exception as error:
             reason, exit_code = f"{type(error).__name__}: {error}", CRASH
-            with suppress(OSError):
-                place.folder.mkdir(parents=True, exist_ok=True)
-                (place.folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
-            if not place.in_sweep:
-                traceback.print_exc()
+            told = describe(error, keep_traceback(error, place.folder))
         ours = self.is_ours()
         if place.in_sweep and experiment is not None and ours and not (place.folder / FILE_NAME).exists():
             with suppress(UserError):
@@ -166,8 +163,8 @@ class Task:
         if not ours:
             _leave_nothing(place.folder)
         if not place.in_sweep:
-            if exit_code == USER_ERROR:
-                print("\n".join(f"error: {line}" for line in reason.splitlines()), file=sys.stderr)
+            for line in told.splitlines():
+                print_wrapped(f"error: {line}", sys.stderr)
             _leave_nothing(place.folder)
         return Outcome(str(place.folder), reason, exit_code)
 

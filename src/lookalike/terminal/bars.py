@@ -1,4 +1,4 @@
-"""What is drawn on a terminal: the lines of the bars. It imports rich: to be imported when drawing."""
+"""The lines of the bars. It imports rich: to be imported when something is drawn."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""How words reach a person: streams that never raise, lines as wide as the terminal, tables, bars."""

@@ -1,0 +1,51 @@
+"""An error that nobody expected: one line for the person, the traceback in a file for whoever mends it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import traceback
+from pathlib import Path
+
+from lookalike.credentials import conceal
+
+FILE_NAME = "traceback.txt"
+LONGEST_REASON = 300
+"""Characters; some libraries' messages hold whole files."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error's type and the first line of what it says, without passwords."""
+    said = next(iter(str(error).strip().splitlines()), "")
+    if len(said) > LONGEST_REASON:
+        said = f"{said[:LONGEST_REASON]}…"
+    return conceal(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+
+
+def keep_traceback(error: BaseException, folder: Path | None = None) -> Path | None:
+    """Write an error's traceback into ``folder``, else into a temporary file, and return its path.
+
+    None when neither can be written.
+    """
+    text = conceal("".join(traceback.format_exception(error)))
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / FILE_NAME).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            pass
+        else:
+            return folder / FILE_NAME
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="lookalike-traceback-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return None
+    return Path(name)
+
+
+def describe(error: BaseException, kept: Path | None) -> str:
+    """Return the one line that a person reads."""
+    where = f"its traceback is in {kept}" if kept else "its traceback could not be kept, for lack of room"
+    return f"{reason_of(error)}; Lookalike did not expect that: {where}"
