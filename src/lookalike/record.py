@@ -19,6 +19,7 @@ from typing import Any
 
 from lookalike.credentials import concealed
 from lookalike.errors import UserError
+from lookalike.store.files import fsync
 
 FORMAT = 1
 FILE_NAME = "record.json"
@@ -133,6 +134,7 @@ class Record:
                     file.flush()
                     os.fsync(file.fileno())
                 draft.replace(path)
+                fsync(folder)
             finally:
                 draft.unlink(missing_ok=True)
         return path

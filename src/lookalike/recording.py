@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lookalike.record import PointRecord, writing_results
 from lookalike.schemas import Experiment, Index, Measures
 from lookalike.statistics import numbered
 from lookalike.store import Artifact
+from lookalike.store.files import fsync, token
 from lookalike.timing import TimedPoint, TimedPoints
 from lookalike.trials import index_settings, point_label, trial_key
 
@@ -175,4 +177,14 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
     arrays["sources"] = numbered(sources)[0].astype(np.int32)
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
-        np.savez(path, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)
+        draft = path.with_name(f".{path.name}.{token()}")
+        try:
+            with draft.open("xb") as file:
+                np.savez(file, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())  # a record that outlives a power cut names no empty file
+            draft.replace(path)
+            fsync(path.parent)
+            fsync(path.parent.parent)
+        finally:
+            draft.unlink(missing_ok=True)

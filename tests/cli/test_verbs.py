@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -21,15 +23,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store of two artifacts, one made from the other, under the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOOKALIKE_HOME", raising=False)
-    store = Store(tmp_path / "store")
+    builder = Store(tmp_path / "store")
 
     def build(folder: Path) -> dict[str, object]:
         (folder / "data.bin").write_bytes(b"x" * 2000)
         return {}
 
-    embeddings = store.obtain(Recipe("embeddings", 1, {"model": "pixels"}, {}), build)
-    store.obtain(Recipe("index", 1, {"nlist": 64}, {"gallery": embeddings.key}), build)
-    return store
+    embeddings = builder.obtain(Recipe("embeddings", 1, {"model": "pixels"}, {}), build)
+    builder.obtain(Recipe("index", 1, {"nlist": 64}, {"gallery": embeddings.key}), build)
+    return Store(builder.root)  # the one that uses them is closed
 
 
 def test_store_ls(store: Store, capsys: Capture) -> None:
@@ -76,6 +78,47 @@ def test_store_prune_shows_before_it_removes(store: Store, capsys: Capture) -> N
     assert main(["store", "prune", "--kind", "index", "--yes"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "removed 1, 2.9 KB"
     assert [artifact.kind for artifact in store.artifacts()] == ["embeddings"]
+
+
+def test_store_prune_tells_of_what_is_in_use(store: Store, capsys: Capture) -> None:
+    user = Store(store.root)
+    assert user.find(Recipe("embeddings", 1, {"model": "pixels"}, {}))
+    assert main(["store", "prune", "--unused-days", "0", "--yes"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "removed 1, 2.9 KB",
+        "1 artifacts that running processes use stay",
+    ]
+    assert [artifact.kind for artifact in store.artifacts()] == ["embeddings"]
+
+
+def test_store_prune_removes_output_folders_of_killed_runs(
+    store: Store, tmp_path: Path, capsys: Capture
+) -> None:
+    def leave(name: str, *files: str, days: float = 40) -> Path:
+        folder = tmp_path / name
+        for file in (".hydra/config.yaml", *files):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text("x")
+        for path in (*folder.rglob("*"), folder):
+            then = time.time() - days * 86_400
+            os.utime(path, (then, then))
+        return folder
+
+    killed = [
+        leave("outputs/2026-01-01/10-00-00.000001", "lookalike.log", ".record.json.77"),
+        leave("multirun/mine/flat-0a1b2c"),
+    ]
+    kept = [
+        leave("outputs/2026-01-01/10-00-00.000002", "record.json"),
+        leave("outputs/2026-01-01/10-00-00.000003", "notes.txt"),
+        leave("outputs/2026-01-01/10-00-00.000004", days=1),
+    ]
+    assert main(["store", "prune"]) == 0
+    assert "nothing was removed" in capsys.readouterr().out
+    assert all(folder.exists() for folder in (*killed, *kept))
+    assert main(["store", "prune", "--yes"]) == 0
+    assert not any(folder.exists() for folder in killed)
+    assert all(folder.exists() for folder in kept)
 
 
 def test_a_store_of_another_version_is_a_users_error(store: Store, tmp_path: Path, capsys: Capture) -> None:

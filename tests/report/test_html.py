@@ -152,6 +152,17 @@ def test_records_without_their_samples_are_reported_as_far_as_they_go(tmp_path: 
     assert "flatters" in payload["advice"][0]["lines"][0]
 
 
+@pytest.mark.parametrize("content", [b"", b"PK", b"x" * 100])
+def test_damaged_samples_cost_what_they_held_and_not_the_report(tmp_path: Path, content: bytes) -> None:
+    """A power cut left a file empty that a record names."""
+    runs = save_sweep(tmp_path, make_sweep())
+    damaged = runs[0].folder / runs[0].record.points[0].neighbours  # type: ignore[operator]
+    damaged.write_bytes(content)
+    payload = payload_of(page_of(tmp_path, runs, root=tmp_path))
+    assert len(payload["points"]) == 6
+    assert [bool(point["ecdf"]) for point in payload["points"]].count(False) == 1
+
+
 def test_a_failed_run_is_told_of(tmp_path: Path) -> None:
     failed = make_record([], status="failed", error="the disk is full")
     payload = payload_of(page_of(tmp_path, save_sweep(tmp_path, [failed])))

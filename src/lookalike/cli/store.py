@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,16 +12,20 @@ from lookalike.progress import RichProgress
 from lookalike.schemas import Paths
 from lookalike.store import Store, upkeep
 from lookalike.store.files import readable_bytes
+from lookalike.store.uses import keys_in_use
 from lookalike.terminal.words import print_table
 
 
 def main(arguments: Sequence[str]) -> int:
     """List, verify or prune; 1 when ``verify`` finds damage."""
     options = _parser().parse_args(arguments)
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
-    store = Store(root / options.store, progress=RichProgress())
+    store = Store(_root(options) / options.store, progress=RichProgress())
     code: int = options.act(store, options)
     return code
+
+
+def _root(options: argparse.Namespace) -> Path:
+    return Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +97,14 @@ def _verify(store: Store, options: argparse.Namespace) -> int:
 
 
 def _prune(store: Store, options: argparse.Namespace) -> int:
+    from lookalike.sweep.task import abandoned_runs
+
     removals = upkeep.prune(store, options.kinds, options.unused_days, options.keep, dry_run=not options.yes)
+    runs = list(abandoned_runs(_root(options)))
+    removals += runs
+    if options.yes:
+        for run in runs:
+            shutil.rmtree(run.path)
     rows = [
         (removal.what, removal.path.name[:12], readable_bytes(removal.bytes), removal.why)
         for removal in removals
@@ -103,4 +115,7 @@ def _prune(store: Store, options: argparse.Namespace) -> int:
     print(f"{'removed' if options.yes else 'can go:'} {len(removals)}, {size}")
     if rows and not options.yes:
         print("nothing was removed; lookalike store prune --yes does it")
+    names_artifacts = options.kinds or options.keep or options.unused_days is not None
+    if names_artifacts and (in_use := keys_in_use(store.layout.uses)):
+        print(f"{len(in_use)} artifacts that running processes use stay")
     return 0

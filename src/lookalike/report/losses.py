@@ -14,6 +14,7 @@ from lookalike.measures import drop_ignored
 from lookalike.record import FINISHED, PointRecord, Record
 from lookalike.report.missed import MissedQuery, missed_page, worst_and_best
 from lookalike.report.rows import front, rows_of
+from lookalike.report.samples import read_arrays
 from lookalike.run import Prepared, prepare
 from lookalike.schemas import Experiment, StoreOptions, VectorDataset
 from lookalike.session import Session
@@ -79,8 +80,8 @@ def lost_queries(
     ready: Prepared, run_folder: Path, point: PointRecord, queries: Sequence[int]
 ) -> list[MissedQuery]:
     """Chosen queries of ``point`` beside their exact and their returned neighbours, both without junk."""
-    with np.load(run_folder / str(point.neighbours), allow_pickle=False) as raw:
-        rows, scores, recall = raw["rows"], raw["scores"], raw["knn_recall"]
+    raw = read_arrays(run_folder, point, ("rows", "scores", "knn_recall"))
+    rows, scores, recall = raw["rows"], raw["scores"], raw["knn_recall"]
     asked = ready.asked.queries
     if isinstance(asked, VectorSet):
         return []
@@ -106,6 +107,4 @@ def lost_queries(
 
 
 def _recall(run_folder: Path, point: PointRecord) -> np.ndarray:
-    with np.load(run_folder / str(point.neighbours), allow_pickle=False) as raw:
-        recall: np.ndarray = raw["knn_recall"]
-    return recall
+    return read_arrays(run_folder, point, ("knn_recall",))["knn_recall"]

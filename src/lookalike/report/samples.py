@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.errors import UserError, foreign_parser
 from lookalike.record import PointRecord
 from lookalike.statistics import Values
 
@@ -31,13 +31,23 @@ class Answers:
 
 def arrays_of(folder: Path | None, point: PointRecord, names: Iterable[str]) -> dict[str, np.ndarray]:
     """The arrays of ``names`` that were kept of ``point``; {} when its file is gone or cannot be read."""
-    if folder is None or point.neighbours is None:
-        return {}
     try:
-        with np.load(folder / point.neighbours, allow_pickle=False) as raw:
-            return {name: raw[name] for name in names if name in raw}
-    except (OSError, ValueError, zipfile.BadZipFile):
+        return read_arrays(folder, point, names)
+    except UserError:
         return {}
+
+
+def read_arrays(folder: Path | None, point: PointRecord, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of ``names`` that were kept of ``point``, as far as it has them.
+
+    Raises UserError when none were kept, or when their file is gone, empty or damaged.
+    """
+    cure = "run the experiment again to have it"
+    if folder is None or point.neighbours is None:
+        raise UserError(f"nothing was kept of what {point.label} found; {cure}")
+    path = folder / point.neighbours
+    with foreign_parser(f"{path} is damaged", cure, UserError), np.load(path, allow_pickle=False) as raw:
+        return {name: raw[name] for name in names if name in raw}
 
 
 def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) -> Answers | None:

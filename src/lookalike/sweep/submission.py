@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
 import shutil
 import subprocess
@@ -135,8 +136,7 @@ class Cluster:
         """Submit one job that runs ``command`` once all jobs in ``after`` have ended, well or not."""
         executor = self._executor(COLLECT, after)
         executor.update_parameters(use_srun=False)
-        with _refusals():
-            executor.folder.parent.mkdir(parents=True, exist_ok=True)
+        with _refusals(), self._private_folder():
             job = executor._submit_command(shlex.join(command))
         return Submission(COLLECT, job.job_id, [], str(self.folder))
 
@@ -147,10 +147,25 @@ class Cluster:
         phase: str,
         after: Sequence[str],
     ) -> list[Job[Any]]:
-        with _refusals():
+        with _refusals(), self._private_folder():
             executor = self._executor(phase, after)
             submitted: list[Job[Any]] = executor.map_array(function, *zip(*arguments, strict=True))
         return submitted
+
+    @contextlib.contextmanager
+    def _private_folder(self) -> Iterator[None]:
+        """Make submitit's folder, and let nobody else read what is written there while the block runs.
+
+        Pickles are programs: who could write them would run code as the user on a node.
+        """
+        before = os.umask(0o077)
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            if self.folder.parent.name == Cluster.folder.parent.name:  # also one that an older version made
+                self.folder.parent.chmod(0o700)
+            yield
+        finally:
+            os.umask(before)
 
     def _executor(self, phase: str, after: Sequence[str] = ()) -> Any:
         from lookalike.sweep.worker import Executor

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.progress import SILENT, Progress
 from lookalike.record import FILE_NAME, Record
 from lookalike.schemas import Experiment
+from lookalike.store.files import bytes_below
+from lookalike.store.layout import changed_at
+from lookalike.store.upkeep import DAY_SECONDS, Removal
 from lookalike.sweep.gathering import Run, gathered, leave_record, records_in, show
 from lookalike.sweep.ledger import BUILD
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
@@ -30,7 +34,10 @@ from lookalike.tracking import Tracker
 CRASH, USER_ERROR = 1, 2
 """Exit codes: we have to mend it; the user can."""
 
-UNRECORDED = {".hydra", "lookalike.log", "points"}
+ABANDONED_DAYS = 30
+"""A run that writes nothing for so long, not even a line of its log, is not going to."""
+LOG = "lookalike.log"
+UNRECORDED = {".hydra", LOG, "points"}
 """What Hydra and a run put into an output folder before the record; without one it is of no use."""
 
 
@@ -253,6 +260,19 @@ class Task:
 
 def _always() -> bool:
     return True
+
+
+def abandoned_runs(root: Path) -> Iterator[Removal]:
+    """Yield output folders below ``root`` whose run left no record and did nothing for a month.
+
+    A killed run leaves them; one that ends in any other way removes its own.
+    """
+    for hydra in sorted([*root.glob("outputs/*/*/.hydra"), *root.glob("multirun/**/.hydra")]):
+        folder = hydra.parent
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(f".{FILE_NAME}.")}
+        last = max(changed_at(path) for path in (folder, hydra, folder / LOG))
+        if names <= UNRECORDED and time.time() - last > ABANDONED_DAYS * DAY_SECONDS:
+            yield Removal("output folder", folder, bytes_below(folder), "its run left no record")
 
 
 def _leave_nothing(folder: Path) -> None:
