@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 ISOLATED = ("-P",)
 """Options of the interpreter that keep the working directory off the module search path."""
@@ -65,3 +67,51 @@ def _bound_memory(pid: int, size: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_AS, (size, size))  # type: ignore[attr-defined, unused-ignore]
     except (ImportError, AttributeError, OSError, ValueError):
         return  # not on this system, or the child has ended already
+
+
+SPARE_BYTES = 512 << 20
+"""Address space beyond what a file explains: tables of the libraries, and Python's."""
+LEAST_CPU_SECONDS, BYTES_PER_CPU_SECOND = 10, 5_000_000
+"""What reading any file may take, and what each of its bytes adds."""
+WALL_TO_CPU = 10
+"""So much longer than its processor time may a child take: others share the machine, disks are slow."""
+
+
+def cpu_seconds_for(file_bytes: int) -> int:
+    """Return the processor time that reading a sound file of that size cannot exceed."""
+    return LEAST_CPU_SECONDS + file_bytes // BYTES_PER_CPU_SECOND
+
+
+def bound_this_process(more_memory_bytes: int, cpu_seconds: int) -> None:
+    """Take from this process what reading a sound file does not need, once its libraries are loaded.
+
+    It may grow by ``more_memory_bytes`` of address space (Linux alone), take ``cpu_seconds`` of processor
+    time in all, and leaves no core file when it crashes.
+    """
+    try:
+        import resource
+    except ImportError:
+        return  # not POSIX: the parent's patience is the only bound
+    bounds = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, cpu_seconds)]
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        bounds.append((resource.RLIMIT_AS, pages * resource.getpagesize() + more_memory_bytes))
+    except OSError:
+        pass  # macOS
+    for kind, most in bounds:
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):
+            continue  # a stricter bound holds already, or this system does not know it
+
+
+def how_it_ended(done: subprocess.CompletedProcess[str]) -> str:
+    """Return, for a message, why a child that was to read a file gave no answer."""
+    if -done.returncode in (signal.SIGXCPU, signal.SIGKILL):
+        return "reading it takes more time or memory than its size explains"
+    if done.returncode < 0:
+        return f"reading it ended in {signal.Signals(-done.returncode).name}"
+    last = (done.stderr.strip().splitlines() or [f"reading it ended with {done.returncode}"])[-1]
+    if last.startswith("MemoryError"):
+        return "reading it takes more memory than its size explains"
+    return "".join(sign for sign in last if sign.isprintable())

@@ -15,7 +15,7 @@ from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
 from lookalike.datasets.vector_files.contents import VectorFile, file_fingerprint
-from lookalike.datasets.vector_files.formats import format_of, open_vector_file
+from lookalike.datasets.vector_files.formats import check_files, format_of, open_vector_file
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 
@@ -79,6 +79,8 @@ def _open_all(
     files: Sequence[Path], config: schemas.EmbeddingsDataset, progress: Progress
 ) -> list[VectorFile]:
     opened = []
+    for format_ in sorted({_format(file, config) for file in files}):
+        check_files([file for file in files if _format(file, config) == format_], format_, config.array)
     with progress.bar("opening vectors", len(files), "files") as bar:
         for file in files:
             fingerprint = file_fingerprint(file)

@@ -116,7 +116,7 @@ class Rows(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Float of 16, 32 or 64 bits, or uint8."""
+        """Float of 16, 32 or 64 bits, uint8 or int8."""
         ...
 
     def __len__(self) -> int: ...

@@ -7,13 +7,12 @@ may still crash it, or name counts that no memory holds.
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import IndexingError
-from lookalike.processes import run_module
+from lookalike.processes import WALL_TO_CPU, cpu_seconds_for, how_it_ended, run_module
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -25,27 +24,25 @@ def probe(path: Path) -> dict[str, Any]:
         raise IndexingError(f"{path} does not exist; name a FAISS index file")
     if not path.is_file():
         raise IndexingError(f"{path} is no file; name a FAISS index file")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise IndexingError(f"{path} is empty; name a FAISS index file, or build it again")
-    done = run_module("lookalike.index.probing_process", str(path.absolute()))
+    told: dict[str, Any]
     try:
+        patience = WALL_TO_CPU * cpu_seconds_for(size)
+        done = run_module("lookalike.index.probing_process", str(path.absolute()), timeout_seconds=patience)
         told = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        told = {"error": f"reading it does not end within {patience:,} seconds"}
     except ValueError:
-        told = {"error": _cause_of_death(done)}
+        told = {"error": how_it_ended(done)}
     if "error" in told:
         raise IndexingError(
             f"{path} is no FAISS index that can be read ({told['error']}); "
             "name a file that faiss.write_index wrote, or build it again"
         )
     about: dict[str, Any] = told["about"]
-    size = path.stat().st_size
     about["file_bytes"] = size
     if about["vectors"]:
         about["bytes_per_vector"] = round(size / about["vectors"], 1)
     return about
-
-
-def _cause_of_death(done: subprocess.CompletedProcess[str]) -> str:
-    if done.returncode < 0:
-        return f"reading it ended in {signal.Signals(-done.returncode).name}"
-    return (done.stderr.strip().splitlines() or [f"reading it ended with {done.returncode}"])[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,16 @@ import numpy as np
 from lookalike.errors import IndexingError
 from lookalike.index.description import describe
 from lookalike.index.messages import translated
+from lookalike.processes import SPARE_BYTES, bound_this_process, cpu_seconds_for
 
-SPARE_BYTES = 512 << 20
-"""Address space beyond twice the file: FAISS's own tables, and Python's."""
 CUT_SHORT = "it ends before all that it announces"
-LEAST_CPU_SECONDS, BYTES_PER_CPU_SECOND = 60, 50_000_000
 
 
 def limit(file_bytes: int) -> None:
     """Take from this process what reading a sound file of that size does not need."""
     faiss.set_deserialization_vector_byte_limit(max(1, file_bytes))
     faiss.set_deserialization_loop_limit(file_bytes + 1)
-    with suppress(ImportError, ValueError, OSError):  # not POSIX, or not to be limited here
-        import resource
-
-        seconds = LEAST_CPU_SECONDS + file_bytes // BYTES_PER_CPU_SECOND
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        room = pages * resource.getpagesize() + 2 * file_bytes + SPARE_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    bound_this_process(2 * file_bytes + SPARE_BYTES, cpu_seconds_for(file_bytes))
 
 
 def main(path: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def test_a_flipped_byte_of_a_packed_array_is_found(tmp_path: Path) -> None:
 
 def test_pickles_in_an_archive_are_never_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "v.npz", vectors=np.array([[{"a": 1}]], dtype=object))
-    with pytest.raises(DatasetError, match="0 arrays of vectors"):
+    with pytest.raises(DatasetError, match="vectors: object of shape"):
         opened(tmp_path / "v.npz")
     with pytest.raises(DatasetError, match="holds object"):
         opened(tmp_path / "v.npz", array="vectors")

@@ -1,4 +1,4 @@
-"""``.fbin``, ``.u8bin`` and ``.ibin`` of big-ann-benchmarks: n, d, then n × d values."""
+"""``.fbin``, ``.u8bin``, ``.i8bin`` and ``.ibin`` of big-ann-benchmarks: n, d, then n × d values."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def open_fbin(file: Path, array: str | None = None) -> VectorFile:
 def open_u8bin(file: Path, array: str | None = None) -> VectorFile:
     """Map uint8 vectors; DatasetError when n and d do not fit the file's size."""
     return VectorFile(_map_whole(file, np.dtype("u1")))
+
+
+def open_i8bin(file: Path, array: str | None = None) -> VectorFile:
+    """Map int8 vectors; DatasetError when n and d do not fit the file's size."""
+    return VectorFile(_map_whole(file, np.dtype("i1")))
 
 
 def map_ground_truth(file: Path) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32] | None]:

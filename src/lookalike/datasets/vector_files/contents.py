@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import numpy.typing as npt
 from lookalike.datasets.sets import Rows
 from lookalike.errors import DatasetError
 
+CAST = "write it by numpy.save(file, array.astype('float32'))"
+"""The cure for an array of another type."""
 MAX_DIM = 1 << 20
 """A header that announces longer vectors is damaged, or of another format."""
 
@@ -26,7 +29,7 @@ class VectorFile:
     """The vectors of one file, and what the file says of them."""
 
     rows: Rows
-    """Floats of 16, 32 or 64 bits, or uint8; read when asked for."""
+    """Floats of 16, 32 or 64 bits, uint8 or int8; read when asked for."""
     ids: Sequence[str] | None = None
     """One for each row; None: the format has none."""
     of_directions: bool | None = None
@@ -45,17 +48,28 @@ def file_fingerprint(file: Path) -> str:
 def size_of(file: Path) -> int:
     """Return a regular file's bytes; DatasetError when there is none that can be read."""
     try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise DatasetError(f"{file} is no regular file; name a file of vectors")
         with file.open("rb"):
-            pass
-        return file.stat().st_size
+            return status.st_size
     except FileNotFoundError as error:
         raise DatasetError(f"{file} does not exist; check its name") from error
     except OSError as error:
         raise DatasetError(f"{file} cannot be read ({error.strerror}); check what it is") from error
 
 
+class EmptyFile(DatasetError):
+    """A sound file that holds no vector at all: among others it can be passed over."""
+
+
 def check_announced(file: Path, rows: int, dim: int, bytes_needed: int, bytes_there: int) -> None:
-    """Raise DatasetError unless a header's shape is sound and the file is exactly as long as it says."""
+    """Raise DatasetError unless a header's shape is sound and the file is exactly as long as it says.
+
+    EmptyFile when it announces no rows, and has none.
+    """
+    if rows == 0 and dim <= MAX_DIM and bytes_needed == bytes_there:
+        check_not_empty(str(file), (rows, dim))
     if rows < 1 or not 1 <= dim <= MAX_DIM:
         raise DatasetError(
             f"{file} announces {rows:,} vectors of {dim:,} dimensions, which cannot be; it is damaged or of "
@@ -68,21 +82,27 @@ def check_announced(file: Path, rows: int, dim: int, bytes_needed: int, bytes_th
         )
 
 
+def holds_vectors(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether that is a matrix of floats of 16, 32 or 64 bits, or of integers of 8 bits."""
+    fits = dtype.itemsize in (2, 4, 8) if dtype.kind == "f" else dtype in (np.uint8, np.int8)
+    return len(shape) == 2 and bool(fits)
+
+
 def check_vectors_shape(what: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise DatasetError unless ``what`` is a matrix of floats or bytes, not empty."""
-    floats = dtype.kind == "f" and dtype.itemsize in (2, 4, 8)
-    if len(shape) != 2 or not (floats or dtype == np.uint8):
+    """Raise DatasetError unless ``what`` is a matrix of vectors; EmptyFile when it is an empty one."""
+    if not holds_vectors(shape, dtype):
+        cure = f"; {CAST}" if len(shape) == 2 and dtype.kind in "biuf" else ""
         raise DatasetError(
-            f"{what} holds {dtype} of shape {shape}; vectors are float16, float32, float64 or uint8 of "
-            "shape (rows, dimensions)"
+            f"{what} holds {dtype} of shape {shape}; vectors are float16, float32, float64, uint8 or int8 of "
+            f"shape (rows, dimensions){cure}"
         )
     check_not_empty(what, shape)
 
 
 def check_not_empty(what: str, shape: tuple[int, ...]) -> None:
-    """Raise DatasetError when an array has no value at all."""
+    """Raise EmptyFile when an array has no value at all."""
     if 0 in shape:
-        raise DatasetError(f"{what} is empty, of shape {shape}; remove it or write it again")
+        raise EmptyFile(f"{what} is empty, of shape {shape}; remove it or write it again")
 
 
 class RowsInRuns(ABC):

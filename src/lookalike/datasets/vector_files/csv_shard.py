@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets.vector_files.contents import MAX_DIM, RowsInRuns, VectorFile, size_of
+from lookalike.datasets.vector_files.contents import MAX_DIM, EmptyFile, RowsInRuns, VectorFile, size_of
 from lookalike.datasets.vector_files.csv_values import Floats, parse_list, parse_lists
 from lookalike.errors import DatasetError
 
@@ -41,7 +41,7 @@ def open_csv(file: Path, array: str | None = None) -> VectorFile:
     scan = _Scan(file, text)
     scan.read()
     if not scan.begins:
-        raise DatasetError(f"{file} has a header and no rows; export it again")
+        raise EmptyFile(f"{file} has a header and no rows; export it again")
     begins, ends = np.array(scan.begins, np.int64), np.array(scan.ends, np.int64)
     return VectorFile(CsvRows(file, text, begins, ends), scan.paths)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,15 @@ import numpy.typing as npt
 
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.sets import Rows
-from lookalike.datasets.vector_files.contents import MAX_DIM, RowsInRuns, VectorFile, size_of
-from lookalike.errors import DatasetError
+from lookalike.datasets.vector_files.bounded import read_in_child_first
+from lookalike.datasets.vector_files.contents import (
+    MAX_DIM,
+    EmptyFile,
+    RowsInRuns,
+    VectorFile,
+    size_of,
+)
+from lookalike.errors import DatasetError, foreign_parser
 
 FLAT_OR_GRAPH = (b"IxF", b"IH", b"IN")
 """How the files of such indexes begin."""
@@ -35,17 +42,29 @@ class Held:
 
 
 def open_faiss(file: Path, array: str | None = None) -> VectorFile:
+    """Open the vectors that an index holds, see :func:`open_index`, once a child has survived reading it."""
+    check_faiss([file])
+    return open_index(file)
+
+
+def check_faiss(files: Sequence[Path], array: str | None = None) -> None:
+    """Have a child read the files first; DatasetError for one that cannot be read."""
+    read_in_child_first(files, "faiss")
+
+
+def open_index(file: Path) -> VectorFile:
     """Open the vectors that an index holds; their ids are FAISS's, ascending, unless these are
     just row numbers.
 
     A flat index is mapped in place, others are reconstructed when asked for. Where codes are stored
     instead of vectors, these are approximations, and a notice says so. DatasetError when the file is no
-    index, or one whose vectors cannot be had back.
+    index, or one whose vectors cannot be had back. A hostile file can crash the process.
     """
     index = _read(file)
-    held = _held(index, file)
+    with _readable(file):
+        held = _held(index, file)
     if len(held.keys) == 0:
-        raise DatasetError(f"{file} is an index without vectors; name one that was filled")
+        raise EmptyFile(f"{file} is an index without vectors; name one that was filled")
     order = np.argsort(held.ids, kind="stable")
     ids, keys = held.ids[order], held.keys[order]
     if (twice := np.flatnonzero(np.diff(ids) == 0)).size:
@@ -69,12 +88,8 @@ def _read(file: Path) -> Any:
     import faiss
 
     size = size_of(file)
-    try:
-        with _no_longer_than(size):
-            index = faiss.read_index(str(file), _mapping_flag(file))
-    except (RuntimeError, MemoryError) as error:
-        reason = "it does not fit in memory" if isinstance(error, MemoryError) else _reason(error)
-        raise DatasetError(f"{file} is not a readable FAISS index ({reason}); write it again") from error
+    with _readable(file), _no_longer_than(size):
+        index = faiss.read_index(str(file), _mapping_flag(file))
     if not 1 <= index.d <= MAX_DIM or index.ntotal < 0:
         raise DatasetError(
             f"{file} announces {index.ntotal:,} vectors of {index.d:,} dimensions, which cannot be; "
@@ -108,9 +123,14 @@ def _no_longer_than(file_bytes: int) -> Iterator[None]:
         faiss.set_deserialization_loop_limit(before[1])
 
 
-def _reason(error: Exception) -> str:
-    """FAISS's own words without the place in its sources."""
-    return str(error).splitlines()[0].rpartition(": ")[2] or type(error).__name__
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """What FAISS raises becomes a DatasetError, in FAISS's own words without the place in its sources."""
+    with foreign_parser(f"{file} is not a readable FAISS index", "write it again"):
+        try:
+            yield
+        except RuntimeError as error:
+            raise RuntimeError(str(error).splitlines()[0].rpartition(": ")[2]) from error
 
 
 def _held(index: Any, file: Path) -> Held:
@@ -174,7 +194,7 @@ def _rows(index: Any, keys: npt.NDArray[np.int64], file: Path, whole: Any) -> Ro
         index.reconstruct(int(keys[0]))  # where it cannot, reconstructing many at once ends the process
     except RuntimeError as error:
         raise DatasetError(_unsupported(file, whole)) from error
-    return ReconstructedRows(index, keys, whole)
+    return ReconstructedRows(index, keys, whole, file)
 
 
 def _unsupported(file: Path, index: Any) -> str:
@@ -202,10 +222,11 @@ class FlatRows(RowsInRuns):
 class ReconstructedRows(RowsInRuns):
     """Rows that FAISS decodes when asked for."""
 
-    def __init__(self, index: Any, keys: npt.NDArray[np.int64], whole: Any) -> None:
+    def __init__(self, index: Any, keys: npt.NDArray[np.int64], whole: Any, file: Path) -> None:
         super().__init__((len(keys), index.d), np.float32)
-        self._index, self._keys, self._keep_alive = index, keys, whole
+        self._index, self._keys, self._keep_alive, self._file = index, keys, whole, file
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        found: npt.NDArray[Any] = self._index.reconstruct_batch(self._keys[start:stop])
-        return found
+        with _readable(self._file):
+            found: npt.NDArray[Any] = self._index.reconstruct_batch(self._keys[start:stop])
+            return found

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lookalike.datasets.vector_files.big_ann import open_fbin, open_u8bin
-from lookalike.datasets.vector_files.contents import VectorFile
+from lookalike.datasets.vector_files.big_ann import open_fbin, open_i8bin, open_u8bin
+from lookalike.datasets.vector_files.contents import VectorFile, size_of
 from lookalike.datasets.vector_files.csv_shard import PATHS, open_csv
-from lookalike.datasets.vector_files.faiss_index import open_faiss
-from lookalike.datasets.vector_files.hdf5 import MAGIC, open_hdf5
+from lookalike.datasets.vector_files.faiss_index import check_faiss, open_faiss
+from lookalike.datasets.vector_files.hdf5 import MAGIC, check_hdf5, open_hdf5
 from lookalike.datasets.vector_files.npy import open_npy
 from lookalike.datasets.vector_files.npz import open_npz
 from lookalike.datasets.vector_files.vecs import open_bvecs, open_fvecs
-from lookalike.errors import DatasetError
+from lookalike.errors import DatasetError, foreign_parser
 
 AUTO = "auto"
 
@@ -27,6 +27,8 @@ class Format(NamedTuple):
     read: Callable[[Path, str | None], VectorFile]
     has_names: bool = False
     """Whether ``array`` may name one of several arrays in the file."""
+    check: Callable[[Sequence[Path], str | None], None] | None = None
+    """What has several files read by one child first; None: the format needs no child."""
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -37,8 +39,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "bvecs": Format((".bvecs",), open_bvecs),
         "fbin": Format((".fbin",), open_fbin),
         "u8bin": Format((".u8bin",), open_u8bin),
-        "hdf5": Format((".hdf5", ".h5"), open_hdf5, has_names=True),
-        "faiss": Format((".faiss", ".index"), open_faiss),
+        "i8bin": Format((".i8bin",), open_i8bin),
+        "hdf5": Format((".hdf5", ".h5"), open_hdf5, has_names=True, check=check_hdf5),
+        "faiss": Format((".faiss", ".index"), open_faiss, check=check_faiss),
         "csv": Format((".csv",), open_csv),
     }
 )
@@ -62,17 +65,25 @@ def format_of(file: Path) -> str:
     for name, format_ in FORMATS.items():
         if suffix in format_.suffixes:
             return name
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(16)
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read ({error.strerror}); check its name") from error
+    size_of(file)
+    with foreign_parser(f"{file} cannot be read", "check what it is"), file.open("rb") as stream:
+        start = stream.read(16)
     for magic, name in MAGICS.items():
         if start.startswith(magic):
             return name
     raise DatasetError(
         f"{file} is of no known format; set dataset.format to what it is: {', '.join(FORMATS)}"
     )
+
+
+def check_files(files: Sequence[Path], format_: str, array: str | None) -> None:
+    """Have files of one format read by a child first, where that format needs it: one child for them all.
+
+    Opening one does the same for itself alone. Raises DatasetError for one that cannot be read.
+    """
+    check = FORMATS[format_].check
+    if check is not None:
+        check(files, array)
 
 
 def open_vector_file(file: Path, format_: str = AUTO, array: str | None = None) -> VectorFile:

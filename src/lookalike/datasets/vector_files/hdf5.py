@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets.sets import Rows
+from lookalike.datasets.vector_files.bounded import read_in_child_first
 from lookalike.datasets.vector_files.contents import (
     RowsInRuns,
     VectorFile,
@@ -19,10 +20,11 @@ from lookalike.datasets.vector_files.contents import (
     check_vectors_shape,
     size_of,
 )
-from lookalike.errors import DatasetError
+from lookalike.errors import DatasetError, foreign_parser
 
 GALLERY, QUERIES, NEIGHBOURS, DISTANCES, IDS = "train", "test", "neighbors", "distances", "ids"
 """Names of the datasets; ``ids`` is ours, other readers pass over it."""
+TOP = frozenset({GALLERY, QUERIES, NEIGHBOURS, DISTANCES, IDS})
 MAGIC = b"\x89HDF\r\n\x1a\n"
 OF_DIRECTIONS = {"angular": True, "cosine": True, "euclidean": False, "l2": False, "ip": False, "dot": False}
 """What the attribute ``distance`` may say, and whether it compares directions."""
@@ -37,7 +39,7 @@ def open_hdf5(file: Path, array: str | None = None) -> VectorFile:
     when the file is damaged, the dataset is missing or lies outside the file, or h5py is not installed.
     """
     name = array or GALLERY
-    with opened(file) as root:
+    with opened(file, name) as root:
         dataset = find(root, file, name)
         what = f"{name} of {file}"
         check_vectors_shape(what, dataset.shape, dataset.dtype)
@@ -64,26 +66,50 @@ def read_matrix(root: Any, file: Path, name: str, kinds: str) -> npt.NDArray[Any
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Any]:
-    """Open an HDF5 file for reading; what is wrong with it while it is open becomes a DatasetError."""
-    size_of(file)
-    try:
-        import h5py
-    except ImportError as error:
-        raise DatasetError(
-            f"reading {file.name} needs h5py, which is not installed; pip install 'lookalike[hdf5]'"
-        ) from error
+def opened(file: Path, array: str | None = None) -> Iterator[Any]:
+    """Open an HDF5 file for reading, once a child has survived reading it, ``array`` of it too.
+
+    What is wrong with it while it is open becomes a DatasetError.
+    """
+    check_hdf5([file], array)
+    import h5py
+
     with _readable(file), h5py.File(file, "r") as root:
         yield root
 
 
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
+def check_hdf5(files: Sequence[Path], array: str | None = None) -> None:
+    """Have a child read the files first, ``array`` of each too, see :func:`read_in_child_first`.
+
+    Raises DatasetError for one that cannot be read, and when h5py is not installed.
+    """
+    for file in files:
+        size_of(file)
     try:
-        yield
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DatasetError(f"{file} is not a readable HDF5 file ({reason}); copy it again") from error
+        import h5py  # noqa: F401 (is it there?)
+    except ImportError as error:
+        raise DatasetError(
+            f"reading {files[0].name} needs h5py, which is not installed; pip install 'lookalike[hdf5]'"
+        ) from error
+    for file in files:
+        _check_signature(file)
+    read_in_child_first(files, "hdf5", None if array in TOP else array)
+
+
+def _check_signature(file: Path) -> None:
+    """Raise DatasetError unless HDF5's signature stands where the format has it: at 0, 512, 1,024, …"""
+    with _readable(file), file.open("rb") as stream:
+        place, size = 0, file.stat().st_size
+        while place < size:
+            stream.seek(place)
+            if stream.read(len(MAGIC)) == MAGIC:
+                return
+            place = max(512, 2 * place)
+    raise DatasetError(f"{file} is not a readable HDF5 file (its signature is missing); copy it again")
+
+
+def _readable(file: Path) -> AbstractContextManager[None]:
+    return foreign_parser(f"{file} is not a readable HDF5 file", "copy it again")
 
 
 def find(root: Any, file: Path, name: str) -> Any:

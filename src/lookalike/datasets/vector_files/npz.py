@@ -13,9 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets.sets import Rows
-from lookalike.datasets.vector_files.contents import RowsInRuns, VectorFile, check_vectors_shape, size_of
+from lookalike.datasets.vector_files.contents import (
+    RowsInRuns,
+    VectorFile,
+    check_vectors_shape,
+    holds_vectors,
+    size_of,
+)
 from lookalike.datasets.vector_files.deflated import MOST_FOLD, DeflatedBytes
-from lookalike.errors import DatasetError
+from lookalike.datasets.vector_files.npy import read_header
+from lookalike.errors import DatasetError, foreign_parser
 
 IDS = "ids"
 LOCAL_HEADER_BYTES = 30
@@ -35,7 +42,7 @@ class Member:
 
     @property
     def holds_vectors(self) -> bool:
-        return len(self.shape) == 2 and (self.dtype.kind == "f" or self.dtype == np.uint8)
+        return holds_vectors(self.shape, self.dtype)
 
 
 def open_npz(file: Path, array: str | None = None) -> VectorFile:
@@ -44,14 +51,12 @@ def open_npz(file: Path, array: str | None = None) -> VectorFile:
     DatasetError when the archive is damaged, encrypted, or announces more than it can hold.
     """
     size = size_of(file)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            read = {name: _member(archive, info) for name, info in members.items()}
-            chosen = _choose(file, read, array)
-            ids = _ids(file, archive, read.get(IDS))
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DatasetError(f"{file} is not a readable .npz archive ({error}); write it again") from error
+    broken = foreign_parser(f"{file} is not a readable .npz archive", "write it again")
+    with broken, zipfile.ZipFile(file) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        read = {name: _member(archive, info) for name, info in members.items()}
+        chosen = _choose(file, read, array)
+        ids = _ids(file, archive, read.get(IDS))
     rows = _rows(file, read[chosen], chosen, size)
     if ids is not None and len(ids) != len(rows):
         raise DatasetError(f"{file} has {len(ids):,} ids for {len(rows):,} vectors; write it again")
@@ -62,11 +67,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     if info.flag_bits & 1:
         raise ValueError(f"{info.filename} is encrypted")
     with archive.open(info) as stream:
-        version = np.lib.format.read_magic(stream)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise ValueError(f"{info.filename} is of version {version}")
-        shape, fortran, dtype = readers[version](stream)
+        shape, fortran, dtype = read_header(stream, info.filename)
         return Member(info, shape, fortran, dtype, stream.tell())
 
 
@@ -77,9 +78,18 @@ def _choose(file: Path, members: dict[str, Member], array: str | None) -> str:
         return array
     fitting = [name for name, member in members.items() if member.holds_vectors]
     if len(fitting) != 1:
-        listed = ", ".join(fitting) or "none"
+        if not fitting:
+            held = ", ".join(
+                f"{name}: {member.dtype} of shape {member.shape}" for name, member in members.items()
+            )
+            raise DatasetError(
+                f"{file} has no array of float16, float32, float64, uint8 or int8 of shape (rows, "
+                f"dimensions), but {held or 'nothing'}; write one by numpy.savez(file, "
+                "vectors=array.astype('float32'))"
+            )
         raise DatasetError(
-            f"{file} has {len(fitting)} arrays of vectors ({listed}); set dataset.array to the name of one"
+            f"{file} has {len(fitting)} arrays of vectors ({', '.join(fitting)}); set dataset.array to the "
+            "name of one"
         )
     return fitting[0]
 
@@ -119,6 +129,8 @@ def _rows(file: Path, member: Member, name: str, size: int) -> Rows:
     if start + info.compress_size > size:
         raise DatasetError(f"{file} is cut short: {name} goes on past its end; copy it again")
     if info.compress_type == zipfile.ZIP_STORED:
+        if info.compress_size != info.file_size:
+            raise DatasetError(f"{file} is damaged: its directory gives {name} two sizes; copy it again")
         order: Any = "F" if member.fortran else "C"
         return np.memmap(file, member.dtype, "r", start + member.header_bytes, member.shape, order)
     if info.compress_type != zipfile.ZIP_DEFLATED or member.fortran:
@@ -128,7 +140,7 @@ def _rows(file: Path, member: Member, name: str, size: int) -> Rows:
 
 
 def _data_start(file: Path, info: zipfile.ZipInfo) -> int:
-    with file.open("rb") as stream:
+    with foreign_parser(f"{file} is not a readable .npz archive", "copy it again"), file.open("rb") as stream:
         stream.seek(info.header_offset)
         header = stream.read(LOCAL_HEADER_BYTES)
     if len(header) < LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
