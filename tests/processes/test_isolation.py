@@ -49,6 +49,14 @@ def test_a_run_executes_nothing_of_the_folder_it_is_typed_in(trap: Path, tmp_pat
     assert executed(trap) == []
 
 
+def test_nor_does_python_m_lookalike(trap: Path) -> None:
+    (trap / "lookalike.py").unlink()  # that one is what such a command names
+    command = [sys.executable, "-m", "lookalike", "run", "--cfg", "job"]
+    done = subprocess.run(command, cwd=trap, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert executed(trap) == []
+
+
 @pytest.mark.parametrize("module", ["mlflow", "streamlit", "lookalike"])
 def test_programs_that_verbs_start_are_isolated(trap: Path, module: str) -> None:
     done = subprocess.run(
