@@ -33,12 +33,11 @@ def run_module(
     *arguments: str,
     input_text: str | None = None,
     timeout_seconds: float | None = None,
-    memory_bytes: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``module`` as a program in a child process, isolated, and return what it printed and its exit code.
 
-    ``memory_bytes`` bounds the child's address space where the system can (Linux); an allocation beyond
-    it fails in the child. Raises subprocess.TimeoutExpired, the child killed, after ``timeout_seconds``.
+    Raises subprocess.TimeoutExpired, the child killed, after ``timeout_seconds``. A child that is to take
+    no more memory than it needs calls :func:`bound_this_process`.
     """
     with subprocess.Popen(
         python_command(module, *arguments),
@@ -49,24 +48,12 @@ def run_module(
         errors="replace",
         env=child_environment(),
     ) as child:
-        if memory_bytes is not None:
-            _bound_memory(child.pid, memory_bytes)
         try:
             out, err = child.communicate(input_text, timeout_seconds)
         except BaseException:
             child.kill()
             raise
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
-
-
-def _bound_memory(pid: int, size: int) -> None:
-    """Bound the address space of a process that has just started; from outside, as threads may run here."""
-    try:
-        import resource
-
-        resource.prlimit(pid, resource.RLIMIT_AS, (size, size))  # type: ignore[attr-defined, unused-ignore]
-    except (ImportError, AttributeError, OSError, ValueError):
-        return  # not on this system, or the child has ended already
 
 
 SPARE_BYTES = 512 << 20
