@@ -23,8 +23,8 @@ def test_where_how_and_an_honest_word(tmp_path: Path) -> None:
     assert closing_lines(compose(), [RECORD], tmp_path / "outputs/x") == [
         "results: outputs/x",
         "compare: lookalike mlflow",
-        "4,009 images need no index. Next, your own: "
-        "lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000",
+        "4,009 images need no index. Next, your own:",
+        "  lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000",
     ]
 
 

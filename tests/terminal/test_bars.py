@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from typing import Any
 
-import pyte
 import pytest
-from rich.console import Console
 
 from lookalike.progress import Bar, RichProgress
+from tests.terminal.screens import WIDTHS, Drawn
 
-WIDTHS = (80, 100, 140)
-MODES = {"dark": {"TERM": "xterm-256color"}, "NO_COLOR": {"TERM": "xterm", "NO_COLOR": "1"}}
-
-
-class Drawn:
-    """A console whose output a terminal emulator shows."""
-
-    def __init__(self, width: int, environment: dict[str, str]) -> None:
-        self.file = io.StringIO()
-        self.width = width
-        self.console = Console(
-            file=self.file, width=width, height=24, force_terminal=True, _environ=environment
-        )
-
-    def screen(self) -> list[str]:
-        screen = pyte.Screen(self.width, 24)
-        pyte.Stream(screen).feed(self.file.getvalue().replace("\n", "\r\n"))
-        return [line.rstrip() for line in screen.display if line.strip()]
+MODES = ("dark", "NO_COLOR")
 
 
 def shown(drawn: Drawn, total: int | None, work: Callable[[Bar], Any], description: str = "embedding") -> str:
@@ -48,7 +29,7 @@ def shown(drawn: Drawn, total: int | None, work: Callable[[Bar], Any], descripti
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("mode", MODES)
 def test_an_unknown_total_gets_a_spinner_and_the_elapsed_time(width: int, mode: str) -> None:
-    line = shown(Drawn(width, MODES[mode]), None, lambda bar: time.sleep(0.01), "memory to serve the index")
+    line = shown(Drawn(width, mode), None, lambda bar: time.sleep(0.01), "memory to serve the index")
     assert line.startswith("memory to serve the index ")
     assert line.endswith("0:00:00")
     assert set(line) & set("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
@@ -61,7 +42,7 @@ def test_a_known_total_is_shown_whole_at_any_width(width: int, mode: str) -> Non
         bar.resume_at(1_000_000)
         bar.advance(234_567)
 
-    line = shown(Drawn(width, MODES[mode]), 12_345_678, work, "embedding a data set with a name that is long")
+    line = shown(Drawn(width, mode), 12_345_678, work, "embedding a data set with a name that is long")
     assert "1,234,567 of 12,345,678 images" in line
     assert width < min(WIDTHS) or line.startswith("embedding")
 
@@ -71,11 +52,11 @@ def test_a_total_that_becomes_known_replaces_the_spinner() -> None:
         bar.advance(3)
         bar.total(10)
 
-    assert "3 of 10 images" in shown(Drawn(80, MODES["dark"]), None, work)
+    assert "3 of 10 images" in shown(Drawn(80, "dark"), None, work)
 
 
 def test_a_bar_inside_another_is_a_line_of_its_own() -> None:
-    drawn = Drawn(80, MODES["dark"])
+    drawn = Drawn(80, "dark")
     progress = RichProgress(console=drawn.console)
     with progress.bar("indexing", 10, "vectors"), progress.bar("writing", None):
         assert progress._display is not None
@@ -89,9 +70,9 @@ def test_a_bar_inside_another_is_a_line_of_its_own() -> None:
 
 
 def test_a_dumb_terminal_gets_lines_and_no_bars() -> None:
-    drawn = Drawn(80, {"TERM": "dumb"})
+    drawn = Drawn(80, "dumb")
     progress = RichProgress(console=drawn.console)
     with progress.bar("training", None) as bar:
         bar.advance()
         progress.say("index: built 0.2 s")
-    assert drawn.file.getvalue() == "index: built 0.2 s\n"
+    assert drawn.written == "index: built 0.2 s\n"

@@ -12,7 +12,7 @@ from lookalike.record import Record
 from lookalike.report.missed import MissedQuery, contact_sheet, missed_page, worst_and_best
 from lookalike.report.pareto import pareto_figure
 from lookalike.report.rows import Row, comparable, front, rows_of
-from lookalike.report.table import closing_table, comparison_csv, comparison_markdown, print_table
+from lookalike.report.table import comparison_csv, comparison_markdown, print_table
 
 
 def write_comparison(records: Sequence[Record], folder: Path, title: str) -> list[Path]:
@@ -33,7 +33,6 @@ def write_comparison(records: Sequence[Record], folder: Path, title: str) -> lis
 __all__ = [
     "MissedQuery",
     "Row",
-    "closing_table",
     "comparable",
     "comparison_csv",
     "comparison_markdown",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,16 @@ from lookalike.report.rows import (
     heading,
     rows_of,
 )
+from lookalike.terminal.words import NARROWEST, width_of, wrapped
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console
 
 WIDTH = 100
+"""Columns of what goes to a file or a program, as long as all of the table fits into it."""
+LABEL_WIDTH, SHORTEST_LABEL = 26, 12
+"""Columns for the label: what it gets before a column of numbers is left out, and when nothing else helps."""
+LABEL = "operating point"
 ON_FRONT = "•"
 
 
@@ -32,19 +38,22 @@ ON_FRONT = "•"
 class Column:
     """One column of a comparison: how it is headed and how a row fills it ('' when not measured)."""
 
-    head: str
-    """A ``|`` marks where a narrow table may break it."""
+    title: str
+    """The whole heading, with the measure's full name."""
+    short: str
+    """What heads it on a terminal; a ``|`` begins a line below."""
     cell: Callable[[Row], str]
-
-    @property
-    def title(self) -> str:
-        """The heading on one line."""
-        return self.head.replace("|", "")
+    rank: int
+    """On a narrow terminal, columns of a lower rank are kept."""
 
     @property
     def lines(self) -> list[str]:
-        """The heading in short lines."""
-        return [line.strip() for line in self.head.split("|")]
+        """The short heading's lines."""
+        return self.short.split("|")
+
+    def width(self, rows: Sequence[Row]) -> int:
+        """Columns of the terminal that hold the heading and every number of ``rows``, whole."""
+        return max(len(text) for text in [*self.lines, *(self.cell(row) for row in rows)])
 
 
 def _number(metric: str, form: str, scale: float = 1.0) -> Callable[[Row], str]:
@@ -75,30 +84,32 @@ def _interval(row: Row) -> str:
 
 def _of(cutoff: int, k: int) -> str:
     """A lower cut-off read off a search for k is not a search for the cut-off, and says so."""
-    return "" if cutoff == k else f" |(first {cutoff} |of {k})"
+    return "" if cutoff == k else f" (first {cutoff} of {k})"
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
     """The columns that at least one of ``rows`` (one comparable group) can fill."""
     k = rows[0].point.k
     cutoff = max((row.cutoff for row in rows if row.cutoff is not None), default=k)
+    confidence = f"{_confidence(rows):.0%}"
     found = [
-        Column(f"knn_|recall|@{cutoff}{_of(cutoff, k)}", _recall),
-        Column(f"{_confidence(rows):.0%} |interval", _interval),
+        Column(f"knn_recall@{cutoff}{_of(cutoff, k)}", f"recall@{cutoff}", _recall, 0),
+        Column(f"{confidence} interval", f"{confidence}|interval", _interval, 3),
     ]
-    for measure in ("hit_rate", "relevant_recall"):
+    for measure, short in (("hit_rate", "hit"), ("relevant_recall", "relevant")):
         curve = rows[0].point.curve(measure)
         if curve:
-            heading_of = measure.replace("_", "_|")
-            found.append(Column(f"{heading_of}|@{min(curve)}{_of(min(curve), k)}", _at(measure, min(curve))))
+            first = min(curve)
+            title = f"{measure}@{first}{_of(first, k)}"
+            found.append(Column(title, f"{short}@{first}", _at(measure, first), 2))
             break
     found += [
-        Column("p50 |ms", _milliseconds("latency_single_p50_ms")),
-        Column("p95 |ms", _milliseconds("latency_single_p95_ms")),
-        Column("batch |QPS", _number("qps_batch", ",.0f")),
-        Column("build |s", _number("build_seconds", ",.1f")),
-        Column("index |MB", _number("index_bytes", ",.1f", 1e-6)),
-        Column("serving |MB", _number("serving_memory_bytes", ",.1f", 1e-6)),
+        Column("p50 ms", "p50|ms", _milliseconds("latency_single_p50_ms"), 1),
+        Column("p95 ms", "p95|ms", _milliseconds("latency_single_p95_ms"), 4),
+        Column("batch QPS", "batch|QPS", _number("qps_batch", ",.0f"), 5),
+        Column("build s", "build|s", _number("build_seconds", ",.1f"), 8),
+        Column("index MB", "index|MB", _number("index_bytes", ",.1f", 1e-6), 7),
+        Column("serving MB", "serving|MB", _number("serving_memory_bytes", ",.1f", 1e-6), 6),
     ]
     return [column for column in found if any(column.cell(row) for row in rows)]
 
@@ -115,59 +126,95 @@ def _at(measure: str, k: int) -> Callable[[Row], str]:
     return cell
 
 
-def closing_table(records: Sequence[Record]) -> Group:
-    """What is printed when a run or a sweep ends (a rich renderable, at most 100 columns wide).
-
-    One table a comparable group, its Pareto front first (marked), from fast to exact; under it the
-    terms it was measured on, and under all of them the runs that did not finish.
-    """
-    from rich.console import Group
-    from rich.text import Text
-
-    parts: list[Any] = []
-    rows = rows_of(records)
-    for group in comparable(rows):
-        title = heading(group, among=rows)
-        if title:
-            parts.append(Text(title, style="bold"))
-        parts.append(_rich_table(group))
-        parts += [Text(line, style="dim" if n < 2 else "yellow") for n, line in enumerate(caption(group))]
-        parts.append(Text())
-    parts += [Text(line, style="red") for line in failures(records)]
-    return Group(*parts)
-
-
 def print_table(records: Sequence[Record], console: Console | None = None) -> None:
-    """Print :func:`closing_table` on standard output; 100 columns and no colours unless it is a terminal."""
+    """Print what a run or a sweep ends with on standard output.
+
+    One table a comparable group, its Pareto front first (marked), from fast to exact; under it the names of
+    its measures and the terms it was measured on; under all of them the runs that did not finish. A terminal
+    gets as many columns of numbers as it has room for, and the names of the others; what goes to a file or
+    a program has all of them.
+    """
     from rich.console import Console
 
-    if console is None:
-        console = Console(highlight=False)
-        console.width = min(WIDTH, console.width) if console.is_terminal else WIDTH
-    console.print(closing_table(records))
+    console = console or Console(highlight=False, width=width_of(sys.stdout))
+    width = max(NARROWEST, console.width) if console.is_terminal else WIDTH
+    said: set[str] = set()
+
+    def write(line: str, style: str = "") -> None:
+        console.print(wrapped(line, width), style=style, markup=False, soft_wrap=True)
+
+    rows = rows_of(records)
+    for group in comparable(rows):
+        if title := heading(group, among=rows):
+            write(title, "bold")
+        shown, left_out = _fitting(group, width if console.is_terminal else None)
+        console.width = max(width, _width_beside(group, shown) + SHORTEST_LABEL)
+        console.print(_rich_table(group, shown, width))
+        for line in _below(shown, left_out):
+            if line not in said:
+                write(line, "dim")
+            said.add(line)
+        for number, line in enumerate(caption(group)):
+            write(line, "dim" if number < 2 else "yellow")
+        console.print()
+    for line in failures(records):
+        write(line, "red")
 
 
-def _rich_table(group: Sequence[Row]) -> Any:
+def _fitting(group: Sequence[Row], width: int | None) -> tuple[list[Column], list[Column]]:
+    """The columns that ``width`` has room for beside the labels, in their order, and the others."""
+    shown = columns(group)
+    if width is None:
+        return shown, []
+    longest = _longest_label(group)
+    kept: list[Column] = []
+    for column in sorted(shown, key=lambda column: column.rank):
+        label = min(longest, SHORTEST_LABEL if column.rank < 2 else LABEL_WIDTH)
+        if _width_beside(group, [*kept, column]) + label <= width:
+            kept.append(column)
+    return [column for column in shown if column in kept], [c for c in shown if c not in kept]
+
+
+def _longest_label(group: Sequence[Row]) -> int:
+    return max(len(text) for text in (LABEL, *(row.point.label for row in group)))
+
+
+def _width_beside(group: Sequence[Row], shown: Sequence[Column]) -> int:
+    """Columns of the terminal that all but the labels take."""
+    mark = 2 if len(group) > 1 else 0
+    return mark + sum(1 + column.width(group) for column in shown)
+
+
+def _below(shown: Sequence[Column], left_out: Sequence[Column]) -> list[str]:
+    """What the short headings stand for, and what a wider terminal would show."""
+    full = [f"{c.short}: {c.title}" for c in shown if "|" not in c.short and c.short != c.title]
+    lines = [" · ".join(full)] if full else []
+    if left_out:
+        lines.append(f"in a wider terminal also: {', '.join(column.title for column in left_out)}")
+    return lines
+
+
+def _rich_table(group: Sequence[Row], shown: Sequence[Column], width: int) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    shown = columns(group)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
-    table.add_column("", width=1)
-    table.add_column("operating point", overflow="fold", min_width=16)
+    marked = len(group) > 1
+    if marked:
+        table.add_column("", width=1)
+    room = max(width - _width_beside(group, shown), SHORTEST_LABEL)
+    longest = max(len(row.point.label) for row in group)
+    table.add_column(
+        "operating point", overflow="fold", width=min(room, max(longest, len("operating point")))
+    )
     for column in shown:
-        lines = column.lines
-        width = max(len(text) for text in [*lines, *(column.cell(row) for row in group)])
-        table.add_column("\n".join(lines), justify="right", min_width=width)
-    best = front(group) if len(group) > 1 else []
+        table.add_column("\n".join(column.lines), justify="right", width=column.width(group), no_wrap=True)
+    best = front(group) if marked else []
     for row in by_front(group):
-        beaten = len(group) > 1 and not any(row is kept for kept in best)
-        cells = [
-            "" if beaten or len(group) == 1 else ON_FRONT,
-            row.point.label,
-            *(c.cell(row) for c in shown),
-        ]
+        beaten = marked and not any(row is kept for kept in best)
+        cells = [*(["" if beaten else ON_FRONT] if marked else []), row.point.label]
+        cells += [column.cell(row) for column in shown]
         table.add_row(*(Text(cell) for cell in cells), style="dim" if beaten else "")
     return table
 

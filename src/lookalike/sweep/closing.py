@@ -13,7 +13,10 @@ from lookalike.schemas import Experiment
 
 
 def report(experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
-    """Print the closing table and :func:`closing_lines` to standard output."""
+    """Print the closing table and :func:`closing_lines` to standard output.
+
+    Lines are left to the terminal to break: a path or a command that is copied is one piece again.
+    """
     from lookalike.report import print_table
 
     print_table(records)
@@ -55,10 +58,8 @@ def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Pat
         lines.append(f"compare: {experiment.tracking.uri}")
     sizes = [int(record.data["gallery_size"]) for record in records if "gallery_size" in record.data]
     if isinstance(experiment.dataset, schemas.TwemojiDataset) and sizes:
-        lines.append(
-            f"{max(sizes):,} images need no index. Next, your own: "
-            "lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000"
-        )
+        lines.append(f"{max(sizes):,} images need no index. Next, your own:")
+        lines.append("  lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000")
     return lines
 
 
