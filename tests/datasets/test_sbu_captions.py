@@ -83,18 +83,43 @@ def test_every_form_gives_each_photo_its_own_caption(root: Path, write: object) 
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(captions=st.lists(st.text().map(lambda text: text.replace("\n", " ")), min_size=1, max_size=8))
+@given(
+    captions=st.lists(
+        st.text().map(lambda text: text.replace("\n", " ").lstrip("\ufeff")), min_size=1, max_size=8
+    )
+)
 def test_no_character_of_a_caption_shifts_the_others(tmp_path: Path, captions: list[str]) -> None:
     captions = [caption.encode("utf-8", "replace").decode() for caption in captions]
     expected = [caption.strip() or None for caption in captions]
-    assert read_captions(write_json(tmp_path, captions)) == expected
-    assert read_captions(write_lines(tmp_path, captions)) == expected
+    assert read_captions(write_json(tmp_path, captions)) == (expected, 0)
+    assert read_captions(write_lines(tmp_path, captions)) == (expected, 0)
 
 
 def test_lines_that_end_as_on_windows_and_a_last_one_without_an_end(tmp_path: Path) -> None:
     file = tmp_path / LINES_NAME
     file.write_bytes(b"one\r\ntwo\r\n caf\xe9 ")
-    assert read_captions(file) == ["one", "two", "caf\\xe9"]
+    assert read_captions(file) == (["one", "two", "caf\\xe9"], 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_says_the_encoding(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / LINES_NAME
+    file.write_bytes("café\n李\n".encode(encoding))
+    assert read_captions(file) == (["café", "李"], 0)
+
+
+def test_captions_that_are_not_utf8_are_counted(root: Path) -> None:
+    (root / JSON_NAME).unlink()
+    (root / LINES_NAME).write_bytes(b"one\ncaf\xe9\n" + b"three\n" * 6)
+    [notice] = [text for text in opened(root).notices if "UTF-8" in text]
+    assert notice.startswith(f"1 captions of {LINES_NAME} are not UTF-8")
+    assert "iconv" in notice
+
+
+def test_a_list_of_captions_that_stands_twice_is_an_error(root: Path) -> None:
+    (root / JSON_NAME).write_text('{"captions": ["a"], "captions": ["b"]}')
+    with pytest.raises(DatasetError, match="several lists called captions"):
+        opened(root)
 
 
 def test_a_folder_holds_a_thousand_photos(tmp_path: Path) -> None:

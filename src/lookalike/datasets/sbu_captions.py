@@ -24,7 +24,8 @@ from lookalike.datasets.images import decode
 from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import ImageSet
-from lookalike.errors import DatasetError
+from lookalike.datasets.table import MARKS, SAVE_AS_UTF8
+from lookalike.errors import DatasetError, foreign_parser
 from lookalike.progress import SILENT, Progress
 
 FOLDER_ROWS = 1000
@@ -48,7 +49,7 @@ def open_sbu_captions(config: schemas.SbuCaptionsDataset, progress: Progress = S
     """
     root = expand_root(config.root, "dataset.root")
     file = find_annotations(root, config.annotations)
-    captions = read_captions(file)
+    captions, spelled_out = read_captions(file)
     there = _photos(root, progress)
     known = there[there < len(captions)]
     if not len(known):
@@ -73,7 +74,7 @@ def open_sbu_captions(config: schemas.SbuCaptionsDataset, progress: Progress = S
         captions=[captions[row] for row in rows.tolist()],
         max_bad_fraction=config.max_bad_fraction,
         shard_size=config.shard_size,
-        notices=tuple(_notices(len(captions), len(known), len(there) - len(known), file)),
+        notices=tuple(_notices(len(captions), len(known), len(there) - len(known), spelled_out, file)),
         missing=len(captions) - len(known),
     )
 
@@ -102,18 +103,20 @@ def find_annotations(root: Path, named: str | None) -> Path:
     )
 
 
-def read_captions(file: Path) -> list[str | None]:
-    """Return the caption of every line, without blanks around it; None where it is empty.
+def read_captions(file: Path) -> tuple[list[str | None], int]:
+    """Return the caption of every line, without blanks around it, None where it is empty; and how many are
+    not UTF-8: their odd bytes are spelled out.
 
     ``file``: one JSON object of parallel lists (``.json``), or text whose lines end in ``\\n`` and nothing
     else. Raises DatasetError when it is not, or when the urls beside the text have another number of lines.
     """
-    try:
+    with foreign_parser(f"{file} cannot be read", "download it again"):
         content = file.read_bytes()
-        captions = _from_json(content, file) if file.suffix.lower() == ".json" else _from_lines(content, file)
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
-    return [caption.strip() or None for caption in captions]
+        if file.suffix.lower() == ".json":
+            captions, spelled_out = _from_json(content, file), 0
+        else:
+            captions, spelled_out = _from_lines(content, file)
+    return [caption.strip() or None for caption in captions], spelled_out
 
 
 def _from_json(content: bytes, file: Path) -> Sequence[str]:
@@ -129,18 +132,28 @@ def _from_json(content: bytes, file: Path) -> Sequence[str]:
 
 
 def _parallel_lists(content: bytes, file: Path) -> dict[str, list[Any]]:
-    try:
-        annotations = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DatasetError(f"{file} is not whole JSON ({reason}); download it again") from error
+    with foreign_parser(f"{file} is not whole JSON", "download it again"):
+        annotations = json.loads(content, object_pairs_hook=_each_name_once)
     if not isinstance(annotations, dict):
         raise DatasetError(f"{file} is not one object of parallel lists; use {JSON_NAME} as published")
     return {name: values for name, values in annotations.items() if isinstance(values, list)}
 
 
-def _from_lines(content: bytes, file: Path) -> Sequence[str]:
+def _each_name_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """As ``dict``, which would keep the last of several."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name in found if sum(other == name for other, _ in pairs) > 1)
+        raise ValueError(f"it has several lists called {twice}")
+    return found
+
+
+def _from_lines(content: bytes, file: Path) -> tuple[Sequence[str], int]:
     """Lines end at ``\\n``: what else Unicode calls a line break is part of a caption."""
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            content = content.decode(encoding).encode()
+            break
     captions = _lines(content)
     urls = file.with_name(URLS_NAME)
     if urls.is_file() and (count := len(_lines(urls.read_bytes()))) != len(captions):
@@ -148,7 +161,15 @@ def _from_lines(content: bytes, file: Path) -> Sequence[str]:
             f"{file} has {len(captions):,} lines and {urls.name} {count:,}, so captions would be those of "
             "other photos; download both again"
         )
-    return [line.decode("utf-8", "backslashreplace") for line in captions]
+    spelled_out = 0
+    texts = []
+    for line in captions:
+        try:
+            texts.append(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            texts.append(line.decode("utf-8", "backslashreplace"))
+            spelled_out += 1
+    return texts, spelled_out
 
 
 def _lines(content: bytes) -> list[bytes]:
@@ -179,7 +200,12 @@ def _names(folder: Path, pattern: str) -> Iterator[str]:
         raise DatasetError(f"{folder} cannot be listed ({error.strerror}); check its permissions") from error
 
 
-def _notices(described: int, there: int, undescribed: int, file: Path) -> Iterator[str]:
+def _notices(described: int, there: int, undescribed: int, spelled_out: int, file: Path) -> Iterator[str]:
+    if spelled_out:
+        yield (
+            f"{spelled_out:,} captions of {file.name} are not UTF-8 and hold \\x and a number for odd bytes; "
+            f"{SAVE_AS_UTF8}"
+        )
     if there < described:
         yield (
             f"{described - there:,} of {described:,} photos are missing, as dead links leave them; "

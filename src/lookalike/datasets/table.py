@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import DatasetError
+from lookalike.errors import DatasetError, foreign_parser, parser_reason
 
 Columns = dict[str, list[str | None]]
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+"""What may stand between fields; the header tells which does."""
+LONGEST_FIELD = 16 << 20
+"""Characters; a longer field is one whose quotes are never closed."""
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""How a text file says its encoding."""
+SAVE_AS_UTF8 = "save the file as UTF-8 (iconv -f LATIN1 -t UTF-8 does it for Latin-1)"
+ROWS_PER_BYTE, ROWS_ALWAYS = 4_096, 1 << 20
+"""A parquet that announces more rows than its size explains is damaged or made to take memory."""
 
 
 def read_columns(table: Path, columns: Sequence[str]) -> Columns:
     """Return the named columns as text, equally long; an empty or missing value is None.
 
-    The ending tells the format: ``.csv``, ``.tsv`` (UTF-8, a header line) or ``.parquet``. Raises
-    DatasetError when the table is missing, damaged or of another format, or lacks a column.
+    The ending tells the format: ``.parquet``, or ``.csv`` and ``.tsv``: a header line, then records of as
+    many fields, separated by commas, semicolons or tabs, in UTF-8 or in what a byte order mark says. Raises
+    DatasetError when the table is missing, damaged or of another format, or has a column not once; of a text,
+    with the line.
     """
     readers: dict[str, Callable[[Path, Sequence[str]], Columns]] = {
         ".csv": _read_text,
@@ -33,21 +53,102 @@ def read_columns(table: Path, columns: Sequence[str]) -> Columns:
     return reader(table, list(dict.fromkeys(columns)))
 
 
+def encoding_of(file: Path) -> str:
+    """Return the encoding that a text file's byte order mark says, UTF-8 without one.
+
+    Raises DatasetError when the file cannot be read, or begins as no text does.
+    """
+    with foreign_parser(f"{file} cannot be read", "check what it is"), file.open("rb") as stream:
+        start = stream.read(4_096)
+    if start.startswith(b"PK\x03\x04"):
+        raise DatasetError(f"{file} is an archive or an Excel workbook; save the table as CSV")
+    for mark, encoding in MARKS:
+        if start.startswith(mark):
+            return encoding
+    if b"\0" in start[:4]:
+        raise DatasetError(
+            f"{file}, line 1 holds zero bytes: it is UTF-16 without a byte order mark, or no text; save the "
+            "file as UTF-8"
+        )
+    return "utf-8"
+
+
+def undecodable(file: Path, encoding: str, error: UnicodeError) -> DatasetError:
+    """Return the error that names the first line of ``file`` that is not in ``encoding``."""
+    if encoding.startswith("utf-8"):
+        with file.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                try:
+                    line.decode("utf-8")
+                except UnicodeDecodeError as odd:
+                    byte = line[odd.start]
+                    return DatasetError(
+                        f"{file}, line {number} is not UTF-8 (byte 0x{byte:02x}); {SAVE_AS_UTF8}"
+                    )
+    return DatasetError(f"{file} is not {encoding.upper()} ({parser_reason(error)}); save the file as UTF-8")
+
+
 def _read_text(table: Path, columns: Sequence[str]) -> Columns:
-    delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
+    encoding = encoding_of(table)
+    separator, header = _header(table, encoding, columns)
+    _check(table, columns, header)
+    places = {column: header.index(column) for column in columns}
+    values: Columns = {column: [] for column in columns}
+    records = _records(table, encoding, separator)
+    next(records, None)
+    for line, record in records:
+        if len(record) > 1 and not any(record):
+            continue  # a row of separators alone, as spreadsheets leave them at the end
+        if len(record) < len(header) or any(record[len(header) :]):
+            raise DatasetError(
+                f"{table}, line {line} has {len(record)} fields where the header has {len(header)}; put a "
+                f"text that holds a {SEPARATORS.get(separator, separator)} in quotes, or mend the line"
+            )
+        for column, place in places.items():
+            values[column].append(record[place] or None)
+    return values
+
+
+def _header(table: Path, encoding: str, columns: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the separator by which the header has all ``columns``, and its names.
+
+    Where none does: that by which it has the most names.
+    """
+    usual = "\t" if table.suffix.lower() == ".tsv" else ","
+    found: dict[str, list[str]] = {}
+    unreadable: DatasetError | None = None
+    for separator in (usual, *(sign for sign in SEPARATORS if sign != usual)):
+        try:
+            _, names = next(_records(table, encoding, separator), (0, []))
+        except DatasetError as error:  # "a";"b" is none where commas separate
+            unreadable = unreadable or error
+            continue
+        found[separator] = [name if name in columns else name.strip() for name in names]
+        if set(columns) <= set(found[separator]):
+            return separator, found[separator]
+    if unreadable is not None and not any(len(names) > 1 for names in found.values()):
+        raise unreadable
+    return max(found.items(), key=lambda pair: len(pair[1]))
+
+
+def _records(table: Path, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line that a record begins on, and its fields; empty lines and Excel's ``sep=;`` are none."""
+    csv.field_size_limit(LONGEST_FIELD)  # of the process; Python's own is 131,072
+    line = 1
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter=delimiter, strict=True)
-            _check(table, columns, rows.fieldnames or ())
-            values: Columns = {column: [] for column in columns}
-            for row in rows:
-                for column in columns:
-                    values[column].append(row[column] or None)
-            return values
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{table} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+        with table.open(encoding=encoding, newline="") as file:
+            reader = csv.reader(file, delimiter=separator, strict=True)
+            for record in reader:
+                if record and not (line == 1 and re.fullmatch(r"sep=.?", separator.join(record))):
+                    yield line, record
+                line = reader.line_num + 1
+    except UnicodeError as error:
+        raise undecodable(table, encoding, error) from error
     except csv.Error as error:
-        raise DatasetError(f"{table} is not a readable CSV file ({error}); mend or re-export it") from error
+        raise DatasetError(
+            f"{table} is not a readable CSV file: line {line} and what follows ({error}); see that its "
+            "quotes are closed and doubled inside a field"
+        ) from error
     except OSError as error:
         raise DatasetError(f"{table} cannot be read ({error.strerror}); check its permissions") from error
 
@@ -62,26 +163,44 @@ def _read_parquet(table: Path, columns: Sequence[str]) -> Columns:
     with _parquet(table) as file:
         _check(table, columns, file.schema_arrow.names)
         read = file.read(columns=list(columns))
-    return {column: [_text(value) for value in read.column(column).to_pylist()] for column in columns}
+        return {
+            column: [
+                _text(value, table, column, row) for row, value in enumerate(read.column(column).to_pylist())
+            ]
+            for column in columns
+        }
 
 
 @contextmanager
 def _parquet(table: Path) -> Iterator[Any]:
     """Open a parquet file; what pyarrow finds wrong with it while it is open becomes a DatasetError."""
-    import pyarrow
     from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(table) as file:
-            yield file
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DatasetError(f"{table} is not a readable parquet file ({reason}); write it again") from error
+    broken = foreign_parser(f"{table} is not a readable parquet file", "write it again")
+    with broken, parquet.ParquetFile(table) as file:
+        rows, size = file.metadata.num_rows, table.stat().st_size
+        if not 0 <= rows <= ROWS_ALWAYS + ROWS_PER_BYTE * size:
+            raise DatasetError(
+                f"{table} announces {rows:,} rows, which its {size:,} bytes cannot hold; write it again"
+            )
+        yield file
 
 
-def _text(value: Any) -> str | None:
-    missing = value is None or value == "" or (isinstance(value, float) and isnan(value))  # NaN: by pandas
-    return None if missing else str(value)
+def _text(value: Any, table: Path, column: str, row: int) -> str | None:
+    if value is None or value == "" or (isinstance(value, float) and isnan(value)):  # NaN: by pandas
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DatasetError(
+                f"row {row + 1} of {column} in {table} is not UTF-8; write the column as text"
+            ) from error
+    if isinstance(value, list | dict):
+        raise DatasetError(
+            f"row {row + 1} of {column} in {table} holds several values; write a column of one text a row"
+        )
+    return str(value)
 
 
 def _check(table: Path, columns: Sequence[str], present: Sequence[str]) -> None:
@@ -90,3 +209,5 @@ def _check(table: Path, columns: Sequence[str], present: Sequence[str]) -> None:
         raise DatasetError(
             f"{table} has no column {', '.join(missing)}; it has {', '.join(present) or 'no columns at all'}"
         )
+    if twice := [column for column in columns if list(present).count(column) > 1]:
+        raise DatasetError(f"{table} has several columns called {', '.join(twice)}; rename all but one")

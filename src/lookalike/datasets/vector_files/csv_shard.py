@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.datasets.table import SAVE_AS_UTF8, encoding_of
 from lookalike.datasets.vector_files.contents import MAX_DIM, EmptyFile, RowsInRuns, VectorFile, size_of
 from lookalike.datasets.vector_files.csv_values import Floats, parse_list, parse_lists
-from lookalike.errors import DatasetError
+from lookalike.errors import DatasetError, foreign_parser
 
 PATHS, FEATURES = "Image Path", "Features"
 SCANNED_AT_ONCE = 16 << 20
@@ -36,7 +37,11 @@ def open_csv(file: Path, array: str | None = None) -> VectorFile:
     """
     if size_of(file) == 0:
         raise DatasetError(f"{file} is empty; export it again")
-    with file.open("rb") as stream:
+    if (encoding := encoding_of(file)) not in ("utf-8", "utf-8-sig"):
+        raise DatasetError(
+            f"{file} is {encoding.upper()}; save it as UTF-8, whose rows can be found in place"
+        )
+    with foreign_parser(f"{file} cannot be read", "copy it again"), file.open("rb") as stream:
         text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     scan = _Scan(file, text)
     scan.read()
@@ -57,6 +62,8 @@ class _Scan:
     ends: list[int] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     path_column: int = 0
+    path_columns: int = 1
+    """Columns in front of the list's."""
 
     def read(self) -> None:
         rows = self._row_bounds()
@@ -95,12 +102,15 @@ class _Scan:
         )
         if FEATURES not in header or PATHS not in header:
             raise DatasetError(
-                f"{self.file} has no columns {PATHS} and {FEATURES} ({', '.join(header)[:200]}); name shards "
-                "of the original system, or set dataset.format"
+                f"{self.file} has no columns {PATHS} and {FEATURES} ({', '.join(header)[:200]}), "
+                "separated by commas; name shards of the original system, or set dataset.format"
             )
         if header[-1] != FEATURES:
             raise DatasetError(f"{FEATURES} is not the last column of {self.file}; export it so")
-        self.path_column = header.index(PATHS)
+        for name in (PATHS, FEATURES):
+            if header.count(name) > 1:
+                raise DatasetError(f"{self.file} has several columns called {name}; rename all but one")
+        self.path_column, self.path_columns = header.index(PATHS), len(header) - 1
 
     def _read_row(self, start: int, stop: int) -> None:
         """Take note of one row; the list's quotes are left out where a list of one has none."""
@@ -114,10 +124,14 @@ class _Scan:
         if self.text[stop - len(closing) : stop] != closing:
             raise self._error(start, "has no ] at its end; the file may be cut short")
         path = self.text[start:bracket]
-        if b'"' in path or b"," in path:
+        if b'"' in path or b"," in path or self.path_columns > 1:
             fields = self._fields(path, start)
-            if len(fields) <= self.path_column:
-                raise self._error(start, f"has no {PATHS}")
+            if len(fields) != self.path_columns:
+                raise self._error(
+                    start,
+                    f"has {len(fields) + 1} fields where the header has {self.path_columns + 1}; put a path "
+                    "that holds a comma in quotes",
+                )
             self.paths.append(fields[self.path_column])
         else:
             self.paths.append(self._decoded(path, start))
@@ -125,6 +139,7 @@ class _Scan:
         self.ends.append(stop - len(closing))
 
     def _fields(self, text: bytes, start: int) -> list[str]:
+        csv.field_size_limit(MAX_ROW_BYTES)
         try:
             return next(csv.reader([self._decoded(text, start)], strict=True), [])
         except csv.Error as error:
@@ -134,7 +149,7 @@ class _Scan:
         try:
             return text.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise self._error(start, f"is not UTF-8 ({error.reason}); save it as UTF-8") from error
+            raise self._error(start, f"is not UTF-8 ({error.reason}); {SAVE_AS_UTF8}") from error
 
     def _error(self, start: int, what: str) -> DatasetError:
         return DatasetError(f"{self.file}, line {_line(self.text, start)} {what}")
