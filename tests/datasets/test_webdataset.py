@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,9 +63,79 @@ def test_classes_and_captions_of_other_webdatasets(tmp_path: Path) -> None:
     members = [("a/x.jpg", jpeg(1)), ("a/x.cls", b"7\n"), ("a/y.PNG", jpeg(2)), ("a/y.seg.png", jpeg(3))]
     write_tar(tmp_path / "train.tar", members)
     images = opened(tmp_path, labels=".cls")
-    assert list(images.ids) == ["train/a/x.jpg", "train/a/y.PNG"]
-    assert images.labels == ["7", None]
+    assert list(images.ids) == ["train/a/x.jpg", "train/a/y.PNG", "train/a/y.seg.png"]
+    assert images.labels == ["7", None, None]
     assert images.captions is None, "no sample has a text"
+
+
+# --- every image member is used, or named and counted ------------------------------------------------------
+
+
+def test_dots_in_a_name_cost_no_image_and_no_text(tmp_path: Path) -> None:
+    members = [
+        ("IMG_2020.01.05.jpg", jpeg(1)),
+        ("IMG_2020.01.05.txt", b"of the fifth"),
+        ("IMG_2020.01.06.JPG", jpeg(2)),
+        ("v1.2/k.input.jpg", jpeg(3)),
+        ("v1.2/k.target.png", jpeg(4)),
+        ("v1.2/k.target.txt", b"of the target"),
+        ("v1.2/k.txt", b"of both"),
+    ]
+    write_tar(tmp_path / "a.tar", members)
+    images = opened(tmp_path)
+    assert list(images.ids) == [f"a/{name}" for name, _ in members if not name.endswith(".txt")]
+    assert images.captions == ["of the fifth", None, "of both", "of the target"]
+    assert [images.load(row).tobytes() for row in range(4)] == [
+        decode(jpeg(seed), 10**6).tobytes() for seed in (1, 2, 3, 4)
+    ]
+    [notice] = images.notices
+    assert notice.startswith("4 images share their sample with others (a.tar, sample IMG_2020)")
+
+
+def test_members_that_are_no_images_are_named_and_counted(tmp_path: Path) -> None:
+    others = [("a.npy", b"x"), ("b.npy", b"x"), ("c.psd", b"x"), ("readme", b"x"), ("._a.jpg", b"x")]
+    write_tar(tmp_path / "a.tar", [*others, ("a.json", b"{}"), ("a.txt", b"text")])
+    said = "5 members of the tars (2 .npy, 1 ._*, 1 .psd, 1 no ending)"
+    with pytest.raises(DatasetError, match=f"hold no images, but {re.escape(said)}; name other tars"):
+        opened(tmp_path)
+    write_tar(tmp_path / "a.tar", [*others, ("a.jpg", jpeg(1)), ("a.jpg", jpeg(2))])
+    images = opened(tmp_path, Store(tmp_path / "store"))
+    assert list(images.ids) == ["a/a.jpg"]
+    assert f"{said} are no images and were left out" in images.notices
+    assert any("1 images are replaced by a later member of the same name" in text for text in images.notices)
+    assert opened(tmp_path, Store(tmp_path / "store")).notices == images.notices, "kept with the listing"
+
+
+@pytest.mark.parametrize("keys", [[0, 2, 3, 9], [0.0, 2.0, 3.0, None], ["0", "02", "003", "9"]])
+def test_keys_that_became_numbers_are_the_same_keys(root: Path, keys: list[object]) -> None:
+    table = pyarrow.table({"key": keys, "caption": [f"of {key}" for key in keys]})
+    parquet.write_table(table, root / "00000.parquet")
+    images = opened(root, captions="caption")
+    assert images.captions == [*(f"of {key}" for key in keys[:3]), "column 0 of 1"]
+    assert images.missing == (0 if keys[3] is None else 1)
+
+
+def test_a_parquet_of_other_samples_says_so(root: Path) -> None:
+    table = pyarrow.table({"key": ["cat", "dog"], "caption": ["a", "b"]})
+    parquet.write_table(table, root / "00000.parquet")
+    with pytest.raises(DatasetError, match=r"its key is like cat, and the images' like 000000000"):
+        opened(root, captions="caption")
+    table = pyarrow.table({"key": ["000000000"] * 2, "caption": ["a", "b"]})
+    parquet.write_table(table, root / "00000.parquet")
+    with pytest.raises(DatasetError, match="has the key 000000000 twice, with other caption"):
+        opened(root, captions="caption")
+
+
+def test_numbers_that_mean_two_samples_are_not_mixed_up(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("3.jpg", jpeg(1)), ("03.jpg", jpeg(2))])
+    parquet.write_table(
+        pyarrow.table({"key": ["3", "03"], "t": ["three", "zero three"]}), tmp_path / "a.parquet"
+    )
+    images = opened(tmp_path, captions="t")
+    assert list(zip(images.ids, images.captions or [], strict=True)) == [
+        ("a/03.jpg", "zero three"),
+        ("a/3.jpg", "three"),
+    ]
 
 
 def test_one_tar_may_be_named(root: Path) -> None:

@@ -113,7 +113,7 @@ class EmbeddingsDataset(VectorDataset):
     root: str | None = None
     """One file of vectors, or a folder of them (searched one level deep: ``img_emb/``, ``metadata/``)."""
     format: str = "auto"
-    """auto (suffix or first bytes) | npy | npz | fvecs | bvecs | fbin | u8bin | i8bin | hdf5 | faiss | csv."""
+    """auto (suffix, first bytes) | npy | npz | fvecs | bvecs | fbin | u8bin | i8bin | hdf5 | faiss | csv."""
     array: str | None = None
     """Name of the vectors in a file of several arrays; null: npz: the only fitting one, hdf5: ``train``."""
     id_column: str | None = None

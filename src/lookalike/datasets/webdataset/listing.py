@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lookalike.datasets.images import EXTENSIONS
 from lookalike.datasets.webdataset.headers import Member, Members, read_members
@@ -17,11 +18,16 @@ from lookalike.store import Recipe, Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LISTING_VERSION = 1
+T = TypeVar("T")
+
+LISTING_VERSION = 2
 LISTING_KIND = "tar-listing"
 TABLE = "images.parquet"
 TEXT_ENDINGS = ("txt", "cls")
 """Members whose text is listed with the image: a caption, a class."""
+SIDE_ENDINGS = frozenset({*TEXT_ENDINGS, "json"})
+"""Members that are expected beside images."""
+MOST_ENDINGS, LONGEST_ENDING = 8, 20
 LONGEST_TEXT = 1 << 16
 """A longer one is no caption; it is taken for none."""
 
@@ -60,6 +66,10 @@ class Listing:
     ``size`` (int64, bytes), ``mtime`` (int64, seconds), ``txt`` and ``cls`` (texts or null)."""
     left_out: int
     cut: str | None
+    replaced: int = 0
+    """Images that a later member of the same name replaces, as tar does."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """How many members have an ending that is none of an image, a text or a JSON: the commonest endings."""
 
 
 def list_tar(tar: Tar, store: Store | None) -> Listing:
@@ -82,8 +92,7 @@ def list_tar(tar: Tar, store: Store | None) -> Listing:
     return Listing(
         tar,
         pq.read_table(artifact.file(TABLE)),
-        left_out=artifact.facts["left_out"],
-        cut=artifact.facts["cut"],
+        **{name: artifact.facts[name] for name in ("left_out", "cut", "replaced", "others")},
     )
 
 
@@ -91,42 +100,72 @@ def _list(tar: Tar) -> tuple[pa.Table, dict[str, Any]]:
     try:
         with tar.path.open("rb") as file:
             members = read_members(file, tar.path)
-            return _table(members, file), {"left_out": members.left_out, "cut": members.cut}
+            images, facts = _table(members, file)
+            return images, {"left_out": members.left_out, "cut": members.cut, **facts}
     except OSError as error:
         raise DatasetError(f"{tar.path} cannot be read ({error.strerror}); check the disk") from error
 
 
-def _table(members: Members, file: BinaryIO) -> pa.Table:
-    """Of members with the same name the last one counts, as for tar itself."""
+def _table(members: Members, file: BinaryIO) -> tuple[pa.Table, dict[str, Any]]:
+    """The images, and what else there is. Of members with the same name the last one counts, as for tar."""
     import pyarrow as pa
 
-    images: dict[str, tuple[str, Member]] = {}
+    images: dict[str, Member] = {}
     texts: dict[str, dict[str, str]] = {ending: {} for ending in TEXT_ENDINGS}
+    replaced, others = 0, Counter[str]()
     for member in members.files:
-        key, ending = split_name(member.name)
-        if f".{ending}" in EXTENSIONS:
-            images[member.name] = key, member
+        stem, ending = split_name(member.name)
+        if stem.rpartition("/")[2].startswith("._"):
+            others["._*"] += 1  # what macOS adds to a file, under the file's own ending
+        elif f".{ending}" in EXTENSIONS:
+            replaced += member.name in images
+            images[member.name] = member
         elif ending in texts and member.size <= LONGEST_TEXT:
             content = os.pread(file.fileno(), member.size, member.offset)
-            texts[ending][key] = content.decode("utf-8", "replace").strip()
+            texts[ending][stem] = content.decode("utf-8", "replace").strip()
+        elif ending not in SIDE_ENDINGS:
+            others[f".{ending[:LONGEST_ENDING]}" if ending else "no ending"] += 1
     rows = [images[name] for name in sorted(images)]
     columns = {
-        "name": pa.array([member.name for _, member in rows], pa.string()),
-        "key": pa.array([key for key, _ in rows], pa.string()),
+        "name": pa.array([member.name for member in rows], pa.string()),
+        "key": pa.array([keys_of(member.name)[-1] for member in rows], pa.string()),
         **{
-            name: pa.array([getattr(member, name) for _, member in rows], pa.int64())
+            name: pa.array([getattr(member, name) for member in rows], pa.int64())
             for name in ("offset", "size", "mtime")
         },
         **{
-            ending: pa.array([found.get(key) or None for key, _ in rows], pa.string())
+            ending: pa.array([first_of(keys_of(member.name), found) or None for member in rows], pa.string())
             for ending, found in texts.items()
         },
     }
-    return pa.table(columns)
+    named = dict(others.most_common(MOST_ENDINGS))
+    if rest := others.total() - sum(named.values()):
+        named["of other endings"] = rest
+    return pa.table(columns), {"replaced": replaced, "others": named}
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """WebDataset's rule: ``a/001.left.JPG`` is the member ``left.jpg`` of the sample ``a/001``."""
+    """``a/001.left.JPG`` is a ``jpg`` called ``a/001.left``."""
     folder, slash, base = name.rpartition("/")
-    key, _, ending = base.partition(".")
-    return folder + slash + key, ending.lower()
+    stem, dot, ending = base.rpartition(".")
+    if not dot:
+        return name, ""
+    return folder + slash + stem, ending.lower()
+
+
+def keys_of(name: str) -> list[str]:
+    """What a sample's other members may share with an image's name, the longest first.
+
+    ``a/001.left.jpg`` goes with ``a/001.left.txt``, else with ``a/001.txt``: by WebDataset's rule a key ends
+    at the first dot, and one sample may have several images. ``IMG_2020.01.05.jpg`` has its own text
+    nevertheless.
+    """
+    stem, _ = split_name(name)
+    folder, slash, base = stem.rpartition("/")
+    parts = base.split(".")
+    return [folder + slash + ".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+def first_of(keys: Iterable[str], values: Mapping[str, T]) -> T | None:
+    """Return the value of the first key that has one."""
+    return next((values[key] for key in keys if key in values), None)

@@ -17,7 +17,7 @@ from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
 from lookalike.datasets.webdataset.listing import Listing, Tar, list_tar
-from lookalike.datasets.webdataset.samples import annotation, count_missing, notices
+from lookalike.datasets.webdataset.samples import annotation, count_missing, notices, others_of
 from lookalike.errors import DatasetError, ImageError
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Store
@@ -46,7 +46,11 @@ def open_webdataset(
             bar.advance()
     shards = _Shards(listings)
     if not shards.n:
-        raise DatasetError(f"the {len(tars):,} tars of {config.root} hold no images; name other tars")
+        others = others_of(listings)
+        raise DatasetError(
+            f"the {len(tars):,} tars of {config.root} hold no images{f', but {others}' if others else ''}; "
+            "name other tars"
+        )
     everything = LazyTexts(shards.n, shards.id)
     rows = np.array(nested_sample(everything, config.limit, config.seed, "dataset"), dtype=np.int64)
     missing = count_missing(listings)

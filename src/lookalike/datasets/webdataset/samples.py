@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lookalike.datasets.sets import Annotations
 from lookalike.datasets.table import parquet_shape, read_columns
-from lookalike.datasets.webdataset.listing import TEXT_ENDINGS, Listing
+from lookalike.datasets.webdataset.listing import TEXT_ENDINGS, Listing, first_of, keys_of
 from lookalike.errors import DatasetError
 
 KEY, STATUS, SUCCESS = "key", "status", "success"
 """Columns of img2dataset, and what the second holds where there is an image."""
+
+MOST_NAMED = 5
+"""Endings in a notice."""
 
 
 def parquet_of(listing: Listing) -> Path:
@@ -66,14 +70,28 @@ def count_missing(listings: Sequence[Listing]) -> Counter[str]:
             continue
         has_status = STATUS in columns
         read = read_columns(parquet, [KEY, *([STATUS] if has_status else [])])
-        there = set(one.images[KEY].to_pylist())
+        there = {number_of(key) for name in one.images["name"].to_pylist() for key in keys_of(name)}
         states = read[STATUS] if has_status else [""] * len(read[KEY])
-        missing.update(state or "" for key, state in zip(read[KEY], states, strict=True) if key not in there)
+        missing.update(
+            state or ""
+            for key, state in zip(read[KEY], states, strict=True)
+            if key is not None and number_of(key) not in there
+        )
     return missing
+
+
+def number_of(key: str) -> str:
+    """Return a key that is a number without the zeros in front of it and the point behind, others as is.
+
+    Keys are ``000000003`` in a tar; a parquet that a program wrote again may hold 3, or 3.0 beside gaps.
+    """
+    number = re.fullmatch(r"0*([0-9]+)(\.0+)?", key)
+    return number[1] if number else key
 
 
 def notices(listings: Sequence[Listing], missing: Counter[str]) -> Iterator[str]:
     """What the user should know of the tars, a sentence each."""
+    yield from _of_keys(listings)
     lost = missing.total() - missing[SUCCESS]
     if lost:
         reasons = ", ".join(
@@ -98,11 +116,64 @@ def notices(listings: Sequence[Listing], missing: Counter[str]) -> Iterator[str]
         yield f"{left_out:,} links, devices or names that lead out of their tar were left out"
 
 
+def _of_keys(listings: Sequence[Listing]) -> Iterator[str]:
+    """Samples of several images, images of one name, and members that are no images."""
+    shared, example = 0, ""
+    for one in listings:
+        for key, count in Counter(one.images[KEY].to_pylist()).items():
+            if count > 1:
+                shared += count
+                example = example or f"{one.tar.path.name}, sample {key}"
+    if shared:
+        yield (
+            f"{shared:,} images share their sample with others ({example}); each is an image of the gallery, "
+            "with its own text where it has one, else with that of the sample"
+        )
+    if replaced := sum(one.replaced for one in listings):
+        yield f"{replaced:,} images are replaced by a later member of the same name, as tar does; rename them"
+    if others := others_of(listings):
+        yield f"{others} are no images and were left out"
+
+
+def others_of(listings: Sequence[Listing]) -> str:
+    """Return how many members are neither images nor what is expected beside them, by their endings."""
+    others = Counter[str]()
+    for one in listings:
+        others.update(one.others)
+    commonest = sorted(others.items(), key=lambda pair: (-pair[1], pair[0]))
+    kinds = ", ".join(f"{count:,} {ending}" for ending, count in commonest[:MOST_NAMED])
+    return f"{others.total():,} members of the tars ({kinds})" if others else ""
+
+
 def _column(listing: Listing, column: str) -> list[str | None]:
-    keys: list[str] = listing.images[KEY].to_pylist()
+    """One value an image, by the longest of its keys that the parquet has.
+
+    Raises DatasetError when the parquet has two values for a key, or none of its keys is an image's.
+    """
+    names: list[str] = listing.images["name"].to_pylist()
     parquet = parquet_of(listing)
     if not parquet.is_file():
-        return [None] * len(keys)
+        return [None] * len(names)
     read = read_columns(parquet, [KEY, column])
-    value_of = dict(zip(read[KEY], read[column], strict=True))
-    return [value_of.get(key) for key in keys]
+    values: dict[str, str | None] = {}
+    for key, value in zip(read[KEY], read[column], strict=True):
+        if key is not None and values.setdefault(key, value) != value:
+            raise DatasetError(f"{parquet} has the {KEY} {key} twice, with other {column}; keep one of them")
+    by_number = {number_of(key): value for key, value in values.items()}
+    if len(by_number) < len(values):
+        by_number = {}  # 03 and 3 are two samples here
+    found: list[str | None] = []
+    matched = 0
+    for name in names:
+        keys = keys_of(name)
+        known = values if any(key in values for key in keys) else by_number
+        if known is by_number:
+            keys = [number_of(key) for key in keys]
+        matched += any(key in known for key in keys)
+        found.append(first_of(keys, known))
+    if names and values and not matched:
+        raise DatasetError(
+            f"{parquet} describes other samples than {listing.tar.path.name}: its {KEY} is like "
+            f"{next(iter(values))}, and the images' like {keys_of(names[0])[-1]}; write their names there"
+        )
+    return found
