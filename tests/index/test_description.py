@@ -48,6 +48,8 @@ def filled(factory: str, metric: int = faiss.METRIC_L2) -> Any:
         ("IVF8,PQ8x4fs", {"pq_m": 8, "pq_bits": 4}),
         ("HNSW8,Flat", {"hnsw_m": 8, "ef_construction": 40, "defaults": {"ef_search": 16}}),
         ("IVF8,PQ8x4fs,Refine(SQ8)", {"refine": "SQ8", "defaults": {"k_factor": 1.0, "nprobe": 1}}),
+        ("IVF8,SQ8,RefinePanorama(FlatL2Panorama8_1)", {"refine": "FlatL2Panorama8_1"}),
+        ("IVF8,FlatPanorama4_32", {"nlist": 8}),
         ("PCA8,IVF8,SQ4", {"transforms": ["PCA8"], "dimensions": D}),
         ("PCA12,SQ8", {"transforms": ["PCA12"], "code_bytes": 12}),
         ("RR16,IVF8,RaBitQ4", {"transforms": ["RR16"], "nlist": 8}),

@@ -43,6 +43,15 @@ def test_factory_strings(config: schemas.Index, factory: str) -> None:
         ("HNSW32,SQ8", ("ef_search",), None),
         ("PQ16,RFlat", ("k_factor",), None),
         ("OPQ8,IVF1024_HNSW32,PQ8x4fs,Refine(SQ8)", ("nprobe", "ef_search", "k_factor"), 1024),
+        ("IVF1k,Flat", ("nprobe",), 1024),
+        ("IVF2M_HNSW,PQ8", ("nprobe", "ef_search"), 2 * 1024**2),
+        ("HNSW,Flat", ("ef_search",), None),
+        ("PCA16,HNSW8_SQ8", ("ef_search",), None),
+        ("IVF1k(HNSW16),Flat", ("nprobe", "ef_search"), 1024),
+        ("IVF64(IVF8,Flat),Flat", ("nprobe",), 64),
+        ("IVF8,SQ8,RefinePanorama(FlatL2Panorama8_1)", ("nprobe", "k_factor"), 8),
+        ("SQ8,Refine(HNSW16)", ("k_factor",), None),
+        ("SQ8,Refine(IVF8,Flat)", ("k_factor",), None),
     ],
 )
 def test_settings_and_lists_of_a_factory_string(
@@ -51,6 +60,50 @@ def test_settings_and_lists_of_a_factory_string(
     config = schemas.FactoryIndex(factory=factory)
     assert stock.settings_of(config) == settings
     assert stock.nlist_of(config) == nlist
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        *(
+            "Flat",
+            "IVF1k,Flat",
+            "IVF1M_HNSW,SQ8",
+            "IVF2k(HNSW8),Flat",
+            "IMI2x5,PQ8",
+            "OPQ8_16,IVF64,PQ8x4fsr",
+        ),
+        *(
+            "HNSW",
+            "PCA16,HNSW8,Flat",
+            "IVF8,SQ8,RefinePanorama(FlatL2Panorama8_1)",
+            "PQ8,Refine(PQ16)",
+            "LSH",
+        ),
+        *("SQ8,RFlat", "IVF16(IVF4,Flat),Flat", "SQ8,Refine(HNSW16)", "IVF64_NSG16,FlatPanorama4", "NSG16"),
+    ],
+)
+def test_a_factory_string_is_read_as_faiss_reads_it(factory: str) -> None:
+    index = blank_index(factory, D, "l2")
+    lists = faiss.try_extract_index_ivf(index)
+    graph = faiss.downcast_index(
+        index.index if "PCA" in factory else index if lists is None else lists.quantizer
+    )
+    config = schemas.FactoryIndex(factory=factory)
+    assert stock.nlist_of(config) == (lists and lists.nlist)
+    assert stock.settings_of(config) == tuple(
+        name
+        for name, has in {
+            "nprobe": lists is not None,
+            "ef_search": hasattr(graph, "hnsw"),
+            "k_factor": hasattr(index, "k_factor"),
+        }.items()
+        if has
+    )
+
+
+def test_a_number_of_lists_has_one_name() -> None:
+    assert stock.named_numbers("IVF1k,Flat") == stock.named_numbers("IVF1024,Flat")
 
 
 @pytest.mark.parametrize("config", families(), ids=lambda config: config.family)
@@ -108,6 +161,17 @@ def test_sound_configs_have_no_faults(config: schemas.Index) -> None:
         (schemas.FactoryIndex(factory="HNSW8_PQ8", metric="ip"), D, None, "does not know metric=ip"),
         (schemas.FactoryIndex(factory="IDMap,Flat"), D, None, "IDMap has to go"),
         (schemas.FactoryIndex(factory="IVF999,Flat"), D, 100, "999 centroids"),
+        (schemas.FactoryIndex(factory="IVF1k,Flat"), D, 1000, "1,024 centroids"),
+        (schemas.FactoryIndex(factory="PQ8x12"), D, 1000, "index.factory needs 4,096 centroids"),
+        (schemas.FactoryIndex(factory="IVF1K,Flat"), D, None, "could not parse index string IVF1K,Flat"),
+        (schemas.FactoryIndex(factory="LSH", metric="ip"), None, None, "it requires metric == METRIC_L2"),
+        (schemas.FactoryIndex(factory="IVF64(Flat,Flat"), None, None, "unbalanced parentheses"),
+        (schemas.FactoryIndex(factory="IVF9999999999,Flat"), None, None, "a number in it is out of range"),
+        (schemas.FactoryIndex(factory="IVF0,Flat"), None, None, "it has no lists"),
+        (schemas.FactoryIndex(factory="Residual8,PQ8"), D, None, "does not search it"),
+        (schemas.FactoryIndex(factory="MinMax,SQ8"), None, None, "nothing can be added to it"),
+        (schemas.FactoryIndex(factory="SQ8,Refine(IVF8,Flat)"), D, None, "finds finer codes by position"),
+        (schemas.FactoryIndex(factory="SQ8,RefinePanorama(Flat)"), D, None, "FlatL2Panorama8_1 and the like"),
     ],
 )
 def test_faults_name_cause_and_cure(config: schemas.Index, d: int | None, n: int | None, words: str) -> None:

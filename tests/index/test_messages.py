@@ -21,7 +21,9 @@ from lookalike.index.messages import captured_notices, reason_of, summarised, tr
             "Error in void faiss::Clustering::train() at /p/C.cpp:66: Error: 'nx >= k' failed: Too few",
             "Too few",
         ),
-        ("Error in f at /p/x.cpp:1: Error: 'metric == METRIC_L2' failed", "it gives no reason"),
+        ("Error in f at /p/x.cpp:1: Error: 'metric == METRIC_L2' failed", "it requires metric == METRIC_L2"),
+        ("C++ exception stoi", "a number in it is out of range"),
+        ("", "it gives no reason"),
         ("plain words", "plain words"),
     ],
 )

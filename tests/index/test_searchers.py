@@ -35,6 +35,7 @@ STRINGS = [
     "IVF32_HNSW4,Flat",
     "IVF8,Flat,RFlat",
     "PQ8x4fs,RFlat",
+    "IVF8,SQ8,RefinePanorama(FlatL2Panorama8_1)",
     "NSG8,Flat",
 ]
 

@@ -80,7 +80,8 @@ def factory_like(index: Any) -> str:
     if isinstance(index, faiss.IndexIDMap):
         return f"{type(index).__name__.removeprefix('Index')},{factory_like(index.index)}"
     if isinstance(index, faiss.IndexRefine):
-        return f"{factory_like(index.base_index)},Refine({factory_like(index.refine_index)})"
+        word = type(index).__name__.removeprefix("Index").removesuffix("Flat")
+        return f"{factory_like(index.base_index)},{word}({factory_like(index.refine_index)})"
     if isinstance(index, faiss.IndexIVF):
         return f"{_name_of_lists(index)},{_name_of_codes(index)}"
     if hasattr(index, "storage"):
@@ -115,7 +116,8 @@ def _name_of_codes(index: Any) -> str:
         fast = "fs" if "FastScan" in name else ""
         refined = f"+{index.refine_pq.M}" if hasattr(index, "refine_pq") else ""
         return f"PQ{index.pq.M}x{index.pq.nbits}{fast}{refined}"
-    return name.removeprefix("IndexIVF").removeprefix("Index") or name
+    short = name.removeprefix("IndexIVF").removeprefix("Index") or name
+    return f"{short}{index.n_levels}_{index.batch_size}" if "Panorama" in name else short
 
 
 def _scalar_name(qtype: int) -> str:

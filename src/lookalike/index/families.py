@@ -20,8 +20,17 @@ COUNTS = ("nlist", "pq_m", "opq_d", "ef_construction", "train_size", "threads")
 """Fields that hold a whole number of 1 or more, where a family has them."""
 RANGES = {"pq_bits": (1, 16), "bits": (1, 9), "hnsw_m": (2, 1024)}
 """Fields that FAISS takes within bounds."""
-NAMED_NUMBERS = {"nlist": r"\bIVF(\d+)", "pq_m": r"\bPQ(\d+)", "hnsw_m": r"\bHNSW(\d+)"}
+NAMED_NUMBERS = {"nlist": r"\bIVF(\d+[kM]?)", "pq_m": r"\bPQ(\d+)", "hnsw_m": r"\bHNSW(\d+)"}
 """Numbers of a factory string that a recipe shows by name, to say "nlist 64 → 128" when one changes."""
+SUFFIXES = {"k": 1024, "M": 1024**2}
+"""What FAISS multiplies a number of lists with."""
+REFINE = re.compile(r"RFlat|Refine(Panorama)?\(.*\)")
+LISTS = re.compile(
+    r"IVF(?P<nlist>\d+[kM]?)(_(?P<graph>HNSW\d*)|_NSG\d+|\((?P<coarse>.*)\))?|IMI2x(?P<bits>\d+)"
+)
+GRAPH = re.compile(r"HNSW\d*(_.*)?")
+WITHOUT_DIMENSIONS = re.compile("parse|parenthes|out of range|METRIC|metric|IDMap|lists|search|refine|add")
+"""What FAISS's reason has in it when it is true of vectors of any dimension."""
 QUOTING = "a comma inside one has to be quoted twice: 'index.factory=\"IVF64,Flat\"'"
 
 
@@ -79,7 +88,7 @@ def named_numbers(factory: str) -> dict[str, Any]:
     numbers: dict[str, int] = {}
     for name, pattern in NAMED_NUMBERS.items():
         if found := re.search(pattern, factory):
-            numbers[name] = int(found[1])
+            numbers[name] = _number(found[1])
             factory = f"{factory[: found.start(1)]}{{{name}}}{factory[found.end(1) :]}"
     return {"factory": factory, **numbers}
 
@@ -87,18 +96,56 @@ def named_numbers(factory: str) -> dict[str, Any]:
 def nlist_of(config: Index) -> int | None:
     """Number of inverted lists; None when the index has none."""
     if isinstance(config, schemas.FactoryIndex):
-        found = re.search(r"\bIVF(\d+)|\bIMI2x(\d+)", config.factory)
-        return None if found is None else int(found[1]) if found[1] else 4 ** int(found[2])
+        return nlist_in(config.factory)
     return getattr(config, "nlist", None)
+
+
+def nlist_in(factory: str) -> int | None:
+    """Number of inverted lists of what a factory string describes; None when it has none."""
+    lists, _ = _searched_first(factory)
+    if lists is None:
+        return None
+    return _number(lists["nlist"]) if lists["nlist"] else 4 ** int(lists["bits"])
+
+
+def _number(text: str) -> int:
+    """``64``, ``1k`` or ``2M``, as FAISS reads them."""
+    return int(text.rstrip("kM")) * SUFFIXES.get(text[-1], 1)
 
 
 def _settings_in(factory: str) -> tuple[str, ...]:
     """The settings of an index that is known by its factory string only.
 
-    ``ef_search`` of an ``IVF…_HNSW…`` is that of its coarse quantiser.
+    ``ef_search`` of an ``IVF…_HNSW…`` or ``IVF…(HNSW…)`` is that of its coarse quantiser.
     """
-    marks = {"nprobe": r"\bIVF\d|\bIMI2x\d", "ef_search": r"HNSW\d", "k_factor": r"\bRFlat\b|\bRefine\("}
-    return tuple(name for name, mark in marks.items() if re.search(mark, factory))
+    lists, graph = _searched_first(factory)
+    if lists is not None:
+        graph = bool(lists["graph"]) or "ef_search" in _settings_in(lists["coarse"] or "")
+    refines = any(REFINE.fullmatch(word) for word in _words(factory))
+    found = {"nprobe": lists is not None, "ef_search": graph, "k_factor": refines}
+    return tuple(name for name, has in found.items() if has)
+
+
+def _searched_first(factory: str) -> tuple[re.Match[str] | None, bool]:
+    """The word for inverted lists, and whether there is a graph instead.
+
+    What refines is left out: it is asked for single vectors and not searched.
+    """
+    words = [word for word in _words(factory) if not REFINE.fullmatch(word)]
+    lists = next(filter(None, map(LISTS.fullmatch, words)), None)
+    return lists, lists is None and any(map(GRAPH.fullmatch, words))
+
+
+def _words(factory: str) -> list[str]:
+    """The string cut at its commas, those inside parentheses excepted."""
+    words, depth = [""], 0
+    for character in factory:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            words.append("")
+        else:
+            words[-1] += character
+    return words
 
 
 def faults(config: Index, d: int | None = None, n: int | None = None) -> list[str]:
@@ -114,7 +161,7 @@ def faults(config: Index, d: int | None = None, n: int | None = None) -> list[st
     if not found and config.shards_apart:
         found += _apart_faults(config, d)
     if not found and n is not None:
-        found += _size_faults(config, n)
+        found += _size_faults(config, d, n)
     return found
 
 
@@ -150,7 +197,7 @@ def _division_faults(config: Index, d: int | None) -> Iterator[str]:
 
 
 def _factory_faults(config: schemas.FactoryIndex, d: int | None) -> Iterator[str]:
-    """FAISS's opinion of the string; without ``d`` only of its spelling."""
+    """FAISS's opinion of the string; without ``d`` only of what is true of all dimensions."""
     from lookalike.index.structure import blank_index
 
     text = config.factory
@@ -160,7 +207,7 @@ def _factory_faults(config: schemas.FactoryIndex, d: int | None) -> Iterator[str
     try:
         blank_index(text, d or 64, config.metric)
     except IndexingError as error:
-        if d is None and "parse" not in str(error):
+        if d is None and not WITHOUT_DIMENSIONS.search(str(error)):
             return
         hint = "" if "," in text else f"; {QUOTING}"
         yield f"index.factory={text} is nothing FAISS can make: {error}; mend the string{hint}"
@@ -180,12 +227,16 @@ def _apart_faults(config: Index, d: int | None) -> Iterator[str]:
         yield f"index.shards_apart=true cannot be, because {reason}; {cure}"
 
 
-def _size_faults(config: Index, n: int) -> Iterator[str]:
+def _size_faults(config: Index, d: int | None, n: int) -> Iterator[str]:
     """The gallery, or the training sample, is too small for the centroids."""
+    from lookalike.index.structure import blank_index, centroids_of
+
     centroids = {"index.nlist": nlist_of(config) or 0}
     bits = 4 if isinstance(config, schemas.IvfPqFastscanRefineIndex) else getattr(config, "pq_bits", None)
     if bits is not None:
         centroids["2 to the power of index.pq_bits"] = 2**bits
+    if isinstance(config, schemas.FactoryIndex) and d is not None:
+        centroids = {"index.factory": centroids_of(blank_index(config.factory, d, config.metric))}
     if isinstance(config, schemas.OpqIvfPqIndex):
         centroids["the rotation's training"] = 256
     name, needed = max(centroids.items(), key=lambda item: item[1])
@@ -201,5 +252,6 @@ def _size_faults(config: Index, n: int) -> Iterator[str]:
 def _smaller(name: str) -> str:
     return {
         "index.nlist": "lower nlist, or take more images",
+        "index.factory": "lower its numbers of lists and bits, or take more images",
         "2 to the power of index.pq_bits": "lower pq_bits, or take more images",
     }.get(name, "choose a family without OPQ, or take more images")

@@ -19,7 +19,9 @@ FEW_POINTS = re.compile(r"WARNING clustering (\d+) points to (\d+) centroids: pl
 def reason_of(error: BaseException) -> str:
     """The part of a FAISS exception that a user can read: no C++ signature, source file or expression."""
     text = re.sub(r"^Error in .*? at [^ ]+:\d+: ", "", " ".join(str(error).split()))
-    text = re.sub(r"^Error: '.*?' failed(: |$)", "", text)
+    text = re.sub(r"^Error: '.*?' failed: ", "", text)
+    text = re.sub(r"^Error: '(.*?)' failed$", r"it requires \1", text)
+    text = re.sub(r"^C\+\+ exception (sto\w+)$", "a number in it is out of range", text)
     return text.strip() or "it gives no reason"
 
 

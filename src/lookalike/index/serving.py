@@ -68,6 +68,9 @@ def _measure(config: Index, built: IndexArtifacts, gallery: Embeddings, draft: P
         file.unlink()
     if result.returncode:
         last = (result.stderr.strip().splitlines() or [f"exit code {result.returncode}"])[-1]
+        _, refused, reason = last.partition("FAISS cannot search the index: ")
+        if refused:
+            raise IndexingError(f"{refused}{reason}; choose another index")
         raise IndexingError(
             f"a fresh process could not serve the index ({last}); "
             "see that there is memory for a second copy of it"

@@ -31,7 +31,38 @@ def blank_index(factory: str, d: int, metric: str) -> Any:
         raise IndexingError(f"it does not know metric={metric}")
     if any(isinstance(part, faiss.IndexIDMap) for part in parts(index)):
         raise IndexingError("ids are row numbers here, IDMap has to go")
+    if reason := _why_unsearchable(index):
+        raise IndexingError(reason)
     return index
+
+
+def _why_unsearchable(index: Any) -> str | None:
+    """What FAISS would say, or die of, when the index is filled or searched, hours later."""
+    import faiss
+
+    stored = list(parts(index, quantisers=False))
+    if any(isinstance(part, faiss.IndexIVF) and part.nlist < 1 for part in stored):
+        return "it has no lists"
+    if any(isinstance(part, faiss.IndexRowwiseMinMaxBase | faiss.AdditiveCoarseQuantizer) for part in stored):
+        return "FAISS encodes with it, and nothing can be added to it"
+    first = stored[0]
+    while isinstance(first, faiss.IndexPreTransform | faiss.IndexRefine):
+        first = faiss.downcast_index(
+            first.base_index if isinstance(first, faiss.IndexRefine) else first.index
+        )
+    if isinstance(first, faiss.Index2Layer):
+        return "FAISS encodes with it, and does not search it"
+    for part in stored:
+        if not isinstance(part, faiss.IndexRefine):
+            continue
+        finer = faiss.downcast_index(part.refine_index)
+        if inverted_file(finer) is not None:
+            return "a refine step finds finer codes by position, which inverted lists do not keep"
+        if isinstance(part, faiss.IndexRefinePanorama) and not (
+            isinstance(finer, faiss.IndexFlatPanorama) and finer.batch_size == 1
+        ):
+            return "RefinePanorama can search FlatL2Panorama8_1 and the like only (levels, _1)"
+    return None
 
 
 def parts(index: Any, quantisers: bool = True) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import UserError
+from lookalike.index.families import nlist_in
 from lookalike.record import FILE_NAME, PointRecord, Record
 
 LATEST = "latest"
@@ -71,7 +72,8 @@ def best_point(places: Sequence[RunPlace]) -> RunPlace:
 
 def is_exhaustive(place: RunPlace) -> bool:
     """Whether the point's search looks at every vector of the gallery."""
-    nprobe, nlist = place.point.settings.get("nprobe"), place.point.index_settings.get("nlist")
+    nprobe, settings = place.point.settings.get("nprobe"), place.point.index_settings
+    nlist = settings.get("nlist", nlist_in(settings.get("factory", "")))
     return place.record.index.get("family") in EXHAUSTIVE or (nlist is not None and nprobe == nlist)
 
 
