@@ -14,6 +14,7 @@ from pyarrow import parquet
 from lookalike.datasets import VectorSet, check_vectors, open_dataset
 from lookalike.errors import DatasetError
 from lookalike.schemas import EmbeddingsDataset
+from tests.datasets.vector_worlds import write_bin, write_csv, write_hdf5, write_npz, write_vecs
 
 RANDOM = np.random.default_rng(0)
 
@@ -266,8 +267,133 @@ def test_one_odd_value_is_enough_and_tiny_or_huge_vectors_are_sound() -> None:
         check_vectors(block, 10, str)
 
 
-def test_a_float64_beyond_float32_is_found(tmp_path: Path) -> None:
-    np.save(tmp_path / "v.npy", np.array([[1e300, 1.0]]))
+@pytest.mark.parametrize(("value", "cure"), [(1e300, "1e-300"), (-1e39, "1e-39"), (1e-60, "1e60")])
+def test_a_float64_that_float32_cannot_hold_is_named_and_no_zero_nor_infinity(
+    value: float, cure: str, tmp_path: Path
+) -> None:
+    array = RANDOM.normal(size=(9, 2))
+    array[7] = value, 0
+    np.save(tmp_path / "v.npy", array)
     vectors = opened(tmp_path)
-    with pytest.raises(DatasetError, match="NaN or infinity"):
-        check_vectors(next(vectors.blocks(8))[1], 0, vectors.location)
+    with pytest.raises(DatasetError, match=rf"row 7 holds .* float32 cannot hold; multiply .* by {cure} "):
+        list(vectors.blocks(4))
+
+
+@pytest.mark.parametrize(
+    ("scale", "fault"),
+    [
+        (1e19, r"row \d is .* long, and float32 cannot hold its square.*; divide all vectors by 1e19"),
+        (1e-18, r"the vectors from .*row 0 on are at most .* cannot tell .* apart; multiply all .* by 1e18"),
+    ],
+)
+def test_a_scale_whose_squares_float32_cannot_hold_is_refused_unless_directions_are_compared(
+    scale: float, fault: str, tmp_path: Path
+) -> None:
+    rows = RANDOM.normal(size=(5, 4)).astype(np.float32)
+    np.save(tmp_path / "v.npy", rows / np.linalg.norm(rows, axis=1, keepdims=True) * scale)
+    vectors = opened(tmp_path, normalize=False)
+    [(start, block)] = vectors.blocks(10)
+    with pytest.raises(DatasetError, match=fault):
+        check_vectors(block, start, vectors.location, of_directions=False)
+    check_vectors(block, start, vectors.location, of_directions=True)
+    for sound in (1e18, 1e-14):
+        check_vectors(block * np.float32(sound / scale), start, vectors.location, of_directions=False)
+
+
+def test_a_vector_too_short_for_its_digits_has_no_direction() -> None:
+    with pytest.raises(DatasetError, match=r"cannot hold all its digits; multiply all vectors by 1e40"):
+        check_vectors(np.full((1, 1), 1e-40, np.float32), 0, str)
+
+
+def test_zero_vectors_are_left_out_and_counted_on_request(tmp_path: Path) -> None:
+    rows = RANDOM.normal(size=(2, 6, 4)).astype(np.float32)
+    rows[0, 2] = rows[1, 0] = rows[1, 5] = 0
+    for shard in (0, 1):
+        np.save(tmp_path / f"v_{shard}.npy", rows[shard])
+    vectors = opened(tmp_path, drop_zeros=True)
+    assert list(vectors.ids) == [str(row) for row in range(12) if row not in (2, 6, 11)]
+    [notice] = vectors.notices
+    assert notice.startswith("3 of 12 vectors are all zeros and were left out (dataset.drop_zeros), that at ")
+    assert "v_0.npy, row 2 for one" in notice
+    assert len(opened(tmp_path, drop_zeros=True, limit=9)) == 9
+    whole = np.concatenate([block for _, block in vectors.blocks(4)])
+    assert whole.tolist() == [row for row in rows.reshape(12, 4).tolist() if any(row)]
+    assert opened(tmp_path).notices == ()
+    np.save(tmp_path / "v_0.npy", rows[0] * 0)
+    (tmp_path / "v_1.npy").unlink()
+    with pytest.raises(DatasetError, match=r"all 6 vectors of .* are zeros"):
+        opened(tmp_path, drop_zeros=True)
+
+
+def test_a_zero_vector_has_a_distance_where_directions_are_not_compared() -> None:
+    check_vectors(np.array([[0, 0], [1, 0]], np.float32), 0, str, of_directions=False)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "nothing"),
+    [
+        (".npy", None),
+        (".fvecs", b""),
+        (".fbin", bytes([0, 0, 0, 0, 4, 0, 0, 0])),
+        (".csv", b"Image Path,Features\n"),
+    ],
+)
+def test_an_empty_shard_among_good_ones_is_passed_over_and_named(
+    suffix: str, nothing: bytes | None, tmp_path: Path
+) -> None:
+    rows = RANDOM.normal(size=(3, 4)).astype(np.float32)
+    writers = {".npy": np.save, ".fvecs": write_vecs, ".fbin": write_bin, ".csv": write_csv}
+    for shard in (0, 2):
+        writers[suffix](tmp_path / f"v_{shard}{suffix}", rows + np.float32(shard))  # type: ignore[operator]
+    empty = tmp_path / f"v_1{suffix}"
+    if nothing is None:
+        np.save(empty, np.empty((0, 4), np.float32))
+    else:
+        empty.write_bytes(nothing)
+    if suffix == ".csv":  # whose ids are its paths
+        (tmp_path / "v_2.csv").write_text((tmp_path / "v_2.csv").read_text().replace("folder/", "other/"))
+    vectors = opened(tmp_path)
+    assert len(vectors) == 6
+    assert vectors.notices == (f"1 files hold no vector and were passed over, v_1{suffix} for one",)
+    with pytest.raises(DatasetError, match=r"empty|no rows"):
+        opened(empty)
+
+
+def test_the_table_of_an_empty_shard_is_passed_over_with_it(tmp_path: Path) -> None:
+    for shard, count in enumerate((2, 0, 1)):
+        np.save(tmp_path / f"v_{shard}.npy", np.ones((count, 4), np.float32))
+        table = pyarrow.table(
+            {"id": pyarrow.array([f"{shard}-{row}" for row in range(count)], pyarrow.string())}
+        )
+        parquet.write_table(table, tmp_path / f"v_{shard}.parquet")
+    assert list(opened(tmp_path).ids) == ["0-0", "0-1", "2-0"]
+    parquet.write_table(pyarrow.table({"id": ["lost"]}), tmp_path / "v_1.parquet")
+    with pytest.raises(DatasetError, match=r"v_1.parquet has 1 rows, but .*v_1.npy holds no vector"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".hdf5", ".i8bin"])
+def test_bytes_with_a_sign_are_vectors(suffix: str, tmp_path: Path) -> None:
+    rows = np.arange(-12, 12).reshape(6, 4).astype(np.int8)
+    write = {".npy": np.save, ".npz": write_npz, ".hdf5": write_hdf5, ".i8bin": write_bin}[suffix]
+    write(tmp_path / f"v{suffix}", rows)  # type: ignore[operator]
+    [(_, block)] = opened(tmp_path / f"v{suffix}").blocks(10)
+    assert block.tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize(
+    ("array", "cure"),
+    [
+        (np.ones((3, 4), np.int64), r"int64 .*astype\('float32'\)"),
+        (np.ones((3, 4), bool), r"bool .*astype\('float32'\)"),
+        (np.ones((3, 4), np.longdouble), r"float128 .*astype\('float32'\)"),
+        (np.array([np.ones(4), np.ones(4), None], dtype=object)[:2], r"numpy.stack\(list\(array\)\)"),
+    ],
+    ids=["int64", "bool", "longdouble", "object"],
+)
+def test_an_array_of_another_type_is_refused_with_the_line_that_mends_it(
+    array: np.ndarray, cure: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "v.npy", array, allow_pickle=True)
+    with pytest.raises(DatasetError, match=cure):
+        opened(tmp_path)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets.lazy import RowNumbers
@@ -14,13 +17,14 @@ from lookalike.datasets.ready_files import find_tables, find_vector_files
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
-from lookalike.datasets.vector_files.contents import VectorFile, file_fingerprint
+from lookalike.datasets.vector_files.contents import EmptyFile, VectorFile, file_fingerprint
 from lookalike.datasets.vector_files.formats import check_files, format_of, open_vector_file
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 
 ID_COLUMNS = ("id", "image_path", "key")
 """Tried in this order where ``dataset.id_column`` is not set."""
+ROWS_AT_A_TIME = 8_192
 WHOLLY_READ = ("csv",)
 """Formats without a header that tells how many vectors there are."""
 
@@ -36,8 +40,10 @@ def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILE
         raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
     root = Path(config.root).expanduser()
     files = find_vector_files(root, config.format)
-    opened = _open_all(files, config, progress)
     tables = find_tables(root, files)
+    opened, empty = _open_all(files, config, progress)
+    tables = _of_the_filled(tables, files, empty)
+    files = [file for file in files if file not in empty]
     if not tables and (named := config.id_column or config.label_column or config.caption_column):
         raise DatasetError(f"there is no parquet beside {files[0]} to read the column {named} from; add one")
     columns = _read_all(tables, files, opened, config, progress)
@@ -50,11 +56,36 @@ def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILE
         labels=columns.get("label"),
         captions=columns.get("caption"),
         shard_size=config.shard_size,
-        notices=tuple(dict.fromkeys(notice for one in opened for notice in one.notices)),
+        notices=tuple(dict.fromkeys(_notices(opened, empty))),
     )
+    if config.drop_zeros:
+        vectors = _without_zeros(vectors, progress)
     if config.limit is None:
         return vectors
     return vectors.take(nested_sample(vectors.ids, config.limit, config.seed, "dataset"))
+
+
+def _notices(opened: Sequence[VectorFile], empty: Sequence[Path]) -> Iterator[str]:
+    if empty:
+        yield f"{len(empty):,} files hold no vector and were passed over, {empty[0].name} for one"
+    for one in opened:
+        yield from one.notices
+
+
+def _without_zeros(vectors: VectorSet, progress: Progress) -> VectorSet:
+    """Leave out vectors that are all zeros, and say how many."""
+    with progress.bar("looking for zero vectors", None):
+        zeros = vectors.zero_rows(ROWS_AT_A_TIME)
+    if not len(zeros):
+        return vectors
+    if len(zeros) == len(vectors):
+        raise DatasetError(f"all {len(vectors):,} vectors of {vectors.files[0]} are zeros; write them again")
+    notice = (
+        f"{len(zeros):,} of {len(vectors):,} vectors are all zeros and were left out (dataset.drop_zeros), "
+        f"that at {vectors.location(int(zeros[0]))} for one"
+    )
+    kept = vectors.take(np.setdiff1d(np.arange(len(vectors)), zeros, assume_unique=True))
+    return replace(kept, notices=(*kept.notices, notice))
 
 
 def announced_shape(config: schemas.EmbeddingsDataset) -> tuple[int, int] | None:
@@ -65,8 +96,10 @@ def announced_shape(config: schemas.EmbeddingsDataset) -> tuple[int, int] | None
         files = find_vector_files(Path(config.root).expanduser(), config.format)
         if any(_format(file, config) in WHOLLY_READ for file in files):
             return None
-        opened = _open_all(files, config, SILENT)
+        opened, _ = _open_all(files, config, SILENT)
     except DatasetError:
+        return None
+    if config.drop_zeros:
         return None
     return sum(len(one.rows) for one in opened), opened[0].rows.shape[1]
 
@@ -77,22 +110,46 @@ def _format(file: Path, config: schemas.EmbeddingsDataset) -> str:
 
 def _open_all(
     files: Sequence[Path], config: schemas.EmbeddingsDataset, progress: Progress
-) -> list[VectorFile]:
-    opened = []
+) -> tuple[list[VectorFile], list[Path]]:
+    """Open the files that hold vectors; return these, and the files that hold none.
+
+    DatasetError when no file holds any, or when dimensions differ.
+    """
     for format_ in sorted({_format(file, config) for file in files}):
         check_files([file for file in files if _format(file, config) == format_], format_, config.array)
+    opened: dict[Path, VectorFile] = {}
+    nothing: dict[Path, EmptyFile] = {}
     with progress.bar("opening vectors", len(files), "files") as bar:
         for file in files:
             fingerprint = file_fingerprint(file)
-            opened.append(_open_once(file, fingerprint, _format(file, config), config.array))
+            try:
+                opened[file] = _open_once(file, fingerprint, _format(file, config), config.array)
+            except EmptyFile as error:
+                nothing[file] = error
             bar.advance()
-    for file, one in zip(files, opened, strict=True):
-        if one.rows.shape[1] != opened[0].rows.shape[1]:
+    if not opened:
+        raise next(iter(nothing.values()))
+    (first, shape), *others = ((file, one.rows.shape) for file, one in opened.items())
+    for file, other in others:
+        if other[1] != shape[1]:
             raise DatasetError(
-                f"{file} has {one.rows.shape[1]} dimensions, but {files[0].name} has "
-                f"{opened[0].rows.shape[1]}; keep only vectors of one model there"
+                f"{file} has {other[1]} dimensions, but {first.name} has {shape[1]}; keep only vectors of "
+                "one model there"
             )
-    return opened
+    return list(opened.values()), list(nothing)
+
+
+def _of_the_filled(tables: Sequence[Path], files: Sequence[Path], empty: Sequence[Path]) -> list[Path]:
+    """Return the tables of files that hold vectors; DatasetError when that of another one has rows."""
+    kept = []
+    for table, file in zip(tables, files, strict=False):
+        if file not in empty:
+            kept.append(table)
+        elif rows := parquet_shape(table)[0]:
+            raise DatasetError(
+                f"{table} has {rows:,} rows, but {file} holds no vector; write that file again or remove both"
+            )
+    return kept
 
 
 @lru_cache(maxsize=64)

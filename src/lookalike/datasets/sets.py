@@ -221,15 +221,36 @@ class VectorSet:
         """int64, first row of each array, and the number of all rows."""
         return np.cumsum([0, *(len(array) for array in self.arrays)], dtype=np.int64)
 
+    def zero_rows(self, rows_per_block: int) -> npt.NDArray[np.int64]:
+        """Return the rows of the set that are all zeros; reads all of them."""
+        found = [np.empty(0, np.int64)]
+        for start, block in self.blocks(rows_per_block):
+            found.append(np.flatnonzero(~block.any(axis=1)) + start)
+        return np.concatenate(found)
+
     def _gather(self, start: int, stop: int) -> np.ndarray:
         arrays, rows = self.stored_rows(start, stop)
         block = np.empty((stop - start, self.dim), dtype=np.float32)
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which check_vectors names
-            for array in np.unique(arrays):
-                here = arrays == array
-                block[here] = self.arrays[array][_as_slice(rows[here])]
-                forget(self.arrays[array])
+        for array in np.unique(arrays):
+            here = arrays == array
+            stored = self.arrays[array][_as_slice(rows[here])]
+            with np.errstate(over="ignore"):
+                block[here] = stored
+            if stored.dtype.itemsize > block.itemsize:
+                self._check_converted(stored, block[here], start + np.flatnonzero(here))
+            forget(self.arrays[array])
         return block
+
+    def _check_converted(self, stored: np.ndarray, block: np.ndarray, rows: npt.NDArray[np.int64]) -> None:
+        """Raise DatasetError for the first vector that has become infinite, or zero, as float32."""
+        lost = (np.isfinite(stored) & ~np.isfinite(block)).any(axis=1) | (stored.any(1) & ~block.any(1))
+        if lost.any():
+            first = int(np.flatnonzero(lost)[0])
+            largest = float(np.abs(stored[first]).max())
+            raise DatasetError(
+                f"the vector at {self.location(int(rows[first]))} holds {largest:.3g}, which float32 cannot "
+                f"hold; multiply all vectors by {_round_factor(1 / largest)} and write them again"
+            )
 
 
 def _as_slice(rows: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
@@ -239,25 +260,65 @@ def _as_slice(rows: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
     return slice(first, last + 1) if consecutive else rows
 
 
+LARGEST_SQUARE = float(np.finfo(np.float32).max) / 4
+"""A vector's squared length at most: the squared distance of two such is up to four times that."""
+SMALLEST_SQUARE = 1e-30
+"""Of a block's longest vector: differences of shorter ones are lost when float32 squares them."""
+SMALLEST_LENGTH = float(np.finfo(np.float32).tiny)
+"""Of a vector whose direction is compared: shorter ones have lost digits."""
+
+
 def check_vectors(
-    block: np.ndarray, first_row: int, location: Callable[[int], str]
+    block: np.ndarray, first_row: int, location: Callable[[int], str], of_directions: bool = True
 ) -> npt.NDArray[np.float64]:
     """Return the squared lengths of ``block``'s rows, shape (rows,), once they are known to be usable.
 
-    Raises DatasetError naming the first row that is zero or holds NaN or infinity.
+    Raises DatasetError naming the first row that holds NaN or infinity, or that float32 cannot rank by: where
+    directions are compared (``of_directions``) one that is zero or shorter than float32's normal numbers;
+    else one so long that its square overflows, or a block in which all squares vanish.
     ``first_row`` is the block's first row in its set, ``location`` says where a row of the set is stored
-    (:meth:`VectorSet.location`). Such rows have no direction or no distance: nothing can rank them.
+    (:meth:`VectorSet.location`).
     """
     squares: npt.NDArray[np.float64] = np.einsum("ij,ij->i", block, block, dtype=np.float64)
-    suspects = np.flatnonzero(~(squares > 0) | ~np.isfinite(squares))
-    if len(suspects) == 0:
-        return squares
-    row = int(suspects[0])
-    what = "is all zeros" if not block[row].any() else "holds NaN or infinity"
-    others = f" (and {len(suspects) - 1:,} more in the same block)" if len(suspects) > 1 else ""
-    raise DatasetError(
-        f"the vector at {location(first_row + row)} {what}{others}; remove it or embed its image again"
+    longest = float(squares.max(initial=0.0))
+    usable = np.isfinite(squares)
+    usable &= squares >= SMALLEST_LENGTH**2 if of_directions else squares <= LARGEST_SQUARE
+    if not usable.all():
+        suspects = np.flatnonzero(~usable)
+        row = int(suspects[0])
+        others = f" (and {len(suspects) - 1:,} more in the same block)" if len(suspects) > 1 else ""
+        what, cure = _fault(float(squares[row]), of_directions)
+        raise DatasetError(f"the vector at {location(first_row + row)} {what}{others}; {cure}")
+    if not of_directions and 0 < longest < SMALLEST_SQUARE:
+        raise DatasetError(
+            f"the vectors from {location(first_row)} on are at most {longest**0.5:.3g} long, and float32 "
+            f"cannot tell their squares apart; multiply all vectors by {_round_factor(longest**-0.5)}, or "
+            "compare directions: dataset.normalize=true"
+        )
+    return squares
+
+
+def _fault(square: float, of_directions: bool) -> tuple[str, str]:
+    """What is wrong with a vector of that squared length, and what to do."""
+    if square == 0:
+        return "is all zeros", (
+            "remove it or embed its image again, or leave out all that have no direction: "
+            "dataset.drop_zeros=true"
+        )
+    if not np.isfinite(square):
+        return "holds NaN or infinity", "remove it or embed its image again"
+    length = square**0.5
+    what = f"is {length:.3g} long, and float32 cannot"
+    if of_directions:
+        return f"{what} hold all its digits", f"multiply all vectors by {_round_factor(1 / length)}"
+    return f"{what} hold its square", (
+        f"divide all vectors by {_round_factor(length)}, or compare directions: dataset.normalize=true"
     )
+
+
+def _round_factor(number: float) -> str:
+    """A power of ten near a number."""
+    return f"1e{round(np.log10(number))}"
 
 
 class _RowTexts(LazyTexts):

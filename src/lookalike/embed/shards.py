@@ -168,7 +168,7 @@ def _can_stay(inputs: VectorSet, parts: Sequence[Floats], title: str, progress: 
         for part in parts:
             for start in range(0, len(part), READ_ROWS):
                 block = part[start : start + READ_ROWS]
-                squares = check_vectors(block, row, inputs.location)
+                squares = check_vectors(block, row, inputs.location, inputs.normalize)
                 forget(block)
                 if inputs.normalize and (np.abs(np.sqrt(squares) - 1) > UNIT_TOLERANCE).any():
                     return False
@@ -181,7 +181,7 @@ def _convert(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> 
     vectors = _open(draft, len(inputs), inputs.dim)
     with progress.bar(f"reading {title}", len(inputs), "vectors") as bar:
         for start, block in inputs.blocks(READ_ROWS):
-            squares = check_vectors(block, start, inputs.location)
+            squares = check_vectors(block, start, inputs.location, inputs.normalize)
             lengths = np.sqrt(squares)[:, None] if inputs.normalize else 1
             np.divide(block, lengths, out=vectors[start : start + len(block)], casting="same_kind")
             forget(vectors)

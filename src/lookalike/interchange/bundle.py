@@ -137,5 +137,5 @@ class Checked:
     def blocks(self, rows_per_block: int, /) -> Iterator[tuple[int, np.ndarray]]:
         """Yield blocks as stored. DatasetError names a row that is zero or holds NaN or infinity."""
         for start, block in self.vectors.blocks(rows_per_block):
-            check_vectors(block, start, self.vectors.location)
+            check_vectors(block, start, self.vectors.location, self.vectors.normalize)
             yield start, block

@@ -124,6 +124,8 @@ class EmbeddingsDataset(VectorDataset):
     caption_column: str | None = None
     normalize: bool | None = None
     """Scale every vector to unit length; null: unless the file says that it is for another distance."""
+    drop_zeros: bool = False
+    """Leave out, and count, vectors that are all zeros, which have no direction; else they are an error."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets.vector_files.contents import MAX_DIM, VectorFile, size_of
+from lookalike.datasets.vector_files.contents import MAX_DIM, EmptyFile, VectorFile, size_of
 from lookalike.errors import DatasetError
 from lookalike.mapping import forget
 
@@ -34,6 +34,8 @@ def map_vecs(file: Path, values: np.dtype[Any]) -> npt.NDArray[Any]:
     DatasetError when the file is no whole number of rows, or a row's d is not the first row's.
     """
     size = size_of(file)
+    if size == 0:
+        raise EmptyFile(f"{file} is empty and holds no vector; remove it or copy it again")
     if size < 4:
         raise DatasetError(f"{file} has {size} bytes, which hold no vector; copy it again")
     dim = int(np.fromfile(file, "<i4", count=1)[0])
