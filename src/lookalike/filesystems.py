@@ -1,10 +1,13 @@
-"""Which file system a path lies on: SQLite's locks cannot be trusted on those that a network is part of."""
+"""Which file system a path lies on (SQLite cannot trust the locks of a network's), and if it takes files."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from lookalike.errors import UserError
 
 MOUNTS = Path("/proc/self/mountinfo")
 
@@ -88,3 +91,33 @@ def _parse(line: str) -> FileSystem | None:
 def _unescaped(name: str) -> str:
     r"""Blanks, tabs, newlines and backslashes are written as ``\040``."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)
+
+
+OTHER_ROOT = "set paths.root (or LOOKALIKE_HOME) to another folder"
+
+
+def require_writable(*folders: Path, cure: str = OTHER_ROOT) -> None:
+    """Raise UserError, with ``cure``, unless something can be written in each of ``folders``.
+
+    Of a folder that is not there yet the nearest one above it is tried. Nothing is left behind: what is
+    tried is a file without a name, since permissions say nothing of read-only mounts, quotas and root.
+    """
+    for folder in folders:
+        if reason := _why_not(folder):
+            raise UserError(f"{folder} cannot be written ({reason}); {cure}")
+
+
+def _why_not(folder: Path) -> str | None:
+    place = folder.expanduser().absolute()
+    try:
+        while not place.exists():
+            if place.is_symlink():
+                return f"{place} is a link to what is not there"
+            place = place.parent
+        if not place.is_dir():
+            return f"{place} is not a folder"
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"\0" * 4096)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

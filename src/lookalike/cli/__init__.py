@@ -137,8 +137,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in PLACES:
         cure = "free some space there, or name" if error.errno in FULL else "name"
         complain(
-            f"{error.filename or 'a file'} cannot be used ({error.strerror}); "
-            f"{cure} another place (`paths.root=…` of a run, `--root` of other verbs, or LOOKALIKE_HOME)"
+            f"{error.filename or 'a file'} cannot be {'written' if error.errno in FULL else 'used'} "
+            f"({error.strerror}); {cure} another place: paths.root of a run, --root of other verbs, "
+            "or LOOKALIKE_HOME"
         )
         return 2
     from lookalike.terminal.crash import describe, keep_traceback

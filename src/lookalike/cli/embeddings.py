@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.errors import UserError
+from lookalike.filesystems import require_writable
 from lookalike.interchange import KINDS, Bundle, bundle_of_files, bundle_of_run, write_bundle
 from lookalike.progress import Progress, RichProgress
 from lookalike.retrieval import OpenedRun, find_run
@@ -24,8 +25,9 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"--shard-size={options.shard_size} is too small; give 1 or more")
     progress = RichProgress()
     kind: str = options.to or ("hdf5" if options.target.suffix.lower() in HDF5_SUFFIXES else "npy")
-    bundle = _bundle(options, progress)
     target = options.target.expanduser()
+    require_writable(target.parent, cure="name another place to write to")
+    bundle = _bundle(options, progress)
     write_bundle(bundle, target, kind, options.shard_size, progress)
     print(f"{_described(bundle)} in {target}")
     if kind == "npy":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.export import export_run
+from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.retrieval import OpenedRun, find_run
 from lookalike.schemas import Paths
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
+    require_writable(options.folder, cure="name another folder to export to")
     run = OpenedRun.open(find_run(root, options.run), root, RichProgress())
     files = export_run(run, options.folder.expanduser(), options.copy_weights)
     print(f"{run.point.label} of {run.record.name}: {', '.join(map(str, files))}")

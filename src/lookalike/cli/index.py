@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import ConfigError, IndexingError
+from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
 
 
@@ -104,6 +105,7 @@ def _build(options: argparse.Namespace) -> int:
     from lookalike.models import open_model
     from lookalike.queries import plan_queries
     from lookalike.session import Session
+    from lookalike.sweep.task import require_places
 
     try:
         experiment = compose(expand_home(options.overrides), options.config_dir)
@@ -111,6 +113,7 @@ def _build(options: argparse.Namespace) -> int:
         raise ConfigError([explain(error)]) from error
     if faults := find_faults(experiment):
         raise ConfigError(faults)
+    require_places(experiment, tracked=False)
     progress = RichProgress()
     store, model, config = Session(experiment, progress).store, experiment.model, experiment.index
     plan = plan_queries(experiment.queries, open_dataset(experiment.dataset, progress))
@@ -140,6 +143,7 @@ def _merge(options: argparse.Namespace) -> int:
         raise IndexingError(
             f"{target} is there already; name another file with -o, or replace it with --force"
         )
+    require_writable(target.parent, cure="name another file with -o")
     for file in options.files:
         probe(file)
     with whole_file(target) as place:

@@ -23,6 +23,7 @@ from lookalike.cli.answers import (
 )
 from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
 from lookalike.errors import ImageError, QueryError
+from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.report.hits import hits_page, hits_sheet
 from lookalike.retrieval import Retriever, find_run
@@ -36,6 +37,8 @@ PATH_STARTS = ("/", "./", "../", "~", ".\\", "..\\")
 def main(arguments: Sequence[str]) -> int:
     """Search for every image or caption and print what was found."""
     options = _parser().parse_args(arguments)
+    pages = [path.parent for path in (options.html, options.png) if path]
+    require_writable(*pages, cure="name another place")
     root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
     progress = RichProgress(quiet=True)
     place = find_run(root, options.run)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.errors import UserError
+from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.report.html import FILE_NAME, Report, make_report, write_report
 from lookalike.report.recommend import Wish
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"nothing was found for {selection.name}; loosen the filter or name other runs")
     costs = None if options.costs is None else _costs(selection.runs, options.costs)
     page = _page_path(selection, options.out)
+    require_writable(page.parent, cure="name another place with --out")
     report = make_report(selection.runs, options.title or selection.name, wish)
     written = [write_report(report, page, root=root if options.images else None, progress=RichProgress())]
     written += _other_files(report, page, options, costs)

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lookalike.cli import FULL_ERROR, complain
 from lookalike.config import CONFIG_NAME, conf_folder, expand_home, explain, prepare_hydra
 from lookalike.credentials import set_aside_all
+from lookalike.filesystems import OTHER_ROOT
 from lookalike.progress import RichProgress
 from lookalike.record import Record
 from lookalike.schemas import Experiment
@@ -70,6 +71,11 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
         if not str(error).startswith(MISUSE):
             raise
         complain(f"{error}; leave one out")
+        return 2
+    except OSError as error:  # of Hydra, which makes the folder of the output; the task returns its own
+        if error.filename is None or os.environ.get(FULL_ERROR) == "1":
+            raise
+        complain(f"{error.filename} cannot be written ({error.strerror}); {OTHER_ROOT}")
         return 2
     except SystemExit as end:  # argparse, and Task for a run that failed
         return end.code if isinstance(end.code, int) else int(bool(end.code))

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lookalike.errors import UserError
+from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.schemas import Paths
 from lookalike.sweep.collecting import cancel, collect, look
@@ -114,6 +115,7 @@ def _status(root: Path, options: argparse.Namespace) -> int:
 
 def _collect(root: Path, options: argparse.Namespace) -> int:
     folder = find_sweep(options.name, root)
+    require_writable(folder, cure="make it writable, or copy the root and name the copy with --root")
     with _where_it_began(folder):
         return collect(folder, Parts(), RichProgress())
 

@@ -25,7 +25,7 @@ from lookalike.sweep.resume import (
     supersede,
 )
 from lookalike.sweep.states import records_below
-from lookalike.sweep.task import CRASH, Outcome, Parts
+from lookalike.sweep.task import CRASH, Outcome, Parts, require_places
 from lookalike.terminal.crash import FILE_NAME as TRACEBACK
 from lookalike.tracking import Tracker
 
@@ -62,12 +62,14 @@ def conduct(
     record like any other and does not stop the rest. The comparison is written, the parent run closed and
     the closing report given also after an exception or Ctrl-C, which go on afterwards. With ``submit`` the
     jobs are handed over instead, and all this is the collector's. Raises :class:`ConfigError` with every
-    reason when nothing is possible, before anything is written, and ``InHandsError`` when another process
+    reason when nothing is possible, UserError when a place cannot be written (both before anything is), and
+    ``InHandsError`` when another process
     or SLURM is at work on the same sweep.
     """
     plan = make_plan(candidates)
     if not plan.jobs:
         raise ConfigError(all_faults(candidates) or [f"{what}: {why}" for what, why in plan.skipped])
+    require_places(plan.jobs[0].experiment, order.folder)
     tracker = parts.open_tracker(plan.jobs[0].experiment)
     if notice := parts.one_writer_notice(plan.jobs[0].experiment):
         progress.warn(notice)

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from lookalike.config import PlannedPoint, find_faults, parse, plan_points
 from lookalike.errors import ConfigError, TrackingError, UserError
+from lookalike.filesystems import require_writable
 from lookalike.progress import SILENT, Progress
 from lookalike.record import FILE_NAME, Record
 from lookalike.schemas import Experiment
@@ -185,6 +186,7 @@ class Task:
             )
         if faults:
             raise ConfigError(faults)
+        require_places(experiment)
         points = self._possible_points(experiment, place.in_sweep)
         if place.in_sweep:
             self.progress.say(f"job {place.number + 1}: {place.title}")
@@ -273,6 +275,19 @@ def abandoned_runs(root: Path) -> Iterator[Removal]:
         last = max(changed_at(path) for path in (folder, hydra, folder / LOG))
         if names <= UNRECORDED and time.time() - last > ABANDONED_DAYS * DAY_SECONDS:
             yield Removal("output folder", folder, bytes_below(folder), "its run left no record")
+
+
+def require_places(experiment: Experiment, *more: Path, tracked: bool = True) -> None:
+    """Raise UserError unless the places that the run writes to, and ``more``, can be written.
+
+    A store that is there is left to the stages: whoever may only read it can reuse what it holds.
+    """
+    root = Path(experiment.paths.root).expanduser()
+    store = root / experiment.paths.store
+    places = [*more, *([] if store.is_dir() else [store])]
+    if tracked and experiment.tracking.kind == "local":
+        places.append(root / experiment.paths.mlruns)
+    require_writable(*places)
 
 
 def _leave_nothing(folder: Path) -> None:
