@@ -96,14 +96,14 @@ class LookalikeSweeper(BasicSweeper):
         return jobs
 
     def _candidate(self, lines: list[str]) -> Candidate:
-        from lookalike.config import explain, parse
+        from lookalike.config import COMPOSING_ERRORS, explain, parse
         from lookalike.errors import ConfigError
         from lookalike.sweep import Candidate
 
         try:
             composed = self.hydra_context.config_loader.load_sweep_config(self.config, lines)
             return Candidate.of(lines, parse(composed))
-        except HydraException as error:
+        except COMPOSING_ERRORS as error:
             return Candidate(tuple(lines), None, (explain(error),))
         except ConfigError as error:
             return Candidate(tuple(lines), None, error.faults)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.datasets.sampling import nested_sample
-from lookalike.errors import UserError
+from lookalike.errors import UserError, foreign_parser
 from lookalike.record import writing_results
 from lookalike.retrieval import RunPlace
 
@@ -174,21 +174,17 @@ class Sitting:
 
         Raises UserError when the file is of another format, or damaged elsewhere.
         """
-        try:
-            *lines, _ = self.file.read_bytes().split(b"\n")
-        except FileNotFoundError:
+        if not self.file.exists():
             return {}
-        try:
+        cure = "mend it, or move its folder away to begin anew"
+        with foreign_parser(f"{self.file} cannot be read", cure, UserError):
+            *lines, _ = self.file.read_bytes().split(b"\n")
             if not lines:
                 return {}
             header, *answers = map(json.loads, lines)
             if header.pop("format") != FORMAT or Terms(**header) != self.terms:
-                raise ValueError("its first line tells of another judgement")  # noqa: TRY301
+                raise ValueError("its first line tells of another judgement")
             return {each["query"]: Answer(**each | {"relevant": tuple(each["relevant"])}) for each in answers}
-        except (ValueError, TypeError, KeyError, AttributeError) as fault:
-            raise UserError(
-                f"{self.file} cannot be read ({fault}); mend it, or move its folder away to begin anew"
-            ) from None
 
     def add(self, answer: Answer) -> None:
         """Put one answer down, and on the disk, before this returns. UserError when it cannot be written."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from hydra.errors import HydraException
-
-from lookalike.config import compose, expand_home, explain
+from lookalike.config import COMPOSING_ERRORS, compose, expand_home, explain
 from lookalike.errors import ConfigError
 from lookalike.models import open_model
 from lookalike.progress import RichProgress
@@ -23,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         experiment = compose(expand_home(options.overrides), options.config_dir)
-    except HydraException as error:
+    except COMPOSING_ERRORS as error:
         raise ConfigError([explain(error)]) from error
     open_model(experiment.model).fetch(RichProgress())
     return 0

@@ -96,9 +96,7 @@ def _readable(value: Any) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from hydra.errors import HydraException
-
-    from lookalike.config import compose, expand_home, explain, find_faults
+    from lookalike.config import COMPOSING_ERRORS, compose, expand_home, explain, find_faults
     from lookalike.datasets import open_dataset
     from lookalike.embed import Embedder
     from lookalike.index import build_index, build_parts
@@ -109,7 +107,7 @@ def _build(options: argparse.Namespace) -> int:
 
     try:
         experiment = compose(expand_home(options.overrides), options.config_dir)
-    except HydraException as error:
+    except COMPOSING_ERRORS as error:
         raise ConfigError([explain(error)]) from error
     if faults := find_faults(experiment):
         raise ConfigError(faults)

@@ -9,11 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from lookalike.cli import FULL_ERROR, complain
-from lookalike.config import CONFIG_NAME, conf_folder, expand_home, explain, prepare_hydra
+from lookalike.config import (
+    COMPOSING_ERRORS,
+    CONFIG_NAME,
+    conf_folder,
+    expand_home,
+    explain,
+    prepare_hydra,
+    while_reading_yaml,
+)
 from lookalike.credentials import set_aside_all
 from lookalike.filesystems import OTHER_ROOT
 from lookalike.progress import RichProgress
@@ -62,8 +68,9 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
     try:
         with _hydra_raises(), _command_line(arguments):
             application()
-    except (HydraException, OmegaConfBaseException) as error:
-        if os.environ.get(FULL_ERROR) == "1":
+    except COMPOSING_ERRORS as error:
+        of_the_run = isinstance(error, UnicodeDecodeError) and not while_reading_yaml(error)
+        if of_the_run or os.environ.get(FULL_ERROR) == "1":
             raise
         complain(explain(error))
         return 2

@@ -7,9 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.errors import HydraException
-
-from lookalike.config import compose, explain
+from lookalike.config import COMPOSING_ERRORS, compose, explain
 from lookalike.credentials import set_aside_all
 from lookalike.errors import ConfigError, UserError
 from lookalike.schemas import Paths, Tracking
@@ -42,5 +40,5 @@ def compose_tracking(overrides: Sequence[str], config_dir: str | None) -> Tracki
     """The tracking config that ``overrides`` compose; ConfigError when they do not fit."""
     try:
         return compose(set_aside_all(overrides), config_dir).tracking
-    except HydraException as error:
+    except COMPOSING_ERRORS as error:
         raise ConfigError([explain(error)]) from error

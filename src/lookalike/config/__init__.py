@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from lookalike.config.composing import CONFIG_NAME, compose, conf_folder, expand_home, parse, prepare_hydra
-from lookalike.config.explaining import explain
+from lookalike.config.explaining import COMPOSING_ERRORS, explain, while_reading_yaml
 from lookalike.config.faults import find_faults
 from lookalike.config.planned import PlannedPoint, plan_points
 
 __all__ = [
+    "COMPOSING_ERRORS",
     "CONFIG_NAME",
     "PlannedPoint",
     "compose",
@@ -21,4 +22,5 @@ __all__ = [
     "parse",
     "plan_points",
     "prepare_hydra",
+    "while_reading_yaml",
 ]

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Collection
 
-from hydra.errors import MissingConfigException, OverrideParseException, SearchPathException
+from hydra.errors import (
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
+
+from lookalike.errors import parser_reason
+
+COMPOSING_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError)
+"""What composing a config raises for a fault of the user's; see also :func:`while_reading_yaml`."""
+YAML_READER = "hydra._internal.core_plugins.file_config_source"
 
 Rule = tuple[str, Callable[[re.Match[str], BaseException | None], str]]
 
@@ -25,6 +38,8 @@ def explain(error: Exception) -> str:
         return f"{error.override} cannot be read; write key=value, and quote an unusual value: key='…'"
     if isinstance(error, SearchPathException):
         return f"{text}; name a folder that exists"
+    if isinstance(error, YAMLError | UnicodeDecodeError):
+        return _no_yaml(error)
     for pattern, words in RULES:
         match = re.match(pattern, text)
         if match:
@@ -33,6 +48,13 @@ def explain(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException):
         said = f"{said} ({_first_line(cause)})" if said else _first_line(cause)
     return said or type(error).__name__
+
+
+def while_reading_yaml(error: BaseException) -> bool:
+    """Whether an error was raised while Hydra read a file: a run may raise the like for other reasons."""
+    return any(
+        frame.f_globals.get("__name__") == YAML_READER for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def suggestion(name: str, names: Collection[str]) -> str:
@@ -49,6 +71,16 @@ def _missing_config(error: MissingConfigException) -> str:
         return f"{_first_line(error)}; check its spelling, and --config-name and --config-dir"
     choices = ", ".join(error.options)
     return f"{group}={name} does not exist{suggestion(name, error.options)}; choose one of {choices}"
+
+
+def _no_yaml(error: YAMLError | UnicodeDecodeError) -> str:
+    """With the file and the line, which PyYAML knows of nearly every fault."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"a YAML file of --config-dir or conf/ is not UTF-8 ({parser_reason(error)}); save it as UTF-8"
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    place = f"{mark.name}, line {mark.line + 1} is" if mark else "a config file is"
+    reason = (error.problem if isinstance(error, MarkedYAMLError) else None) or parser_reason(error)
+    return f"{place} no YAML ({reason}); mend it"
 
 
 def _comma(match: re.Match[str], cause: BaseException | None) -> str:

@@ -23,7 +23,7 @@ from lookalike.datasets.images import decode
 from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
-from lookalike.errors import DatasetError, ImageError
+from lookalike.errors import DatasetError, ImageError, foreign_parser
 from lookalike.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def open_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SI
     """
     data = _load(config)
     table = data.data.table
+    with _in_our_words(str(config.name_or_path)):
+        table.validate()
     _check_columns(config, data.column_names)
     images = _Images(table, config.images or _only_image_column(data), _files_fingerprint(data))
     ids = _ids(table, config.ids)
@@ -91,18 +93,16 @@ class _Images:
 
     def read(self, row: int) -> bytes:
         """The encoded image; ImageError when there is none. Thread-safe."""
-        content, path = self._cell(row)
-        if content is not None:
-            return bytes(content.as_py())
-        if path is None:
-            raise ImageError("the cell is empty")
-        file = Path(path)
-        try:
+        with foreign_parser("the cell cannot be read", "write the dataset again", ImageError):
+            content, path = self._cell(row)
+            if content is not None:
+                return bytes(content.as_py())
+            if path is None:
+                raise ImageError("the cell is empty")
+            file = Path(path)
             if not file.is_file():  # a device would never end
                 raise ImageError(f"{path} is no file of this machine")
             return file.read_bytes()
-        except OSError as error:
-            raise ImageError(error.strerror or type(error).__name__) from error
 
     def size(self, row: int) -> int:
         """Bytes of the encoded image; 0 when there is none."""
@@ -214,21 +214,17 @@ def _quiet(package: Any) -> Iterator[None]:
 @contextmanager
 def _in_our_words(source: Path | str) -> Iterator[None]:
     """The package raises nearly anything; its first line is the reason."""
-    try:
-        yield
-    except DatasetError:
-        raise
-    except ConnectionError as error:
-        raise DatasetError(
-            f"{source} is not on this machine and the hub cannot be reached ({_first_line(error)}); open it "
-            "once while online, which keeps it in the hub's cache, or set dataset.name_or_path to a folder"
-        ) from error
-    except Exception as error:
-        what = "its files" if isinstance(source, Path) else "the name, dataset.revision"
-        raise DatasetError(
-            f"{source} cannot be opened as a dataset ({_first_line(error)}); check {what}, dataset.subset "
-            "and dataset.split"
-        ) from error
+    what = "its files" if isinstance(source, Path) else "the name, dataset.revision"
+    cure = f"check {what}, dataset.subset and dataset.split"
+    with foreign_parser(f"{source} cannot be opened as a dataset", cure):
+        try:
+            yield
+        except ConnectionError as error:
+            raise DatasetError(
+                f"{source} is not on this machine and the hub cannot be reached ({_first_line(error)}); open "
+                "it once while online, which keeps it in the hub's cache, or set dataset.name_or_path to a "
+                "folder"
+            ) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -262,7 +258,10 @@ def _only_image_column(data: Any) -> str:
 def _ids(table: pa.Table, column: str | None) -> Sequence[str]:
     if column is None:
         return LazyTexts(len(table), str)
-    ids = [None if value is None else str(value) for value in table.column(column).to_pylist()]
+    with foreign_parser(f"the column {column} cannot be read", "write the dataset again"):
+        values = table.column(column)
+        values.validate(full=True)
+        ids = [None if value is None else str(value) for value in values.to_pylist()]
     if None in ids:
         raise DatasetError(f"row {ids.index(None)} has no {column}; set dataset.ids to a column without gaps")
     if len(set(ids)) < len(ids):
@@ -286,7 +285,9 @@ def _texts(data: Any, column: str, rows: Rows) -> list[str | None]:
             return str(names[value]) if 0 <= value < len(names) else None  # −1: not labelled
         return str(value)
 
-    return [text(values[row].as_py()) for row in rows.tolist()]
+    with foreign_parser(f"the column {column} cannot be read", "write the dataset again"):
+        values.validate(full=True)
+        return [text(values[row].as_py()) for row in rows.tolist()]
 
 
 def _files_fingerprint(data: Any) -> str:

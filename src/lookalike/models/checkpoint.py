@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import ModelError
+from lookalike.errors import ModelError, foreign_parser
 
 if TYPE_CHECKING:
     from lookalike.store import Store
@@ -96,8 +96,9 @@ class Checkpoint:
     def weights(self) -> list[Path]:
         """The safetensors files, each checked to be whole (its length is what its header announces)."""
         if (self.folder / WEIGHTS_INDEX).is_file():
-            shards = self._json(WEIGHTS_INDEX).get("weight_map", {}).values()
-            files = [self.folder / shard for shard in sorted(set(shards))]
+            index = self._json(WEIGHTS_INDEX)
+            with foreign_parser(f"{self.folder / WEIGHTS_INDEX} names no files", self.cure, ModelError):
+                files = [self.folder / shard for shard in sorted(set(index.get("weight_map", {}).values()))]
         else:
             files = [self.folder / WEIGHTS]
         missing = [file.name for file in files if not file.is_file()]
@@ -121,12 +122,10 @@ class Checkpoint:
 
     def _json(self, name: str) -> dict[str, Any]:
         file = self.folder / name
-        try:
+        if not file.exists():
+            raise ModelError(f"{self.folder} has no {name}; {self.cure}")
+        with foreign_parser(f"{file} cannot be read", self.cure, ModelError):
             content = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ModelError(f"{self.folder} has no {name}; {self.cure}") from None
-        except (ValueError, OSError) as error:
-            raise ModelError(f"{file} cannot be read ({error}); {self.cure}") from error
         if not isinstance(content, dict):
             raise ModelError(f"{file} is not a JSON object; {self.cure}")
         return content
@@ -178,8 +177,11 @@ def content_hash(file: Path, store: Store) -> str:
 
 
 def is_whole_safetensors(file: Path) -> bool:
-    """Whether the file is as long as its header says (https://github.com/huggingface/safetensors#format)."""
-    with file.open("rb") as stream:
+    """Whether the file is as long as its header says (https://github.com/huggingface/safetensors#format).
+
+    ModelError when it cannot be read at all.
+    """
+    with foreign_parser(f"{file} cannot be read", "fetch it again", ModelError), file.open("rb") as stream:
         prefix = stream.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
         size = file.stat().st_size
@@ -188,6 +190,6 @@ def is_whole_safetensors(file: Path) -> bool:
         try:
             header = json.loads(stream.read(length))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, AttributeError, LookupError, TypeError):
+            return bool(size == 8 + length + max(ends, default=0))
+        except Exception:  # whatever a damaged header makes of this
             return False
-    return size == 8 + length + max(ends, default=0)

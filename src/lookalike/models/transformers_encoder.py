@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,8 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from safetensors import SafetensorError
 
-from lookalike.errors import ModelError
+from lookalike.errors import ModelError, foreign_parser
 from lookalike.models.compute import fastest_batch_size
 from lookalike.models.preprocessing import image_side, imagenet_pixels, on_white_square
 from lookalike.models.protocol import no_text_tower
@@ -146,22 +146,20 @@ def to_numpy(vectors: torch.Tensor) -> NDArray[np.float32]:
 
 def load_processor(folder: Path) -> Any:
     """The checkpoint's image processor, in its PIL version: the reference one, without torchvision."""
-    try:
+    with _loading(folder, "image processor"):
         return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **LOCAL)
-    except (ValueError, OSError, ImportError) as error:
-        raise unreadable(folder, "image processor", error) from error
 
 
 def load_tokenizer(folder: Path) -> Any:
     """The checkpoint's tokenizer."""
-    try:
-        return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
-    except ImportError as error:
-        raise ModelError(
-            f"the tokenizer in {folder} needs packages that are not installed; pip install 'lookalike[text]'"
-        ) from error
-    except (ValueError, OSError) as error:
-        raise unreadable(folder, "tokenizer", error) from error
+    with _loading(folder, "tokenizer"):
+        try:
+            return transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+        except ImportError as error:
+            raise ModelError(
+                f"the tokenizer in {folder} needs packages that are not installed; "
+                "pip install 'lookalike[text]'"
+            ) from error
 
 
 def load_weights(folder: Path, dtype: torch.dtype, pooling: str) -> Any:
@@ -170,12 +168,10 @@ def load_weights(folder: Path, dtype: torch.dtype, pooling: str) -> Any:
     transformers fills such gaps with random numbers and goes on. A pooler that is not used may be missing.
     """
     transformers.utils.logging.disable_progress_bar()
-    try:
+    with _loading(folder, "model"):
         model, loading = transformers.AutoModel.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **LOCAL
         )
-    except (ValueError, OSError, RuntimeError, SafetensorError) as error:
-        raise unreadable(folder, "model", error) from error
     gaps = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
     gaps = {key for key in gaps if pooling == "pooler" or not key.startswith("pooler.")}
     if gaps:
@@ -186,9 +182,7 @@ def load_weights(folder: Path, dtype: torch.dtype, pooling: str) -> Any:
     return model.eval()
 
 
-def unreadable(folder: Path, part: str, error: Exception) -> ModelError:
-    """The first line of what transformers said, as one of our sentences."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return ModelError(
-        f"the {part} in {folder} cannot be loaded ({reason}); choose another checkpoint or fetch it again"
-    )
+def _loading(folder: Path, part: str) -> AbstractContextManager[None]:
+    """What transformers and its parsers raise becomes a ModelError."""
+    cure = "choose another checkpoint or fetch it again"
+    return foreign_parser(f"the {part} in {folder} cannot be loaded", cure, ModelError)

@@ -20,6 +20,9 @@ WINDOW = 4 * BLOCK
 LONGEST_RECORDS = 1 << 20
 """Of a long name or of pax records; nobody needs more."""
 
+LATEST_SECONDS = 1 << 40
+"""Of a time of writing; some 35,000 years."""
+
 REGULAR, SPARSE = frozenset(b"0\x007"), ord("S")
 LONG_NAME, PAX, SKIPPED_RECORDS = ord("L"), ord("x"), frozenset(b"gK")
 WITHOUT_DATA = frozenset(b"123456")
@@ -123,7 +126,7 @@ class _Walk:
         if kind == FOLDER:
             return
         if kind in REGULAR and _stays_inside(name):
-            members.files.append(Member(name, start, size, _number(header[136:148])))
+            members.files.append(Member(name, start, size, _time(header[136:148])))
         else:
             members.left_out += 1
 
@@ -182,6 +185,15 @@ def _number(digits: bytes) -> int:
     if not all(ord("0") <= digit <= ord("7") for digit in text):
         raise _Damage("a header holds no number where one belongs")
     return int(text, 8)
+
+
+def _time(digits: bytes) -> int:
+    """Seconds since 1970; 0 for what is none or beyond all clocks, which costs no file."""
+    try:
+        seconds = int.from_bytes(digits, "big", signed=True) if digits[0] == 0xFF else _number(digits)
+    except _Damage:
+        return 0
+    return seconds if abs(seconds) < LATEST_SECONDS else 0
 
 
 def _decimal(digits: bytes) -> int:

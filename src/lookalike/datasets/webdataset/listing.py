@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lookalike.datasets.images import EXTENSIONS
 from lookalike.datasets.webdataset.headers import Member, Members, read_members
-from lookalike.errors import DatasetError
+from lookalike.errors import DatasetError, foreign_parser
 from lookalike.store import Recipe, Store
 
 if TYPE_CHECKING:
@@ -97,13 +97,10 @@ def list_tar(tar: Tar, store: Store | None) -> Listing:
 
 
 def _list(tar: Tar) -> tuple[pa.Table, dict[str, Any]]:
-    try:
-        with tar.path.open("rb") as file:
-            members = read_members(file, tar.path)
-            images, facts = _table(members, file)
-            return images, {"left_out": members.left_out, "cut": members.cut, **facts}
-    except OSError as error:
-        raise DatasetError(f"{tar.path} cannot be read ({error.strerror}); check the disk") from error
+    with foreign_parser(f"{tar.path} cannot be read", "write it again"), tar.path.open("rb") as file:
+        members = read_members(file, tar.path)
+        images, facts = _table(members, file)
+        return images, {"left_out": members.left_out, "cut": members.cut, **facts}
 
 
 def _table(members: Members, file: BinaryIO) -> tuple[pa.Table, dict[str, Any]]:
