@@ -51,7 +51,6 @@ ONLY_IN = {
     "mlflow": {"tracking"},
     "torch": {"models", "export", "doctor"},  # export: in the programs that it copies out
     "transformers": {"models", "export"},
-    "safetensors": {"models"},
     "matplotlib": {"report"},
     "streamlit": {"ui"},
 }
