@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets import ImageSet, duplicate_groups, open_dataset
+from lookalike.datasets import ImageSet, duplicate_groups, open_dataset, settle_fingerprints
 from lookalike.embed import Embedder, Embeddings, count_shards, shard_faults
 from lookalike.environment import describe_machine
 from lookalike.errors import ConfigError, UserError
@@ -22,6 +22,7 @@ from lookalike.index import IndexArtifacts, build_index, load_index, serving_mem
 from lookalike.measures import evaluate
 from lookalike.models import open_model
 from lookalike.precision import kept_neighbours
+from lookalike.progress import Progress
 from lookalike.queries import QueryPlan, Relevance, plan_queries, resolve_relevance
 from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.recording import describe_data, describe_index, describe_timing, point_record
@@ -29,7 +30,7 @@ from lookalike.schemas import Dataset, Experiment, Queries
 from lookalike.search import Point, expand_points, point_faults
 from lookalike.session import Session
 from lookalike.stages import StageLog
-from lookalike.store import Artifact
+from lookalike.store import Artifact, Store
 from lookalike.timing import TimedPoint, time_points
 from lookalike.trials import embedded_by, run_name, shards_key, shards_label, trial_key
 
@@ -143,11 +144,18 @@ def _begin(experiment: Experiment, session: Session) -> tuple[QueryPlan, Embedde
     """What is searched and what for, the user told what is odd about it, and what embeds both."""
     store, progress, model = session.store, session.progress, experiment.model
     data = _data(experiment)
-    plan = session.once("plan", data, lambda: plan_queries(data[1], open_dataset(data[0], progress, store)))
+    plan = session.once("plan", data, lambda: _plan(*data, store, progress))
     session.notice(*plan.gallery.notices, *plan.notices)
     return plan, session.once(
         "embedder", model, lambda: Embedder.of(open_model(model), model, store, progress)
     )
+
+
+def _plan(dataset: Dataset, queries: Queries, store: Store, progress: Progress) -> QueryPlan:
+    plan = plan_queries(queries, open_dataset(dataset, progress, store))
+    if isinstance(plan.queries, ImageSet):  # a folder of their own may have been moved or touched as well
+        return replace(plan, queries=settle_fingerprints(plan.queries, store, progress))
+    return plan
 
 
 def embed_shards(experiment: Experiment, session: Session, stages: StageLog) -> dict[str, Any]:

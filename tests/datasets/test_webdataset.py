@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from lookalike.datasets import duplicate_groups
+from lookalike.datasets.fingerprints import ENDS_BYTES
 from lookalike.datasets.images import decode
 from lookalike.datasets.webdataset.headers import read_members
 from lookalike.errors import DatasetError, ImageError
@@ -210,14 +211,13 @@ def test_headers_are_read_once_and_again_when_a_tar_changes(root: Path, tmp_path
     tar = root / "00000.tar"
     status = tar.stat()
     with tar.open("r+b") as file:
-        file.write(b"\xff" * 512)  # no tar any more, as a look at it would show
+        file.seek(ENDS_BYTES)
+        file.write(b"\xff" * 1024)  # headers are damaged, as a look at them would show
     os.utime(tar, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert list(opened(root, store).ids) == list(before.ids)
-    with pytest.raises(DatasetError, match="is not a tar file"):
-        opened(root)
+    assert len(opened(root)) < len(before)
     os.utime(tar, ns=(1, 1))
-    with pytest.raises(DatasetError, match="is not a tar file"):
-        opened(root, store)
+    assert len(opened(root, store)) < len(before)
 
 
 def test_a_tar_that_changed_since_says_so_and_has_other_fingerprints(root: Path) -> None:

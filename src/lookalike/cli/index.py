@@ -114,7 +114,7 @@ def _build(options: argparse.Namespace) -> int:
     require_places(experiment, tracked=False)
     progress = RichProgress()
     store, model, config = Session(experiment, progress).store, experiment.model, experiment.index
-    plan = plan_queries(experiment.queries, open_dataset(experiment.dataset, progress))
+    plan = plan_queries(experiment.queries, open_dataset(experiment.dataset, progress, store))
     gallery = Embedder.of(open_model(model), model, store, progress).embed(plan.gallery)
     if options.shards is not None:
         made = build_parts(config, gallery, options.shards, store, progress)

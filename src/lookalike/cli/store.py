@@ -60,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         help="all artifacts but this key and what it was made from (may be repeated)",
     )
+    prune.add_argument(
+        "--outdated",
+        action="store_true",
+        help="embeddings that an older Lookalike made otherwise than this one, and what was made from them",
+    )
     prune.add_argument("--yes", action="store_true", help="remove, do not only show")
     prune.set_defaults(act=_prune)
     return parser
@@ -99,7 +104,14 @@ def _verify(store: Store, options: argparse.Namespace) -> int:
 def _prune(store: Store, options: argparse.Namespace) -> int:
     from lookalike.sweep.task import abandoned_runs
 
-    removals = upkeep.prune(store, options.kinds, options.unused_days, options.keep, dry_run=not options.yes)
+    removals = upkeep.prune(
+        store,
+        options.kinds,
+        options.unused_days,
+        options.keep,
+        dry_run=not options.yes,
+        versions=_versions_now() if options.outdated else None,
+    )
     runs = list(abandoned_runs(_root(options)))
     removals += runs
     if options.yes:
@@ -115,7 +127,14 @@ def _prune(store: Store, options: argparse.Namespace) -> int:
     print(f"{'removed' if options.yes else 'can go:'} {len(removals)}, {size}")
     if rows and not options.yes:
         print("nothing was removed; lookalike store prune --yes does it")
-    names_artifacts = options.kinds or options.keep or options.unused_days is not None
+    names_artifacts = options.kinds or options.keep or options.outdated or options.unused_days is not None
     if names_artifacts and (in_use := keys_in_use(store.layout.uses)):
         print(f"{len(in_use)} artifacts that running processes use stay")
     return 0
+
+
+def _versions_now() -> dict[str, int]:
+    from lookalike.datasets.duplicates import DUPLICATES_VERSION
+    from lookalike.embed.shards import EMBEDDINGS_VERSION, KINDS
+
+    return {**dict.fromkeys(KINDS, EMBEDDINGS_VERSION), "duplicates": DUPLICATES_VERSION}

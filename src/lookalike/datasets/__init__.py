@@ -11,6 +11,7 @@ from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.embeddings import open_embeddings
 from lookalike.datasets.folder import open_folder
 from lookalike.datasets.huggingface import open_huggingface
+from lookalike.datasets.known import settle_fingerprints
 from lookalike.datasets.sbu_captions import open_sbu_captions
 from lookalike.datasets.sets import ImageSet, TextSet, VectorSet, check_vectors
 from lookalike.datasets.synthetic import open_synthetic
@@ -19,7 +20,15 @@ from lookalike.datasets.webdataset import open_webdataset
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Store
 
-__all__ = ["ImageSet", "TextSet", "VectorSet", "check_vectors", "duplicate_groups", "open_dataset"]
+__all__ = [
+    "ImageSet",
+    "TextSet",
+    "VectorSet",
+    "check_vectors",
+    "duplicate_groups",
+    "open_dataset",
+    "settle_fingerprints",
+]
 
 
 SOURCES: Mapping[type[schemas.Dataset], Callable[[Any, Progress], ImageSet | VectorSet]] = MappingProxyType(
@@ -39,9 +48,14 @@ def open_dataset(
 ) -> ImageSet | VectorSet:
     """Return what ``config`` describes, listed and sampled but not yet read.
 
-    ``store`` keeps what is slow to find out again: where the members of tars lie. Raises DatasetError when
-    the dataset is not there or not as described.
+    ``store`` keeps what is slow to find out again: where the members of tars lie, and the contents of images
+    whose time of change alone is another (see :func:`settle_fingerprints`). Raises DatasetError when the
+    dataset is not there or not as described.
     """
     if isinstance(config, schemas.WebdatasetDataset):
-        return open_webdataset(config, progress, store)
-    return SOURCES[type(config)](config, progress)
+        opened: ImageSet | VectorSet = open_webdataset(config, progress, store)
+    else:
+        opened = SOURCES[type(config)](config, progress)
+    if store is None or isinstance(opened, VectorSet):
+        return opened
+    return settle_fingerprints(opened, store, progress)

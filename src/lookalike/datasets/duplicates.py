@@ -16,7 +16,7 @@ from lookalike.errors import ImageError
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Recipe, Store
 
-DUPLICATES_VERSION = 1
+DUPLICATES_VERSION = 2
 
 
 def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progress = SILENT) -> np.ndarray:

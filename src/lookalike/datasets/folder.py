@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -14,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from lookalike import schemas
+from lookalike.datasets.fingerprints import content_fingerprints, stat_fingerprints
 from lookalike.datasets.images import (
     EXTENSIONS,
     HEIC_CURE,
@@ -22,6 +21,7 @@ from lookalike.datasets.images import (
     UNREADABLE_EXTENSIONS,
     decode,
     looks_like_an_image,
+    open_file,
     reads_heic,
 )
 from lookalike.datasets.sampling import nested_sample
@@ -71,8 +71,9 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
     """Return the image files below ``root``, sorted by id, sampled down to ``config.limit``.
 
     Hidden files and folders are skipped; links are followed, but not into a folder that contains them. A
-    fingerprint is made of path, size and mtime_ns (``config.fingerprint=stat``) or of the bytes
-    (``content``). Raises DatasetError when there is no image.
+    fingerprint is made of size and mtime_ns (``config.fingerprint=stat``) or of the bytes (``content``),
+    never of the root: a folder that moves keeps its ids and fingerprints. Raises DatasetError when there is
+    no image.
     """
     scan = _Scan()
     found = sorted((printable(path), path) for path in scan.walk(str(root), "", frozenset()))
@@ -82,20 +83,39 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
     kept = nested_sample([id_ for id_, _ in found], config.limit, config.seed, "dataset")
     ids = [found[row][0] for row in kept]
     paths = [os.path.join(root, found[row][1]) for row in kept]  # noqa: PTH118 (Path costs 5 µs a file)
+    images = files_as_images(ids, paths, [printable(path) for path in paths], config, progress)
+    return replace(images, notices=tuple(scan.notices()))
+
+
+def files_as_images(
+    ids: Sequence[str],
+    paths: Sequence[str],
+    locations: Sequence[str],
+    config: schemas.ImageDataset,
+    progress: Progress = SILENT,
+) -> ImageSet:
+    """Return the image files of ``paths`` as a set, with the fingerprints that ``config`` asks for."""
     max_pixels = config.max_pixels
 
     def load(row: int) -> Image.Image:
         return decode(Path(paths[row]), max_pixels)
 
-    return ImageSet(
+    images = ImageSet(
         ids=ids,
-        fingerprints=file_fingerprints(root, paths, config.fingerprint == "content", progress),
-        locations=[printable(path) for path in paths],
+        fingerprints=[],
+        locations=locations,
         load=load,
         max_bad_fraction=config.max_bad_fraction,
         shard_size=config.shard_size,
-        notices=tuple(scan.notices()),
+        open=lambda row: open_file(paths[row]),
+        max_pixels=max_pixels,
     )
+    fingerprints = (
+        content_fingerprints(images, progress)
+        if config.fingerprint == "content"
+        else stat_fingerprints(paths, images.content_hash)
+    )
+    return replace(images, fingerprints=fingerprints)
 
 
 def count_images(root: Path, at_most: int) -> int | None:
@@ -212,38 +232,6 @@ def _begins_like_an_image(path: str) -> bool:
             return looks_like_an_image(file.read(PREFIX_BYTES))
     except OSError:
         return False
-
-
-def file_fingerprints(root: Path, paths: Sequence[str], content: bool, progress: Progress) -> list[str]:
-    """Return what changes when a file of ``paths`` (below ``root``) does: by its bytes, or by size and mtime.
-
-    A file that cannot be read has a fingerprint too: decoding will say why.
-    """
-    if content:
-        with ThreadPoolExecutor() as pool, progress.bar("reading contents", len(paths), "images") as bar:
-            fingerprints = []
-            for fingerprint in pool.map(_content_fingerprint, paths):
-                fingerprints.append(fingerprint)
-                bar.advance()
-            return fingerprints
-    tree = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8).hexdigest()
-    return [_stat_fingerprint(path, tree) for path in paths]
-
-
-def _stat_fingerprint(path: str, tree: str) -> str:
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return f"gone-{tree}"  # decoding will say so
-    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{tree}"
-
-
-def _content_fingerprint(path: str) -> str:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "unreadable"  # decoding will say why
 
 
 def printable(path: str) -> str:

@@ -7,10 +7,12 @@ files and knows their types; rows are read from its memory-mapped Arrow tables a
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +61,9 @@ def open_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SI
     def column(name: str | None) -> Annotations:
         return None if name is None else _texts(data, name, rows)
 
-    return ImageSet(
+    found = ImageSet(
         ids=[ids[row] for row in rows.tolist()],
-        fingerprints=content_fingerprints(read, len(rows), progress)
-        if config.fingerprint == "content"
-        else LazyTexts(len(rows), lambda row: images.fingerprint(int(rows[row]))),
+        fingerprints=LazyTexts(len(rows), lambda row: images.fingerprint(int(rows[row]))),
         locations=LazyTexts(len(rows), lambda row: images.location(int(rows[row]), place)),
         load=lambda row: decode(read(row), max_pixels),
         labels=column(config.labels),
@@ -73,7 +73,12 @@ def open_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SI
         shard_size=config.shard_size,
         read=read,
         size=lambda row: images.size(int(rows[row])),
+        open=lambda row: io.BytesIO(read(row)),
+        max_pixels=max_pixels,
     )
+    if config.fingerprint == "content":
+        return replace(found, fingerprints=content_fingerprints(found, progress))
+    return found
 
 
 class _Images:
@@ -113,11 +118,14 @@ class _Images:
         return 0 if status is None else status.st_size
 
     def fingerprint(self, row: int) -> str:
-        """By the dataset's files and the row in them; of an image in a file of its own, by that as well."""
+        """By the dataset's files and the row in them; of an image in a file of its own, by that as well.
+
+        None of them by its place: a cache that was moved or copied is the same dataset.
+        """
         content, path = self._cell(row)
         status = None if content is not None else _status(path)
         own = "" if status is None else f"-{status.st_mtime_ns:x}"
-        return f"{row:x}-{self.size(row):x}{own}-{self.files}"
+        return f"{self.size(row):x}-{row:x}{own}-{self.files}"
 
     def location(self, row: int, place: str) -> str:
         """The image's own file, or the dataset (``place``) and the row in it."""
@@ -291,10 +299,10 @@ def _texts(data: Any, column: str, rows: Rows) -> list[str | None]:
 
 
 def _files_fingerprint(data: Any) -> str:
-    """Changes when one of the dataset's Arrow files does."""
+    """Changes when one of the dataset's Arrow files does, not when all of them move."""
     digest = hashlib.blake2b(digest_size=8)
     for file in data.cache_files:
         path = Path(file["filename"])
         status = path.stat()
-        digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()

@@ -11,16 +11,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from lookalike import schemas
-from lookalike.datasets.folder import expand_root, file_fingerprints, printable
-from lookalike.datasets.images import decode
+from lookalike.datasets.folder import expand_root, files_as_images, printable
 from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import ImageSet
@@ -59,21 +58,18 @@ def open_sbu_captions(config: schemas.SbuCaptionsDataset, progress: Progress = S
         )
     found = LazyTexts(len(known), lambda row: photo_path(int(known[row])))
     rows = known[nested_sample(found, config.limit, config.seed, "dataset")]
-    folder, max_pixels = printable(os.fspath(root)), config.max_pixels
+    folder = printable(os.fspath(root))
     ids = LazyTexts(len(rows), lambda row: photo_path(int(rows[row])))
-
-    def load(row: int) -> Image.Image:
-        return decode(root / ids[row], max_pixels)
-
-    paths = LazyTexts(len(rows), lambda row: f"{root}/{ids[row]}")
-    return ImageSet(
-        ids=ids,
-        fingerprints=file_fingerprints(root, paths, config.fingerprint == "content", progress),
-        locations=LazyTexts(len(rows), lambda row: f"{folder}/{ids[row]}"),
-        load=load,
+    images = files_as_images(
+        ids,
+        LazyTexts(len(rows), lambda row: f"{root}/{ids[row]}"),
+        LazyTexts(len(rows), lambda row: f"{folder}/{ids[row]}"),
+        config,
+        progress,
+    )
+    return replace(
+        images,
         captions=[captions[row] for row in rows.tolist()],
-        max_bad_fraction=config.max_bad_fraction,
-        shard_size=config.shard_size,
         notices=tuple(_notices(len(captions), len(known), len(there) - len(known), spelled_out, file)),
         missing=len(captions) - len(known),
     )

@@ -6,23 +6,28 @@ All three have unique ``ids``, a fingerprint and a location for each row, ``max_
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, BinaryIO, Protocol, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lookalike.datasets.images import decode
 from lookalike.datasets.lazy import AT_A_TIME, LazyTexts, RowNumbers
-from lookalike.errors import DatasetError
+from lookalike.errors import DatasetError, ImageError
 from lookalike.mapping import forget, place_of
 
 T = TypeVar("T")
 Annotations = Sequence[str | None] | None
 """One value a row (None: the row has none), or None: the dataset has no such annotation."""
+
+UNREADABLE = "unreadable"
+"""The content hash of what cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class ImageSet:
     """Row -> the encoded image, where its location is no file. Raises ImageError. Thread-safe."""
     size: Callable[[int], int] | None = None
     """Row -> the number of bytes that ``read`` gives, without reading them."""
+    open: Callable[[int], BinaryIO] | None = None
+    """Row -> the encoded image as an open file; None: images are made from others and encoded nowhere.
+    Raises ImageError. Thread-safe."""
+    max_pixels: int = 100_000_000
+    """See :func:`~lookalike.datasets.images.decode`; for what ``open`` gives."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,6 +66,7 @@ class ImageSet:
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> ImageSet:
         """Return the images of ``rows``, in that order."""
         rows, load, read, size = [int(row) for row in rows], self.load, self.read, self.size
+        open_ = self.open
         return replace(
             self,
             ids=_pick(self.ids, rows),
@@ -67,7 +78,41 @@ class ImageSet:
             captions=_pick(self.captions, rows),
             read=None if read is None else lambda row: read(rows[row]),
             size=None if size is None else lambda row: size(rows[row]),
+            open=None if open_ is None else lambda row: open_(rows[row]),
         )
+
+    def load_and_hash(self, row: int) -> tuple[Image.Image | ImageError, str]:
+        """Return the image of ``row``, or the reason why it cannot be had, and its content hash.
+
+        The hash is the SHA-256 of the very bytes that were decoded, as hexadecimal digits; UNREADABLE when
+        there are none, empty where images are encoded nowhere. Thread-safe.
+        """
+        digest = "" if self.open is None else UNREADABLE
+        try:
+            if self.open is None:
+                return self.load(row), digest
+            with self.open(row) as file:
+                digest = _hash_of(file)
+                return decode(file, self.max_pixels), digest
+        except ImageError as error:
+            return error, digest
+
+    def content_hash(self, row: int) -> str:
+        """Return the hash that :meth:`load_and_hash` gives, without decoding."""
+        try:
+            if self.open is None:
+                return ""
+            with self.open(row) as file:
+                return _hash_of(file)
+        except ImageError:
+            return UNREADABLE
+
+
+def _hash_of(file: BinaryIO) -> str:
+    try:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    except OSError as error:
+        raise ImageError(error.strerror or type(error).__name__) from error
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ class Block:
     vectors: Floats
     rows: Sequence[int]
     bad: Sequence[tuple[int, str]]
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    """Row -> the content hash of its image, of those that have one; bad ones included."""
 
     def save(self, path: Path) -> None:
         """Write the block under its final name only when all of it is on disk."""
@@ -39,6 +41,7 @@ class Block:
                     vectors=self.vectors,
                     rows=np.array(self.rows, np.int64),
                     bad=np.array(json.dumps(list(self.bad))),
+                    hashes=np.array(json.dumps(list(self.hashes.items()))),
                 )
                 file.flush()
                 os.fsync(file.fileno())
@@ -55,7 +58,8 @@ class Block:
         try:
             with np.load(path, allow_pickle=False) as saved:
                 bad = [(int(row), str(reason)) for row, reason in json.loads(str(saved["bad"]))]
-                return cls(saved["vectors"], saved["rows"].tolist(), bad)
+                hashes = {int(row): str(digest) for row, digest in json.loads(str(saved["hashes"]))}
+                return cls(saved["vectors"], saved["rows"].tolist(), bad, hashes)
         except FileNotFoundError:
             raise
         except Exception as error:  # a damaged header makes zipfile raise nearly anything
@@ -69,6 +73,7 @@ class StoredBlock:
     path: Path
     rows: npt.NDArray[np.int64]
     bad: Sequence[tuple[int, str]]
+    hashes: Mapping[int, str] = field(default_factory=dict)
 
     def vectors(self) -> Floats:
         """One for each of ``rows``: float32, shape (n, dim). StoreError when they are no longer there."""
@@ -112,13 +117,13 @@ class Bench:
         except ValueError as damage:
             self.progress.warn(f"{damage}; its {len(rows):,} rows are embedded again")
             return None
-        return StoredBlock(path, np.array(block.rows, np.int64), block.bad)
+        return StoredBlock(path, np.array(block.rows, np.int64), block.bad, block.hashes)
 
     def keep(self, block: Block, rows: Sequence[int], batch_size: int) -> StoredBlock:
         """Put down what became of ``rows``; OSError when that cannot be written."""
         path = self._path(rows, batch_size)
         block.save(path)
-        return StoredBlock(path, np.array(block.rows, np.int64), block.bad)
+        return StoredBlock(path, np.array(block.rows, np.int64), block.bad, block.hashes)
 
     def _path(self, rows: Sequence[int], batch_size: int) -> Path:
         content = hashlib.sha256(str(batch_size).encode())

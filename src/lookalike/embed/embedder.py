@@ -7,9 +7,9 @@ is done: a killed extraction loses one block, and one new image costs one forwar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +22,14 @@ from lookalike.embed.blocks import BLOCK_ROWS, Bench, Block, StoredBlock
 from lookalike.embed.embeddings import BadImage, Embeddings
 from lookalike.embed.extraction import Extraction, Rows, TextExtraction
 from lookalike.embed.shards import (
+    OUTDATED,
+    explain_rows,
     find_batch_size,
     find_copies,
     open_vectors,
     read_ledger,
+    remember_places,
+    settle_files,
     shard_recipe,
     write_shard,
     write_vectors,
@@ -61,6 +65,7 @@ class Embedder:
         self.workers = cores() if workers == "auto" else int(workers)
         self.block_rows = block_rows
         self._probed: int | None = None
+        self._outdated_told = False
 
     @classmethod
     def of(
@@ -104,6 +109,8 @@ class Embedder:
 
         Raises what ``embed`` does; too many bad images only when they are too many for the whole set.
         """
+        if isinstance(inputs, VectorSet):
+            inputs = settle_files(inputs, self.store)
         recipe = self.recipe(inputs)
         artifacts: list[Artifact] = []
         bad: list[tuple[int, BadImage]] = []
@@ -111,17 +118,36 @@ class Embedder:
             start = number * inputs.shard_size
             shard = inputs.take(range(start, min(start + inputs.shard_size, len(inputs))))
             title = kind if len(numbers) == 1 else f"{kind}, shard {done} of {len(numbers)}"
-            artifacts.append(self._embed_shard(shard, shard_recipe(kind, shard, recipe), recipe, title))
+            stage = shard_recipe(kind, shard, recipe)
+            reason = partial(explain_rows, self.store, stage, recipe, shard, inputs)
+            artifacts.append(self._embed_shard(shard, stage, recipe, title, reason))
             bad += [(start + row, image) for row, image in read_ledger(artifacts[-1])]
             _check_bad(bad, inputs)
+        if any(artifact.reason.startswith(OUTDATED) for artifact in artifacts) and not self._outdated_told:
+            self._outdated_told = True
+            self.progress.say(
+                "notice: what an older Lookalike made stays for its records; "
+                "lookalike store prune --outdated --yes removes it"
+            )
         return EmbeddedShards(artifacts, bad)
 
     def _embed_shard(
-        self, shard: ImageSet | TextSet | VectorSet, stage: Recipe, recipe: Mapping[str, Any], title: str
+        self,
+        shard: ImageSet | TextSet | VectorSet,
+        stage: Recipe,
+        recipe: Mapping[str, Any],
+        title: str,
+        reason: Callable[[], str | None],
     ) -> Artifact:
         if isinstance(shard, VectorSet):
-            return self.store.obtain(stage, lambda draft: write_vectors(shard, draft, title, self.progress))
-        return self.store.obtain(stage, lambda draft: self._build(shard, stage, recipe, draft, title))
+            artifact = self.store.obtain(
+                stage,
+                lambda draft: write_vectors(shard, draft, title, self.progress, self.store.file_hash),
+                reason,
+            )
+            remember_places(artifact, shard)
+            return artifact
+        return self.store.obtain(stage, lambda draft: self._build(shard, stage, recipe, draft, title), reason)
 
     def _build(
         self, shard: ImageSet | TextSet, stage: Recipe, recipe: Mapping[str, Any], draft: Path, title: str
@@ -201,7 +227,7 @@ class Embedder:
 
     def _finish(self, shard: ImageSet | TextSet, part: Rows) -> Block:
         """Check and scale vectors; zero vectors count as bad where a direction is wanted."""
-        vectors, good, bad = part
+        vectors, good, bad, hashes = part
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             raise ModelError(
@@ -209,12 +235,12 @@ class Embedder:
                 "use model.dtype=float32 or check the weights"
             )
         if not self.normalize:
-            return Block(vectors, good, bad)
+            return Block(vectors, good, bad, hashes)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         directed = lengths[:, 0] > 0
         rows = [row for row, has_direction in zip(good, directed, strict=True) if has_direction]
         zero = [(row, "its vector is zero and has no direction") for row in sorted({*good} - {*rows})]
-        return Block(vectors[directed] / lengths[directed], rows, [*bad, *zero])
+        return Block(vectors[directed] / lengths[directed], rows, [*bad, *zero], hashes)
 
 
 class EmbeddedShards(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ class Rows(NamedTuple):
     vectors: Floats
     good: Sequence[int]
     bad: Sequence[tuple[int, str]]
+    hashes: Mapping[int, str]
+    """Row -> content hash (see ``ImageSet.load_and_hash``), of images that are encoded somewhere."""
 
 
 class Prepared(NamedTuple):
@@ -42,6 +44,7 @@ class Prepared(NamedTuple):
 
     row: int
     item: Any
+    content: str
     seconds: float
 
 
@@ -97,6 +100,7 @@ class Extraction:
                     np.concatenate([part.vectors for part in parts]),
                     [row for part in parts for row in part.good],
                     [entry for part in parts for entry in part.bad],
+                    {row: content for part in parts for row, content in part.hashes.items()},
                 )
 
     def facts(self) -> dict[str, Any]:
@@ -135,11 +139,12 @@ class Extraction:
 
     def _prepare(self, row: int) -> Prepared:
         began = time.perf_counter()
+        image, content = self.images.load_and_hash(row)
         try:
-            item = self.encoder.preprocess(self.images.load(row))
+            item = image if isinstance(image, ImageError) else self.encoder.preprocess(image)
         except ImageError as error:
             item = error
-        return Prepared(row, item, time.perf_counter() - began)
+        return Prepared(row, item, content, time.perf_counter() - began)
 
     def _forward(self, batch: Sequence[Prepared]) -> tuple[Rows, float, float]:
         """The batch's vectors, and the seconds that decoding and the forward pass took."""
@@ -148,7 +153,9 @@ class Extraction:
         vectors = self.encoder.encode_images([one.item for one in usable])
         seconds = time.perf_counter() - began
         bad = [(one.row, str(one.item)) for one in batch if isinstance(one.item, ImageError)]
-        return Rows(vectors, [one.row for one in usable], bad), sum(one.seconds for one in batch), seconds
+        hashes = {one.row: one.content for one in batch if one.content}
+        rows = Rows(vectors, [one.row for one in usable], bad, hashes)
+        return rows, sum(one.seconds for one in batch), seconds
 
     def _account(self, part: Rows, decode_seconds: float, forward_seconds: float) -> Rows:
         self.effort.decode_seconds += decode_seconds
@@ -173,7 +180,7 @@ class TextExtraction:
         for rows in blocks:
             vectors = self.encoder.encode_texts([self.texts.load(row) for row in rows])
             bar.advance(len(rows))
-            yield Rows(vectors, rows, [])
+            yield Rows(vectors, rows, [], {})
 
     def facts(self) -> dict[str, Any]:
         """Nothing that could be told apart."""

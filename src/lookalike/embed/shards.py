@@ -6,17 +6,27 @@ but, among its facts, the places in the files that it stands for.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lookalike.datasets import ImageSet, TextSet, VectorSet, check_vectors
+from lookalike.datasets.fingerprints import size_in
+from lookalike.datasets.known import (
+    EMBEDDED_KINDS,
+    LEDGER,
+    METADATA,
+    content_of,
+    read_bad_contents,
+    read_texts,
+)
 from lookalike.embed.blocks import BLOCK_ROWS, StoredBlock
 from lookalike.embed.embeddings import BadImage, Floats
 from lookalike.environment import cores, cpu_model
@@ -24,15 +34,25 @@ from lookalike.errors import DatasetError
 from lookalike.mapping import Place, forget, map_floats, place_of
 from lookalike.progress import Progress
 from lookalike.store import Artifact, Recipe, Store
-from lookalike.store.files import new_array
+from lookalike.store.files import new_array, write_json
 
-EMBEDDINGS_VERSION = 1
-KINDS = ("embeddings", "queries")
+EMBEDDINGS_VERSION = 2
+OUTDATED = "made by Lookalike "
+"""How the reason for making again begins where an older Lookalike had made it."""
+MADE_BY = {1: "0.1.0"}
+"""Which Lookalike made embeddings of an older version."""
+KINDS = EMBEDDED_KINDS
 """Of the gallery, and of the queries; rows are copied from either."""
+NEUTRAL: Mapping[str, Any] = {}
+"""Parameters that came after version 2, and their values at which nothing is done."""
 VECTORS = "embeddings.npy"
-METADATA = "metadata.parquet"
-LEDGER = "bad.json"
+PLACES = "places.json"
+"""Where files that are used in place were found since; no part of what was published."""
 
+MOST_PLACES = 8
+"""That are remembered of one artifact."""
+RELATIVES = 200
+"""Artifacts, newest first, that are compared with what has to be made."""
 READ_ROWS = 16 * BLOCK_ROWS
 """Ready vectors that are read, checked and written at a time."""
 UNIT_TOLERANCE = 1e-5
@@ -44,13 +64,22 @@ def shard_recipe(
 ) -> Recipe:
     """What makes this shard this shard: the model's recipe, and every row's id and fingerprint in order.
 
-    ``kind`` is one of :data:`KINDS`; they differ in what they are called and in nothing else.
+    ``kind`` is one of :data:`KINDS`; they differ in what they are called and in nothing else. A parameter
+    that does nothing (None, or as in :data:`NEUTRAL`) is no part of it: keys outlive parameters that are
+    added later. Neither is the place of the files, see :mod:`lookalike.datasets.fingerprints`.
     """
-    content = hashlib.sha256()
-    for identity, fingerprint in zip(inputs.ids, inputs.fingerprints, strict=True):
-        content.update(f"{identity}\0{fingerprint}\0".encode())
-    parameters = {**model_recipe, "rows": len(inputs), "content": content.hexdigest()}
+    content = content_of(inputs.ids, inputs.fingerprints)
+    parameters = {**shaping(model_recipe), "rows": len(inputs), "content": content}
     return Recipe(kind, EMBEDDINGS_VERSION, parameters, {})
+
+
+def shaping(model_recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that do something."""
+    return {
+        name: value
+        for name, value in model_recipe.items()
+        if value is not None and not (name in NEUTRAL and NEUTRAL[name] == value)
+    }
 
 
 @dataclass(frozen=True)
@@ -63,6 +92,8 @@ class Copies:
     """The ``embeddings.npy`` that holds them."""
     there: Sequence[int]
     """Their rows in it."""
+    hashes: Sequence[str] = ()
+    """Their content hashes, where they are images."""
 
 
 def find_copies(store: Store, model_recipe: Mapping[str, Any], inputs: ImageSet | TextSet) -> list[Copies]:
@@ -74,13 +105,130 @@ def find_copies(store: Store, model_recipe: Mapping[str, Any], inputs: ImageSet 
     for artifact in _made_by(store, model_recipe):
         if not wanted:
             break
-        table = pq.read_table(artifact.file(METADATA), columns=["id", "fingerprint"])
+        table = pq.read_table(artifact.file(METADATA))
         pairs = zip(table["id"].to_pylist(), table["fingerprint"].to_pylist(), strict=True)
         matches = [(wanted.pop(pair), there) for there, pair in enumerate(pairs) if pair in wanted]
         if matches:
             rows, there = zip(*matches, strict=True)
-            found.append(Copies(rows, artifact.file(VECTORS), there))
+            hashes = table["sha256"].take(list(there)).to_pylist() if "sha256" in table.column_names else ()
+            found.append(Copies(rows, artifact.file(VECTORS), there, hashes))
     return found
+
+
+def explain_rows(
+    store: Store,
+    stage: Recipe,
+    model_recipe: Mapping[str, Any],
+    shard: ImageSet | TextSet | VectorSet,
+    whole: ImageSet | TextSet | VectorSet,
+) -> str | None:
+    """Why ``shard`` of the set ``whole`` has to be made: what changed, came or went since it was made last.
+
+    None when nothing like it was made. What an older Lookalike made of it is named.
+    """
+    artifacts = [
+        artifact
+        for artifact in islice(store.artifacts(stage.kind), RELATIVES)
+        if _is_of(artifact, model_recipe)
+    ]
+    current = [artifact for artifact in artifacts if artifact.manifest["version"] == EMBEDDINGS_VERSION]
+    if isinstance(shard, VectorSet):
+        if changed := _changed_files(shard, current):
+            return f"{changed} changed"
+    elif not isinstance(whole, VectorSet) and (change := _changed_rows(shard, whole, current)):
+        return change
+    ids = set(shard.ids)
+    for artifact in artifacts:
+        version = artifact.manifest["version"]
+        if version != EMBEDDINGS_VERSION and not ids.isdisjoint(_known_rows(artifact)):
+            again = "checked again" if isinstance(shard, VectorSet) else "embedded again"
+            return f"{OUTDATED}{MADE_BY.get(version, 'of another version')}: {again}, once"
+    return None
+
+
+def _changed_rows(
+    shard: ImageSet | TextSet, whole: ImageSet | TextSet, artifacts: Sequence[Artifact]
+) -> str | None:
+    """``1 image changed, 2 added``: compared with the artifact that has most ids in common, the newest such.
+
+    Of a set of several shards with all artifacts: its rows move from one to another.
+    """
+    wanted = set(whole.ids)
+    tables = [prints for artifact in artifacts if (prints := _known_rows(artifact))]
+    nearest = max(tables, key=lambda prints: len(prints.keys() & wanted), default={})
+    if nearest.keys().isdisjoint(wanted):
+        return None
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    for prints in [nearest] if len(whole) <= whole.shard_size else tables:
+        for id_, fingerprint in prints.items():
+            known[id_].add(fingerprint)
+    rows = list(zip(shard.ids, shard.fingerprints, strict=True))
+    counts = {
+        "changed": sum(id_ in known and fingerprint not in known[id_] for id_, fingerprint in rows),
+        "added": sum(id_ not in known for id_, _ in rows),
+        "removed": len(nearest.keys() - wanted),
+    }
+    noun = "text" if isinstance(shard, TextSet) else "image"
+    said = [f"{count:,} {verb}" for verb, count in counts.items() if count]
+    if not said:
+        return f"other {noun}s, or in another order"
+    first, *others = said
+    count, verb = first.split(" ")
+    return ", ".join([f"{count} {noun}{'' if count == '1' else 's'} {verb}", *others])
+
+
+def _changed_files(vectors: VectorSet, artifacts: Iterable[Artifact]) -> str | None:
+    """Names of files that an artifact was made from when their contents were others."""
+    mine = {file["name"]: file["fingerprint"] for file in _files_of(vectors)}
+    for artifact in artifacts:
+        earlier = {file["name"]: file["fingerprint"] for file in artifact.facts.get("files", ())}
+        if changed := [name for name in mine if earlier.get(name, mine[name]) != mine[name]]:
+            return ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if changed[3:] else "")
+    return None
+
+
+def _files_of(vectors: VectorSet) -> list[dict[str, str]]:
+    """The files that the set's rows are in: name and fingerprint of each."""
+    if not len(vectors):
+        return []
+    arrays, _ = vectors.stored_rows(0, len(vectors))
+    return [
+        {
+            "name": Path(vectors.files[array]).name,
+            "file": vectors.files[array],
+            "fingerprint": vectors.file_fingerprints[array],
+        }
+        for array in np.unique(arrays).tolist()
+    ]
+
+
+def settle_files(vectors: VectorSet, store: Store) -> VectorSet:
+    """Return the set with the fingerprints that the store knows its files' contents by.
+
+    A file with the name and size of a known one and another time of change is hashed; where the hash is the
+    one that was kept, it is given the fingerprint that it had. See :func:`settle_fingerprints` for images.
+    """
+    known = [
+        file
+        for artifact in chain.from_iterable(map(store.artifacts, KINDS))
+        for file in artifact.facts.get("files", ())
+    ]
+    prints = {file["fingerprint"] for file in known}
+    settled = list(vectors.file_fingerprints)
+    for array, (file, fingerprint) in enumerate(zip(vectors.files, settled, strict=True)):
+        same = [
+            other
+            for other in known
+            if fingerprint not in prints
+            and other["name"] == Path(file).name
+            and size_in(other["fingerprint"]) == size_in(fingerprint)
+        ]
+        if same and Path(file).is_file():
+            content = store.file_hash(Path(file))
+            settled[array] = next(
+                (other["fingerprint"] for other in reversed(same) if other["sha256"] == content), fingerprint
+            )
+    return replace(vectors, file_fingerprints=settled)
 
 
 def find_batch_size(store: Store, model_recipe: Mapping[str, Any], device: str) -> int | None:
@@ -96,10 +244,21 @@ def find_batch_size(store: Store, model_recipe: Mapping[str, Any], device: str) 
 def _made_by(store: Store, model_recipe: Mapping[str, Any]) -> Iterator[Artifact]:
     """Shards of galleries and queries that this recipe made, whatever their rows; the newest first."""
     for artifact in chain.from_iterable(map(store.usable, KINDS)):
-        parameters = artifact.manifest["parameters"]
-        rows = {name: parameters.get(name) for name in ("rows", "content")}
-        if parameters == {**model_recipe, **rows} and artifact.manifest["version"] == EMBEDDINGS_VERSION:
+        if _is_of(artifact, model_recipe) and artifact.manifest["version"] == EMBEDDINGS_VERSION:
             yield artifact
+
+
+def _is_of(artifact: Artifact, model_recipe: Mapping[str, Any]) -> bool:
+    """Whether the recipe made it, whatever its rows."""
+    parameters = artifact.manifest["parameters"]
+    rows = {name: parameters.get(name) for name in ("rows", "content")}
+    return bool(parameters == {**shaping(model_recipe), **rows})
+
+
+def _known_rows(artifact: Artifact) -> dict[str, str]:
+    """Id -> fingerprint of an artifact's rows, of those without a vector as well."""
+    rows = dict(zip(*read_texts(artifact, METADATA, ["id", "fingerprint"]), strict=True))
+    return rows | {id_: fingerprint for id_, fingerprint, _ in read_bad_contents(artifact)}
 
 
 def write_shard(
@@ -128,26 +287,41 @@ def write_shard(
             forget(source)
             forget(vectors)
     vectors.flush()
-    _write_metadata(inputs, order.tolist(), draft)
-    _write_ledger(inputs, sorted(entry for block in blocks for entry in block.bad), draft)
+    hashes = {row: content for block in blocks for row, content in block.hashes.items()}
+    for copy in copies:
+        hashes |= dict(zip(copy.rows, copy.hashes, strict=False))
+    _write_metadata(inputs, order.tolist(), draft, hashes)
+    _write_ledger(inputs, sorted(entry for block in blocks for entry in block.bad), draft, hashes)
     return len(order)
 
 
-def write_vectors(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> dict[str, Any]:
+def write_vectors(
+    inputs: VectorSet, draft: Path, title: str, progress: Progress, file_hash: Callable[[Path], str]
+) -> dict[str, Any]:
     """Check ready vectors; keep them as float32, at unit length where the dataset's config says so.
 
     Files that hold just that are not copied; the facts then have ``in_place`` and ``parts``: each part's file
-    with its size and mtime_ns, the byte where its rows begin and how many they are. Memory: one block.
+    with its size and mtime_ns, the byte where its rows begin and how many they are. ``files``: what the
+    vectors were read from, each with its fingerprint and the SHA-256 that ``file_hash`` gives. Memory: one
+    block.
     """
-    facts: dict[str, Any] = {"vectors": len(inputs)}
+    files = [
+        {
+            "name": file["name"],
+            "fingerprint": file["fingerprint"],
+            "sha256": file_hash(Path(file["file"])) if Path(file["file"]).is_file() else "",
+        }
+        for file in _files_of(inputs)
+    ]
+    facts: dict[str, Any] = {"vectors": len(inputs), "files": files}
     parts = inputs.mapped_parts() or []
     described = [_describe_part(part) for part in parts]  # before the check: what changes later shows
     if parts and _can_stay(inputs, parts, title, progress):
         facts |= {"in_place": True, "dim": inputs.dim, "parts": described}
     else:
         _convert(inputs, draft, title, progress)
-    _write_metadata(inputs, range(len(inputs)), draft)
-    _write_ledger(inputs, [], draft)
+    _write_metadata(inputs, range(len(inputs)), draft, {})
+    _write_ledger(inputs, [], draft, {})
     return facts
 
 
@@ -158,7 +332,49 @@ def open_vectors(artifact: Artifact) -> list[Floats]:
     """
     if not artifact.facts.get("in_place"):
         return [np.load(artifact.file(VECTORS), mmap_mode="r", allow_pickle=False)]
-    return [_open_part(part, artifact.facts["dim"]) for part in artifact.facts["parts"]]
+    parts: Sequence[Mapping[str, Any]] = artifact.facts["parts"]
+    chosen = next((place for place in _places(artifact) if all(map(_is_there, place))), parts)
+    return [_open_part(part, artifact.facts["dim"]) for part in chosen]
+
+
+def remember_places(artifact: Artifact, inputs: VectorSet) -> None:
+    """Keep where the files that ``artifact`` uses in place lie now, so that it can be opened without them.
+
+    They may have been moved, copied or mounted elsewhere since it was published; their contents are the same.
+    """
+    if not artifact.facts.get("in_place"):
+        return
+    now = [_describe_part(part) for part in inputs.mapped_parts() or []]
+    known = _places(artifact)
+    if now and now not in known:
+        with suppress(OSError):  # a store that may only be read is used all the same
+            write_json(artifact.path / PLACES, [now, *known[1:]][:MOST_PLACES])
+
+
+def _places(artifact: Artifact) -> list[Sequence[Mapping[str, Any]]]:
+    """What the artifact uses in place: as published, then where it was found since, the newest first."""
+    parts: Sequence[Mapping[str, Any]] = artifact.facts["parts"]
+    shapes = [(part["offset"], part["rows"], part["bytes"]) for part in parts]
+    try:
+        found = json.loads((artifact.path / PLACES).read_bytes())
+        return [
+            parts,
+            *(
+                place
+                for place in found
+                if [(part["offset"], part["rows"], part["bytes"]) for part in place] == shapes
+            ),
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return [parts]
+
+
+def _is_there(part: Mapping[str, Any]) -> bool:
+    try:
+        status = Path(part["file"]).stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (part["bytes"], part["mtime_ns"])
 
 
 def _can_stay(inputs: VectorSet, parts: Sequence[Floats], title: str, progress: Progress) -> bool:
@@ -218,14 +434,16 @@ def _open_part(part: Mapping[str, Any], dim: int) -> Floats:
 def read_ledger(artifact: Artifact) -> list[tuple[int, BadImage]]:
     """The shard's bad images, each with its row in the shard."""
     ledger = json.loads(artifact.file(LEDGER).read_text(encoding="utf-8"))
-    return [(row, BadImage(identity, location, reason)) for row, identity, location, reason in ledger]
+    return [(row, BadImage(identity, location, reason)) for row, identity, location, reason, *_ in ledger]
 
 
 def _open(draft: Path, rows: int, dim: int) -> np.memmap[Any, np.dtype[np.float32]]:
     return new_array(draft / VECTORS, np.float32, (rows, dim))
 
 
-def _write_metadata(inputs: ImageSet | TextSet | VectorSet, rows: Iterable[int], draft: Path) -> None:
+def _write_metadata(
+    inputs: ImageSet | TextSet | VectorSet, rows: Iterable[int], draft: Path, hashes: Mapping[int, str]
+) -> None:
     """Ids beside the vectors, in the layout that clip-retrieval, autofaiss and embedding-reader read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -235,11 +453,20 @@ def _write_metadata(inputs: ImageSet | TextSet | VectorSet, rows: Iterable[int],
         "id": [ids[row] for row in order],
         "fingerprint": [fingerprints[row] for row in order],
     }
+    if hashes:
+        columns["sha256"] = [hashes.get(row, "") for row in order]
     pq.write_table(pa.table(columns), draft / METADATA)
 
 
 def _write_ledger(
-    inputs: ImageSet | TextSet | VectorSet, bad: Sequence[tuple[int, str]], draft: Path
+    inputs: ImageSet | TextSet | VectorSet,
+    bad: Sequence[tuple[int, str]],
+    draft: Path,
+    hashes: Mapping[int, str],
 ) -> None:
-    ledger = [[row, inputs.ids[row], inputs.locations[row], reason] for row, reason in bad]
+    """Row, id, location and reason of each bad image, its fingerprint and its content hash."""
+    ledger = [
+        [row, inputs.ids[row], inputs.locations[row], reason, inputs.fingerprints[row], hashes.get(row, "")]
+        for row, reason in bad
+    ]
     (draft / LEDGER).write_text(json.dumps(ledger, ensure_ascii=False), encoding="utf-8")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.fingerprints import file_fingerprint
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.vector_files import hdf5
-from lookalike.datasets.vector_files.contents import file_fingerprint
 from lookalike.datasets.vector_files.formats import AUTO, FORMATS, format_of, open_vector_file
 from lookalike.datasets.vector_files.neighbours import GivenNeighbours, open_neighbours
 from lookalike.errors import DatasetError, QueryError

@@ -48,7 +48,12 @@ Losses = dict[str, Any]
 class _AsItWas(Store):
     """A store that is only looked into: nothing is embedded or built because a report was asked for."""
 
-    def obtain(self, recipe: Recipe, build: Callable[[Path], Mapping[str, Any] | None]) -> Artifact:
+    def obtain(
+        self,
+        recipe: Recipe,
+        build: Callable[[Path], Mapping[str, Any] | None],
+        reason: Callable[[], str | None] = lambda: None,
+    ) -> Artifact:
         found = self.find(recipe)
         if found is None:
             raise StoreError(

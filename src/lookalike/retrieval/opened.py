@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from lookalike.datasets import ImageSet, VectorSet, open_dataset
+from lookalike.datasets.known import METADATA
 from lookalike.embed import Embedder, Embeddings
-from lookalike.embed.shards import METADATA, open_vectors
+from lookalike.embed.shards import open_vectors, shaping
 from lookalike.errors import ImageError, ModelError, UserError
 from lookalike.exact import Neighbours
 from lookalike.index import BruteForceSearcher, FaissSearcher, IndexArtifacts, load_index
@@ -130,8 +131,8 @@ class OpenedRun:
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What shapes a vector and is not as it was, in words."""
-    recorded = {"version": 1, "parents": {}, "parameters": then}
-    return differences(recorded, Recipe("embeddings", 1, now, {}))
+    recorded = {"version": 1, "parents": {}, "parameters": shaping(then)}
+    return differences(recorded, Recipe("embeddings", 1, shaping(now), {}))
 
 
 # --- where things are now ----------------------------------------------------------------------------------

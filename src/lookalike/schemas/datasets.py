@@ -25,7 +25,8 @@ class ImageDataset(Dataset):
     """A dataset of image files."""
 
     fingerprint: str = "stat"
-    """``stat``: path, size and mtime_ns tell that an image changed; ``content``: its bytes do."""
+    """``stat``: size and mtime_ns tell that an image may have changed, its bytes whether it did; ``content``:
+    its bytes are read each time. Never the place: a folder may be moved."""
     max_bad_fraction: float = 0.01
     """The run fails when more than this share of the images cannot be decoded."""
     max_pixels: int = 100_000_000

@@ -71,13 +71,16 @@ class Store:
         """
         return self._open(self.layout.artifact(recipe.kind, recipe.key))
 
-    def obtain(self, recipe: Recipe, build: Build) -> Artifact:
+    def obtain(
+        self, recipe: Recipe, build: Build, reason: Callable[[], str | None] = lambda: None
+    ) -> Artifact:
         """Find the artifact, or build and publish it.
 
         ``build`` gets an empty folder, leaves files there (no links; not ``manifest.json``,
         ``stamps.json``) and returns facts for the manifest (JSON values). While another process builds
         the same key, this one waits and reuses. Whatever interrupts a build publishes nothing; only its
         workbench stays. Errors of ``build`` pass through, except that a full disk is a ``StoreError``.
+        ``reason``: why it has to be built, asked when it has to; None: how its recipe differs from others.
         """
         if found := self._reusable(recipe):
             return found
@@ -86,7 +89,7 @@ class Store:
                 if found := self._reusable(recipe):
                     return found
                 try:
-                    return self._build(recipe, build, lease)
+                    return self._build(recipe, build, lease, reason)
                 except Exception:
                     if lease.is_held():
                         raise
@@ -237,10 +240,12 @@ class Store:
             self._leases.pop(recipe.key, None)
             lease.__exit__(None, None, None)
 
-    def _build(self, recipe: Recipe, build: Build, lease: Lease) -> Artifact:
+    def _build(
+        self, recipe: Recipe, build: Build, lease: Lease, explained: Callable[[], str | None]
+    ) -> Artifact:
         for abandoned in self.layout.scratch_of(recipe.key, DRAFT):
             self.discard(abandoned, recipe.key)
-        reason = self._reason(recipe)
+        reason = self._reason(recipe, explained)
         draft = self.layout.new_scratch(recipe.key, DRAFT)
         try:
             with writing(self.root):
@@ -288,12 +293,14 @@ class Store:
             self.layout.damage_note(recipe.key).unlink(missing_ok=True)
             return replace(read_artifact(folder), reused=False, reason=reason)
 
-    def _reason(self, recipe: Recipe) -> str:
+    def _reason(self, recipe: Recipe, explained: Callable[[], str | None]) -> str:
         if self.layout.artifact(recipe.kind, recipe.key).exists():
             return REUSE_IS_OFF
         try:
             return self.layout.damage_note(recipe.key).read_text(encoding="utf-8")
         except FileNotFoundError:
+            if reason := explained():
+                return reason
             newest = islice(self.artifacts(recipe.kind), RELATIVES)
             return explain(recipe, (artifact.manifest for artifact in newest))
 

@@ -113,7 +113,9 @@ def prune(
     kinds: Collection[str] | None = None,
     unused_days: float | None = None,
     keep: Collection[str] | None = None,
+    *,
     dry_run: bool = True,
+    versions: Mapping[str, int] | None = None,
 ) -> list[Removal]:
     """Remove (list, when ``dry_run``) what is not needed; return what went, artifacts first.
 
@@ -121,10 +123,11 @@ def prune(
     published), damaged copies, abandoned leases, and remembered hashes of files that changed or went.
     Artifacts only when asked for, and then those to which *all* given conditions apply: of one of these
     ``kinds``; not built, found or checked for ``unused_days``; not among the keys in ``keep`` nor an
-    ancestor of one. What a living process builds or uses stays, and so does an artifact that is used
-    between the listing and its removal.
+    ancestor of one; of an older version than ``versions`` says of their kind, or made from such. What a
+    living process builds or uses stays, and so does an artifact that is used between the listing and its
+    removal.
     """
-    removals = list(_chosen_artifacts(store, kinds, unused_days, keep))
+    removals = list(_chosen_artifacts(store, kinds, unused_days, keep, versions))
     removals += [*_scratch(store), *_drafts(store), *_damaged(store), *_leases(store), *_hashes(store)]
     if not dry_run:
         removals = [removal for removal in removals if _remove(store, removal, unused_days)]
@@ -132,22 +135,30 @@ def prune(
 
 
 def _chosen_artifacts(
-    store: Store, kinds: Collection[str] | None, unused_days: float | None, keep: Collection[str] | None
+    store: Store,
+    kinds: Collection[str] | None,
+    unused_days: float | None,
+    keep: Collection[str] | None,
+    versions: Mapping[str, int] | None,
 ) -> Iterator[Removal]:
-    if kinds is None and unused_days is None and keep is None:
+    if kinds is None and unused_days is None and keep is None and versions is None:
         return
     artifacts = list(store.artifacts())
     kept = set() if keep is None else _with_ancestors(keep, artifacts)
     kept |= keys_in_use(store.layout.uses, besides=store.uses).keys()
+    outdated = _outdated(versions or {}, artifacts)
     for artifact in artifacts:
         idle_days = _idle_days(artifact.path)
         if (
             (kinds is None or artifact.kind in kinds)
             and (unused_days is None or idle_days >= unused_days)
             and artifact.key not in kept
+            and (versions is None or artifact.key in outdated)
             and not is_live(store.layout.lease(artifact.key))
         ):
-            why = f"unused for {idle_days:.0f} days" if unused_days is not None else "chosen"
+            why = "of an older version" if versions is not None else "chosen"
+            if unused_days is not None:
+                why = f"unused for {idle_days:.0f} days"
             yield Removal(artifact.kind, artifact.path, bytes_below(artifact.path), why)
 
 
@@ -161,6 +172,24 @@ def _with_ancestors(keys: Collection[str], artifacts: Collection[Artifact]) -> s
             found.add(key)
             waiting.extend(parents.get(key, ()))
     return found
+
+
+def _outdated(versions: Mapping[str, int], artifacts: Collection[Artifact]) -> set[str]:
+    """Keys of what has an older version than its kind has now, and of all that was made from it."""
+    found = {
+        artifact.key
+        for artifact in artifacts
+        if artifact.manifest["version"] < versions.get(artifact.kind, 0)
+    }
+    while True:
+        made_from = {
+            artifact.key
+            for artifact in artifacts
+            if artifact.key not in found and not found.isdisjoint(artifact.manifest["parents"].values())
+        }
+        if not made_from:
+            return found
+        found |= made_from
 
 
 def _scratch(store: Store) -> Iterator[Removal]:

@@ -12,7 +12,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.datasets.vector_files.contents import file_fingerprint, size_of
+from lookalike.datasets.fingerprints import file_fingerprint
+from lookalike.datasets.vector_files.contents import size_of
 from lookalike.errors import DatasetError
 from lookalike.processes import WALL_TO_CPU, cpu_seconds_for, how_it_ended, run_module
 
@@ -20,7 +21,7 @@ CHILD = "lookalike.datasets.vector_files.bounded_process"
 NAMES = {"faiss": "FAISS index", "hdf5": "HDF5 file"}
 """The formats that need it."""
 
-_sound: set[tuple[str, str, str | None]] = set()
+_sound: set[tuple[Path, str, str, str | None]] = set()
 
 
 def read_in_child_first(files: Sequence[Path], format_: str, array: str | None = None) -> None:
@@ -33,7 +34,7 @@ def read_in_child_first(files: Sequence[Path], format_: str, array: str | None =
     waiting = {}
     for file in files:
         size = size_of(file)
-        known = (file_fingerprint(file), format_, array)
+        known = (file.resolve(), file_fingerprint(file), format_, array)
         if known not in _sound:
             waiting[file] = size, known
     if not waiting:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -36,13 +34,6 @@ class VectorFile:
     """Whether the file says that angles are compared (True) or the vectors as they are (False)."""
     notices: tuple[str, ...] = ()
     """What the user should know, a sentence each."""
-
-
-def file_fingerprint(file: Path) -> str:
-    """Return a text that changes with the file's path, size or mtime_ns."""
-    status = file.stat()
-    path = hashlib.blake2b(os.fsencode(file.resolve()), digest_size=8).hexdigest()
-    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{path}"
 
 
 def size_of(file: Path) -> int:

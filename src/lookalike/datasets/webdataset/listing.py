@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from lookalike.datasets.fingerprints import file_fingerprint
 from lookalike.datasets.images import EXTENSIONS
 from lookalike.datasets.webdataset.headers import Member, Members, read_members
 from lookalike.errors import DatasetError, foreign_parser
@@ -51,9 +51,8 @@ class Tar:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with its place, its size and the time it was written."""
-        place = os.fsencode(self.path.resolve())
-        return hashlib.blake2b(b"%s\0%d\0%d" % (place, self.size, self.mtime_ns), digest_size=8).hexdigest()
+        """Changes with its name, its size, the time it was written and its ends; not with its place."""
+        return file_fingerprint(self.path, self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +61,9 @@ def open_webdataset(
     def read(row: int) -> bytes:
         return shards.read(int(rows[row]))
 
-    return ImageSet(
+    images = ImageSet(
         ids=LazyTexts(len(rows), lambda row: shards.id(int(rows[row]))),
-        fingerprints=content_fingerprints(read, len(rows), progress)
-        if config.fingerprint == "content"
-        else LazyTexts(len(rows), lambda row: shards.fingerprint(int(rows[row]))),
+        fingerprints=LazyTexts(len(rows), lambda row: shards.fingerprint(int(rows[row]))),
         locations=LazyTexts(len(rows), lambda row: shards.location(int(rows[row]))),
         load=lambda row: decode(read(row), max_pixels),
         labels=_of_rows(annotation(config.labels, "labels", listings), rows),
@@ -75,7 +75,12 @@ def open_webdataset(
         missing=missing.total(),
         read=read,
         size=lambda row: int(shards.sizes[rows[row]]),
+        open=lambda row: io.BytesIO(read(row)),
+        max_pixels=max_pixels,
     )
+    if config.fingerprint == "content":
+        return replace(images, fingerprints=content_fingerprints(images, progress))
+    return images
 
 
 def find_tars(root: str | None) -> list[Path]:
@@ -129,7 +134,7 @@ class _Shards:
 
     def fingerprint(self, row: int) -> str:
         tar, _ = self.place(row)
-        return f"{self.offsets[row]:x}-{self.sizes[row]:x}-{self.mtimes[row]:x}-{self.prints[tar]}"
+        return f"{self.sizes[row]:x}-{self.offsets[row]:x}-{self.mtimes[row]:x}-{self.prints[tar]}"
 
     def read(self, row: int) -> bytes:
         """The member's bytes; ImageError when the tar is no longer what was listed. Thread-safe."""

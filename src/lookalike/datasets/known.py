@@ -1,0 +1,175 @@
+"""What the store knows of the contents of images, so that a touched, copied or moved file is recognised.
+
+Beside each embedding stand its image's fingerprint and the hash of the bytes that were decoded. An image
+whose fingerprint is another now, though its id and size are the same, is hashed; where the hash is the one
+that was kept, it is given the fingerprint that it had. Keys are made of ids and fingerprints: so all that
+was made from the images is found again, embeddings, neighbours and indexes alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from lookalike.datasets.fingerprints import size_in
+from lookalike.datasets.sets import ImageSet
+from lookalike.errors import DatasetError, StoreError, foreign_parser
+from lookalike.progress import SILENT, Progress
+from lookalike.store import Artifact, Recipe, Store
+
+EMBEDDED_KINDS = ("embeddings", "queries")
+"""Artifacts that hold the vectors of a gallery, or of queries."""
+METADATA = "metadata.parquet"
+"""Of such an artifact: ``id``, ``fingerprint`` and, of images, ``sha256`` of each row."""
+LEDGER = "bad.json"
+"""Of such an artifact: the images without a vector, see ``lookalike.embed.shards``."""
+
+CONTENT_HASH_LENGTH = 64
+CONTENTS_KIND = "contents"
+CONTENTS_VERSION = 1
+CONTENTS = "contents.parquet"
+
+
+def content_of(ids: Iterable[str], fingerprints: Iterable[str]) -> str:
+    """Return the SHA-256 that stands for these rows in a key."""
+    content = hashlib.sha256()
+    for identity, fingerprint in zip(ids, fingerprints, strict=True):
+        content.update(f"{identity}\0{fingerprint}\0".encode())
+    return content.hexdigest()
+
+
+def settle_fingerprints(images: ImageSet, store: Store, progress: Progress = SILENT) -> ImageSet:
+    """Return the images with the fingerprints that the store knows their contents by.
+
+    Nothing is read where every fingerprint is known, or none of the ids. What was hashed is remembered in the
+    store, if it can be written.
+    """
+    if images.open is None or not len(images):
+        return images
+    ids, fingerprints = list(images.ids), list(images.fingerprints)
+    if _are_embedded(ids, fingerprints, images.shard_size, store):
+        return images
+    recipe = Recipe(
+        CONTENTS_KIND,
+        CONTENTS_VERSION,
+        {"rows": len(ids), "content": content_of(ids, fingerprints)},
+        {},
+    )
+    if remembered := store.find(recipe):
+        return replace(images, fingerprints=read_texts(remembered, CONTENTS, ["settled"])[0])
+    settled = _settle(images, ids, fingerprints, store, progress)
+    touched = sum(map(str.__ne__, settled, fingerprints))
+    if not touched:
+        return images
+    progress.say(
+        f"{touched:,} {'image is' if touched == 1 else 'images are'} as before but for the time of change: "
+        "the contents are the same, and what was made from them is reused"
+    )
+
+    def remember(draft: Path) -> Mapping[str, Any]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table({"id": ids, "fingerprint": fingerprints, "settled": settled})
+        pq.write_table(table, draft / CONTENTS)
+        return {"touched": touched}
+
+    with suppress(StoreError):  # to forget it costs time and nothing else
+        store.obtain(recipe, remember)
+    return replace(images, fingerprints=settled)
+
+
+def _are_embedded(ids: Sequence[str], fingerprints: Sequence[str], shard_size: int, store: Store) -> bool:
+    """Whether an artifact holds each shard just so; then no table has to be read."""
+    known = {artifact.manifest["parameters"].get("content") for artifact in _embedded(store)}
+    shards = (slice(start, start + shard_size) for start in range(0, len(ids), shard_size))
+    return bool(known) and all(content_of(ids[shard], fingerprints[shard]) in known for shard in shards)
+
+
+def _settle(
+    images: ImageSet, ids: Sequence[str], fingerprints: Sequence[str], store: Store, progress: Progress
+) -> list[str]:
+    unknown = {id_: row for row, id_ in enumerate(ids)}
+    candidates: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    settled = list(fingerprints)
+    for artifact in store.artifacts(CONTENTS_KIND):
+        for id_, fingerprint, earlier in zip(
+            *read_texts(artifact, CONTENTS, ["id", "fingerprint", "settled"]), strict=True
+        ):
+            if id_ in unknown and fingerprint == fingerprints[unknown[id_]]:
+                settled[unknown.pop(id_)] = earlier
+    for artifact in _embedded(store):
+        if not unknown:
+            break
+        for id_, fingerprint, content in known_contents(artifact):
+            if (row := unknown.get(id_)) is None:
+                continue
+            if fingerprint == fingerprints[row]:
+                del unknown[id_]
+            elif content and _can_be_equal(fingerprint, fingerprints[row]):
+                candidates[row][fingerprint] = content
+    rows = [row for row in unknown.values() if row in candidates]
+    if not rows:
+        return settled
+
+    def content_of_row(row: int) -> str:
+        is_content = len(fingerprints[row]) == CONTENT_HASH_LENGTH  # dataset.fingerprint=content
+        return fingerprints[row] if is_content else images.content_hash(row)
+
+    with ThreadPoolExecutor() as pool, progress.bar("comparing contents", len(rows), "images") as bar:
+        for row, content in zip(rows, pool.map(content_of_row, rows), strict=True):
+            same = [fingerprint for fingerprint, known in candidates[row].items() if known == content]
+            settled[row] = same[-1] if same else settled[row]  # the oldest, whatever came later
+            bar.advance()
+    return settled
+
+
+def _can_be_equal(fingerprint: str, other: str) -> bool:
+    """Whether images with these fingerprints may have the same contents: the size is not another."""
+    sizes = {size_in(fingerprint), size_in(other)} - {""}
+    return len(sizes) < 2
+
+
+def _embedded(store: Store) -> Iterator[Artifact]:
+    return chain.from_iterable(map(store.artifacts, EMBEDDED_KINDS))
+
+
+def known_contents(artifact: Artifact) -> Iterator[tuple[str, str, str]]:
+    """Yield id, fingerprint and content hash of all images of an artifact, those without a vector last.
+
+    Nothing of artifacts that hold no images, that an older version made, or that have just been removed.
+    """
+    yield from zip(*read_texts(artifact, METADATA, ["id", "fingerprint", "sha256"]), strict=True)
+    yield from read_bad_contents(artifact)
+
+
+def read_bad_contents(artifact: Artifact) -> Iterator[tuple[str, str, str]]:
+    """Yield id, fingerprint and content hash of an artifact's images without a vector."""
+    try:
+        for entry in json.loads((artifact.path / LEDGER).read_bytes()):
+            _, id_, _, _, fingerprint, content = entry
+            yield id_, fingerprint, content
+    except (OSError, ValueError, TypeError):  # an older version's
+        return
+
+
+def read_texts(artifact: Artifact, name: str, columns: Sequence[str]) -> list[list[str]]:
+    """Columns of one of an artifact's tables; empty when it does not have them all."""
+    import pyarrow.parquet as pq
+
+    try:
+        with foreign_parser(f"{artifact.path / name} is no parquet file", "run lookalike store verify"):
+            if set(columns) <= set(pq.read_schema(artifact.path / name).names):
+                table = pq.read_table(artifact.path / name, columns=list(columns))
+                return [table.column(column).to_pylist() for column in columns]
+    except DatasetError:  # whoever needs the table itself will be told
+        pass
+    return [[] for _ in columns]
