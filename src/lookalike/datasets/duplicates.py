@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.datasets.sets import ImageSet, VectorSet
-from lookalike.errors import ImageError
+from lookalike.datasets.sets import UNREADABLE, ImageSet, VectorSet
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Recipe, Store
 
@@ -51,7 +50,7 @@ def rows_with_the_same_bytes(queries: ImageSet, gallery: ImageSet) -> list[list[
     """
     wanted = [_digest(queries, row) for row in range(len(queries))]
     sizes = {size for row in range(len(queries)) if (size := _size(queries, row)) is not None}
-    rows_of: defaultdict[bytes | None, list[int]] = defaultdict(list)
+    rows_of: defaultdict[str | None, list[int]] = defaultdict(list)
     for row in range(len(gallery)):
         if _size(gallery, row) in sizes:
             rows_of[_digest(gallery, row)].append(row)
@@ -59,21 +58,22 @@ def rows_with_the_same_bytes(queries: ImageSet, gallery: ImageSet) -> list[list[
 
 
 def _size(images: ImageSet, row: int) -> int | None:
-    if images.size is not None:
-        return images.size(row)
     try:
+        if images.size is not None:
+            return images.size(row)
         return Path(images.locations[row]).stat().st_size
     except OSError:
         return None
 
 
-def _digest(images: ImageSet, row: int) -> bytes | None:
+def _digest(images: ImageSet, row: int) -> str | None:
+    if images.open is not None:
+        digest = images.content_hash(row)
+        return None if digest == UNREADABLE else digest
     try:
-        if images.read is not None:
-            return hashlib.sha256(images.read(row)).digest()
         with Path(images.locations[row]).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except (OSError, ImageError):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
         return None
 
 
@@ -84,7 +84,7 @@ def _find(images: ImageSet, progress: Progress) -> np.ndarray:
         if (size := _size(images, row)) is not None:
             of_size[size].append(row)
     candidates = sorted(row for rows in of_size.values() if len(rows) > 1 for row in rows)
-    first_with: dict[bytes, int] = {}
+    first_with: dict[str, int] = {}
     with progress.bar("looking for duplicates", len(candidates), "images") as bar:
         for row in candidates:
             if (digest := _digest(images, row)) is not None:

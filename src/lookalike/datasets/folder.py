@@ -24,6 +24,7 @@ from lookalike.datasets.images import (
     open_file,
     reads_heic,
 )
+from lookalike.datasets.names import Names, id_of, printable
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
 from lookalike.datasets.table import read_columns
@@ -76,7 +77,7 @@ def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = S
     no image.
     """
     scan = _Scan()
-    found = sorted((printable(path), path) for path in scan.walk(str(root), "", frozenset()))
+    found = sorted((id_of(path), path) for path in scan.walk(str(root), "", frozenset()))
     if not found:
         which = " that can be read" if scan.left_out else ""
         raise DatasetError(f"{root} holds no images{which} ({scan.what_was_seen()}); {scan.cure()}")
@@ -107,6 +108,7 @@ def files_as_images(
         load=load,
         max_bad_fraction=config.max_bad_fraction,
         shard_size=config.shard_size,
+        size=lambda row: os.stat(paths[row]).st_size,  # noqa: PTH116
         open=lambda row: open_file(paths[row]),
         max_pixels=max_pixels,
     )
@@ -234,11 +236,6 @@ def _begins_like_an_image(path: str) -> bool:
         return False
 
 
-def printable(path: str) -> str:
-    """Return ``path`` as parquet and JSON can hold it: bytes that are not UTF-8 are spelled out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _folder_of(id_: str, root: Path) -> str:
     return PurePosixPath(id_).parent.name or root.resolve().name
 
@@ -248,7 +245,8 @@ def _annotate(
 ) -> ImageSet:
     """Add the table's ``columns`` (labels, groups, captions -> column name) to the images.
 
-    Raises DatasetError when the table or a column is missing, when it names an image twice, or when it names
+    A table may write names composed or decomposed, see :class:`Names`. Raises DatasetError when the table or
+    a column is missing, when it names an image twice, or when it names
     none of the images. Rows without an image and images without a row are a notice.
     """
     if not config.table:
@@ -257,11 +255,12 @@ def _annotate(
     table = root / Path(config.table).expanduser()
     path_column = config.table_path_column
     values = read_columns(table, [path_column, *columns.values()])
+    names = Names(images.ids)
     row_of: dict[str, int] = {}
     for row, named in enumerate(values[path_column]):
         if named is None:
             continue
-        id_ = _relative(named, root)
+        id_ = names.find(named) or names.find(relative := _relative(named, root)) or relative
         if row_of.setdefault(id_, row) != row:
             rows = f"rows {row_of[id_] + 1} and {row + 1}"
             raise DatasetError(f"{table} names {id_} twice ({rows}); keep one of them")

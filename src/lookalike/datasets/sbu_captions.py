@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike import schemas
-from lookalike.datasets.folder import expand_root, files_as_images, printable
+from lookalike.datasets.folder import expand_root, files_as_images
 from lookalike.datasets.lazy import LazyTexts
+from lookalike.datasets.names import printable
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import ImageSet
 from lookalike.datasets.table import MARKS, SAVE_AS_UTF8

@@ -53,7 +53,7 @@ class ImageSet:
     read: Callable[[int], bytes] | None = None
     """Row -> the encoded image, where its location is no file. Raises ImageError. Thread-safe."""
     size: Callable[[int], int] | None = None
-    """Row -> the number of bytes that ``read`` gives, without reading them."""
+    """Row -> the number of bytes of the encoded image, without reading them; OSError when it is gone."""
     open: Callable[[int], BinaryIO] | None = None
     """Row -> the encoded image as an open file; None: images are made from others and encoded nowhere.
     Raises ImageError. Thread-safe."""

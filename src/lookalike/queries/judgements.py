@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.datasets.names import Names
 from lookalike.datasets.table import read_columns
 from lookalike.errors import DatasetError, QueryError
 
@@ -14,7 +15,8 @@ def read_judgements(
 ) -> list[tuple[str, ...]]:
     """Return per query the gallery ids that ``table`` calls relevant (columns ``query`` and ``relevant``).
 
-    One row a pair, so a query may have several; a query without a row has none. Raises QueryError when the
+    One row a pair, so a query may have several; a query without a row has none. Names may be composed or
+    decomposed, see :class:`Names`. Raises QueryError when the
     table cannot be read, or names a query or a gallery id that does not exist.
     """
     try:
@@ -22,16 +24,18 @@ def read_judgements(
     except DatasetError as error:
         raise QueryError(str(error)) from error
     relevant: dict[str, list[str]] = {name: [] for name in query_names}
-    known = set(gallery_ids)
-    for row, (query, id_) in enumerate(zip(columns["query"], columns["relevant"], strict=True), start=1):
-        if query not in relevant:
+    queries, gallery = Names(query_names), Names(gallery_ids)
+    for row, (query, named) in enumerate(zip(columns["query"], columns["relevant"], strict=True), start=1):
+        name = None if query is None else queries.find(query)
+        id_ = None if named is None else gallery.find(named)
+        if name is None:
             raise QueryError(
                 f"{table}, row {row}: there is no query {query}; queries are called like {query_names[0]}"
             )
-        if id_ not in known:
+        if id_ is None:
             raise QueryError(
-                f"{table}, row {row}: the gallery has no {id_}; its ids look like {gallery_ids[0]} "
+                f"{table}, row {row}: the gallery has no {named}; its ids look like {gallery_ids[0]} "
                 "(dataset.limit leaves images out)"
             )
-        relevant[query].append(id_)
+        relevant[name].append(id_)
     return [tuple(dict.fromkeys(ids)) for ids in relevant.values()]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from lookalike.datasets.names import id_of
 from lookalike.errors import DatasetError
 
 BLOCK = 512
@@ -224,7 +225,7 @@ def _name(header: bytes) -> str:
 
 
 def _text(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace").removeprefix("./")
+    return id_of(name.removeprefix(b"./"))
 
 
 def _stays_inside(name: str) -> bool:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import content_fingerprints
-from lookalike.datasets.folder import printable
 from lookalike.datasets.images import decode
 from lookalike.datasets.lazy import LazyTexts
+from lookalike.datasets.names import id_of, printable
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
 from lookalike.datasets.webdataset.listing import Listing, Tar, list_tar
@@ -110,7 +110,7 @@ class _Shards:
     def __init__(self, listings: Sequence[Listing]) -> None:
         self.tars = [listing.tar for listing in listings]
         self.prints = [tar.fingerprint for tar in self.tars]
-        self.stems = [printable(tar.path.name.removesuffix(".tar")) for tar in self.tars]
+        self.stems = [id_of(tar.path.name.removesuffix(".tar")) for tar in self.tars]
         self.names = [listing.images["name"] for listing in listings]
         self.starts = np.cumsum([0, *(len(names) for names in self.names)], dtype=np.int64)
         self.n = int(self.starts[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -81,12 +82,13 @@ def count_missing(listings: Sequence[Listing]) -> Counter[str]:
 
 
 def number_of(key: str) -> str:
-    """Return a key that is a number without the zeros in front of it and the point behind, others as is.
+    """Return a key that is a number without the zeros in front of it and the point behind.
 
     Keys are ``000000003`` in a tar; a parquet that a program wrote again may hold 3, or 3.0 beside gaps.
+    Others as they are, composed: a tar and a parquet may write é in two ways.
     """
     number = re.fullmatch(r"0*([0-9]+)(\.0+)?", key)
-    return number[1] if number else key
+    return number[1] if number else unicodedata.normalize("NFC", key)
 
 
 def notices(listings: Sequence[Listing], missing: Counter[str]) -> Iterator[str]:
