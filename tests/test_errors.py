@@ -76,5 +76,7 @@ def test_our_own_errors_pass_as_they_are() -> None:
 def test_a_file_does_not_write_to_the_terminal() -> None:
     text = said(ValueError("\x1b[2J\x07\u202egone " + "x" * 10_000))
     assert text.isprintable()
+    assert str(DatasetError("a\x1b]0;b\x07\u202ec 👩‍👩‍👧 é\nd")) == "a\\x1b]0;b\\x07\\u202ec 👩‍👩‍👧 é\nd"
+    assert str(UserError("\udcff.jpg")) == "\\udcff.jpg"
     assert len(text) < LONGEST_REASON + 80
     assert "second line" not in said(ValueError("first\nsecond line"))

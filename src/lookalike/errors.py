@@ -14,6 +14,7 @@ LookalikeError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,8 +23,20 @@ class LookalikeError(Exception):
     """Base of all errors that Lookalike raises on purpose."""
 
 
+UNPRINTED = re.compile("[\\0-\\t\\x0b-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+"""What would move a terminal's cursor, turn its text around, or cannot be encoded; line breaks may stay."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with what a terminal would act upon spelled out: files put anything into a message."""
+    return UNPRINTED.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
 class UserError(LookalikeError):
     """Something the user can mend; the message says what happened and what to do instead."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(UserError):
@@ -103,5 +116,5 @@ def parser_reason(error: BaseException) -> str:
             said = type(error).__name__
         elif not isinstance(error, ValueError | OSError | RuntimeError):
             said = f"{type(error).__name__}: {said}"  # of a KeyError the words alone say nothing
-    printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in said[:LONGEST_REASON])
-    return printable + "…" if len(said) > LONGEST_REASON else printable
+    short = printable(said[:LONGEST_REASON])
+    return short + "…" if len(said) > LONGEST_REASON else short
