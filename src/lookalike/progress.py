@@ -7,7 +7,8 @@ Library functions take a :class:`Progress` and default to :data:`SILENT`; the co
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lookalike")
 log.addHandler(logging.NullHandler())  # or Python prints warnings itself where nobody has set up logging
+
+LONG_SECONDS = 60.0
+"""What takes longer than this is said to do so."""
+MEASURED_SECONDS = 3.0
+"""Work from which an estimate is made."""
 
 
 class Bar:
@@ -52,6 +58,21 @@ class Progress:
         """Tell the user what they should look at, in one line."""
         log.warning(line)
 
+    def expect(self, description: str, seconds: float, rate: str = "") -> None:
+        """Tell the user how long something will take when that is more than a minute; ``rate`` says why."""
+        if seconds > LONG_SECONDS:
+            self.say(f"{description}: about {rough_duration(seconds)}{rate and f' ({rate})'}")
+
+
+def rough_duration(seconds: float) -> str:
+    """``3 minutes``, ``2.5 hours``, ``4 days``: as exact as an estimate is."""
+    if seconds >= 1.5 * 86_400:
+        return f"{seconds / 86_400:.0f} days"
+    if seconds >= 1.5 * 3_600:
+        return f"{seconds / 3_600:.1f} hours"
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
+
 
 SILENT = Progress()
 
@@ -63,8 +84,14 @@ class RichProgress(Progress):
     is unknown there are a spinner and the elapsed time. A bar inside another is a line of its own.
     """
 
-    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        quiet: bool = False,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.quiet = quiet
+        self.clock = clock
         self._console = console
         self._display: BarDisplay | None = None
 
@@ -84,12 +111,12 @@ class RichProgress(Progress):
     @contextmanager
     def bar(self, description: str, total: int | None, unit: str = "") -> Iterator[Bar]:
         if self.quiet or not self.console.is_terminal or self.console.is_dumb_terminal:
-            yield Bar()
+            yield _EstimatedBar(self, Bar(), description, total, unit)
             return
         with self._opened() as display:
             task = display.add_task(description, total=total, unit=unit)
             try:
-                yield _DisplayedBar(display, task)
+                yield _EstimatedBar(self, _DisplayedBar(display, task), description, total, unit)
             finally:
                 display.remove_task(task)
 
@@ -121,6 +148,51 @@ class RichProgress(Progress):
         """Above the bars; a sentence that is longer than the terminal is wide is broken between words."""
         width = self.console.width if self.console.is_terminal else None
         self.console.print(wrapped(text, width), markup=False, soft_wrap=True, style=style)
+
+
+class _EstimatedBar(Bar):
+    """Says once how long the rest will take, when it is long: as fast as it went since the first step."""
+
+    def __init__(
+        self, progress: RichProgress, shown: Bar, description: str, total: int | None, unit: str
+    ) -> None:
+        self.progress, self.shown, self.description, self.unit = progress, shown, description, unit
+        self.left = total
+        self.done = 0
+        self.measured = 0
+        self.began: float | None = None
+        """When the first step was done: what came before it is no measure of the others."""
+
+    def advance(self, n: int = 1) -> None:
+        self.shown.advance(n)
+        self.done += n
+        if self.left is None:
+            return
+        self.left -= n
+        now = self.progress.clock()
+        if self.began is None:
+            self.began = now
+            return
+        self.measured += n
+        passed = now - self.began
+        if passed < MEASURED_SECONDS or not self.measured:
+            return
+        seconds, rate = self.left * passed / self.measured, self.measured / passed
+        if seconds > LONG_SECONDS:
+            self.left = None
+            self.progress.expect(
+                self.description, seconds, f"{rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s"
+            )
+
+    def total(self, n: int) -> None:
+        self.shown.total(n)
+        self.left = n - self.done
+
+    def resume_at(self, n: int) -> None:
+        self.shown.resume_at(n)
+        self.done = n
+        if self.left is not None:
+            self.left -= n
 
 
 class _DisplayedBar(Bar):

@@ -13,7 +13,8 @@ from lookalike.embed import Embeddings
 from lookalike.environment import threads
 from lookalike.errors import IndexingError
 from lookalike.index import FaissSearcher, build_index, load_index
-from lookalike.index.structure import blank_index, centroids_of, search_parameters, train, varies_with_threads
+from lookalike.index.structure import blank_index, centroids_of, search_parameters, varies_with_threads
+from lookalike.index.training import train
 from lookalike.store import Store
 from tests.index.galleries import D, clustered, families
 

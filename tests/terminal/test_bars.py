@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from lookalike.progress import Bar, RichProgress
+from lookalike.progress import Bar, RichProgress, rough_duration
 from tests.terminal.screens import WIDTHS, Drawn
 
 MODES = ("dark", "NO_COLOR")
@@ -76,3 +78,80 @@ def test_a_dumb_terminal_gets_lines_and_no_bars() -> None:
         bar.advance()
         progress.say("index: built 0.2 s")
     assert drawn.written == "index: built 0.2 s\n"
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def said(steps: Callable[[Bar, Clock], Any], total: int | None, *, quiet: bool = False) -> list[str]:
+    """What stays on a standard error that is no terminal."""
+    shown, clock = io.StringIO(), Clock()
+    progress = RichProgress(quiet, Console(file=shown, width=80), clock)
+    with progress.bar("embeddings", total, "images") as bar:
+        steps(bar, clock)
+    return shown.getvalue().splitlines()
+
+
+def steady(rate: float, seconds: int, first: float = 0.0, resumed: int = 0) -> Callable[[Bar, Clock], None]:
+    """``rate`` images a second, after ``first`` seconds in which a model is loaded."""
+
+    def steps(bar: Bar, clock: Clock) -> None:
+        if resumed:
+            bar.resume_at(resumed)
+        clock.now += first
+        for _ in range(seconds):
+            clock.now += 1
+            bar.advance(int(rate))
+
+    return steps
+
+
+def test_what_takes_long_is_said_once_with_how_fast_it_goes() -> None:
+    assert said(steady(80, 20), 100_000) == ["embeddings: about 21 minutes (80 images/s)"]
+
+
+def test_what_comes_before_the_first_step_is_no_measure_of_the_others() -> None:
+    assert said(steady(80, 20, first=600), 100_000) == ["embeddings: about 21 minutes (80 images/s)"]
+
+
+def test_what_was_done_earlier_is_neither_left_nor_speed() -> None:
+    assert said(steady(80, 20, resumed=90_400), 100_000) == ["embeddings: about 2 minutes (80 images/s)"]
+
+
+@pytest.mark.parametrize("total", [2_000, 4_800, None])
+def test_nothing_is_said_of_a_minute_or_an_unknown_amount(total: int | None) -> None:
+    assert said(steady(80, 20), total) == []
+
+
+def test_quiet_is_quiet() -> None:
+    assert said(steady(80, 20), 100_000, quiet=True) == []
+
+
+def test_an_estimate_stays_above_the_bar() -> None:
+    drawn, clock = Drawn(80, "dark"), Clock()
+    with RichProgress(console=drawn.console, clock=clock).bar("embeddings", 100_000, "images") as bar:
+        steady(80, 20)(bar, clock)
+    assert drawn.screen() == ["embeddings: about 21 minutes (80 images/s)"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (61, "1 minute"),
+        (95, "2 minutes"),
+        (3_000, "50 minutes"),
+        (5_300, "88 minutes"),
+        (5_400, "1.5 hours"),
+        (36_000, "10.0 hours"),
+        (300_000, "3 days"),
+    ],
+)
+def test_durations_are_as_rough_as_an_estimate(seconds: float, words: str) -> None:
+    assert rough_duration(seconds) == words

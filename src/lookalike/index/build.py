@@ -26,14 +26,13 @@ from lookalike.index.merging import examine, merge_parts
 from lookalike.index.messages import captured_notices
 from lookalike.index.sample import draw_sample
 from lookalike.index.structure import (
-    POINTS_PER_CENTROID,
     blank_index,
     centroids_of,
     is_seeded,
     seed_build,
-    train,
     varies_with_threads,
 )
+from lookalike.index.training import POINTS_PER_CENTROID, code_threads, train
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import BruteForceIndex, Index
 from lookalike.store import Artifact, Recipe, Store
@@ -151,7 +150,9 @@ class _Builder:
         if self.trains:
             parameters["train_size"] = self.sample_size
         if varies_with_threads(blank):
-            parameters["threads"] = self.config.threads or cores()
+            count = parameters["threads"] = self.config.threads or cores()
+            if self.trains and (few := code_threads(blank, self.sample_size, count)) != count:
+                parameters["training_threads"] = few
         return parameters
 
     def _recipe(self, kind: str, version: int, **more: Any) -> Recipe:
@@ -197,8 +198,8 @@ class _Builder:
         with threads(self.config.threads) as count:
             sample = draw_sample(self.gallery, self.sample_size, self.config.seed)
             start = time.perf_counter()
-            with self._waiting(f"training {self.factory}"), captured_notices() as notices:
-                train(index, sample, self.config.seed)
+            with captured_notices() as notices:
+                train(index, sample, self.config.seed, self.factory, self.progress)
             train_seconds = time.perf_counter() - start
         write_index(index, draft / TRAINED_FILE)
         return {

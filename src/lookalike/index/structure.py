@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from lookalike.errors import IndexingError
 from lookalike.index.messages import translated
 
-POINTS_PER_CENTROID = 256
-"""More training vectors than this per centroid change little (FAISS's own default maximum)."""
 OPQ_CENTROIDS = 256
 """OPQ finds its rotation with an 8-bit product quantiser, whatever comes after it."""
 
@@ -132,36 +127,6 @@ def _is_product(quantizer: Any) -> bool:
     import faiss
 
     return isinstance(faiss.downcast_index(quantizer), faiss.MultiIndexQuantizer)
-
-
-def train(index: Any, sample: npt.NDArray[np.float32], seed: int) -> None:
-    """Train on ``sample``, float32 (n, d), all of it; every clustering and rotation is seeded.
-
-    Raises IndexingError, before FAISS does anything, when there are fewer vectors than centroids.
-    """
-    import faiss
-
-    needed = centroids_of(index)
-    if len(sample) < needed:
-        raise IndexingError(
-            f"{len(sample):,} training vectors cannot make {needed:,} centroids; lower index.nlist or "
-            "index.pq_bits, raise index.train_size, or take more images"
-        )
-    seed_build(index, seed)
-    for part in parts(index):
-        if isinstance(part, faiss.IndexIVF):
-            part.cp.max_points_per_centroid = max(POINTS_PER_CENTROID, -(-len(sample) // part.nlist))
-    rotations = [t for t in transforms(index) if isinstance(t, faiss.OPQMatrix)]
-    quantisers = [faiss.ProductQuantizer(t.d_out, t.M, 8) for t in rotations]
-    for rotation, quantiser in zip(rotations, quantisers, strict=True):
-        quantiser.cp.seed = seed
-        rotation.pq = quantiser
-    try:
-        with translated("train the index"):
-            index.train(sample)
-    finally:
-        for rotation in rotations:
-            rotation.pq = None
 
 
 def seed_build(index: Any, seed: int) -> None:
