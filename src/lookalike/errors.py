@@ -9,7 +9,8 @@ LookalikeError
     ├── QueryError            the query protocol and the dataset do not fit
     ├── IndexingError         FAISS refuses the factory string, the training set or the file
     ├── StoreError            the store cannot be read or written
-    └── TrackingError         the tracking backend cannot be reached
+    ├── TrackingError         the tracking backend cannot be reached
+    └── OtherVersionError     a file of ours is of a format that this version does not read
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class StoreError(UserError):
 
 class TrackingError(UserError):
     """The tracking backend cannot be reached or refuses what is logged."""
+
+
+class OtherVersionError(UserError):
+    """A file is sound, and another version of Lookalike wrote it: nothing may be done in its place."""
 
 
 LONGEST_REASON = 240

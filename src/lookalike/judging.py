@@ -22,7 +22,7 @@ import numpy as np
 
 from lookalike.datasets.sampling import nested_sample
 from lookalike.errors import UserError, foreign_parser
-from lookalike.record import writing_results
+from lookalike.record import result_file, writing_results
 from lookalike.retrieval import RunPlace
 
 FORMAT = 1
@@ -279,10 +279,14 @@ def write_relevance(
         if not pairs:
             table.unlink(missing_ok=True)
             return None
-        with table.open("w", encoding="utf-8", newline="") as file:
+        with result_file(table) as draft, draft.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("query", "relevant"), *pairs])
         for query in dict.fromkeys(query for query, _ in pairs):
             copy = folder / QUERIES / query
+            if ".." in Path(query).parts or Path(query).is_absolute():
+                raise UserError(
+                    f"the query {query} leads out of {folder}; move that folder away to begin anew"
+                )
             if file_of is not None and not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file_of(query), copy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def point_record(
     """
     label = point_label(experiment.index, result.point)
     file = Path("points") / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
-    _save_raw(folder / file, result, evaluation, sources)
+    raw = _save_raw(folder / file, result, evaluation, sources)
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in result.timings.items():
         metrics[f"qps_{mode}"] = timing.qps
@@ -154,7 +155,7 @@ def point_record(
             "tied_at_k": evaluation.tied_at_k,
             "missing_results": evaluation.missing_results,
         },
-        neighbours=file.as_posix(),
+        neighbours=raw.relative_to(folder).as_posix(),
     )
 
 
@@ -162,10 +163,11 @@ def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()}
 
 
-def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> None:
+def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> Path:
     """Rows and scores as they were returned, every latency sample, and what each query scored.
 
     ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
+    Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
     arrays = {f"seconds_{mode}": timing.seconds for mode, timing in result.timings.items()}
     k = result.point.k
@@ -183,8 +185,25 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
                 np.savez(file, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)
                 file.flush()
                 os.fsync(file.fileno())  # a record that outlives a power cut names no empty file
-            draft.replace(path)
+            kept = _publish(draft, path)
             fsync(path.parent)
             fsync(path.parent.parent)
         finally:
             draft.unlink(missing_ok=True)
+    return kept
+
+
+def _publish(draft: Path, path: Path) -> Path:
+    """Give ``draft`` the name of ``path``, or the next free one: a record may refer to what is there."""
+    for number in count(1):
+        name = path if number == 1 else path.with_stem(f"{path.stem}.{number}")
+        try:
+            os.link(draft, name)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            if name.exists():
+                continue
+            draft.replace(name)
+        return name
+    raise AssertionError("numbers do not end")

@@ -93,6 +93,9 @@ class World(Parts):
             status=FINISHED,
             config=asdict(experiment),
             overrides=list(overrides),
+            data={"dataset": experiment.dataset.name, "gallery_size": 100},
+            model={"name": experiment.model.name},
+            index={"family": experiment.index.family},
         )
         points, _ = plan_points(experiment)
         self.runs.append(([point.label for point in points], session))

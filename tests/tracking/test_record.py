@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lookalike.errors import UserError
+from lookalike.cli.sync import _own_config
+from lookalike.errors import OtherVersionError, UserError
 from lookalike.record import Record
+from lookalike.report import comparison_csv, comparison_markdown
+from lookalike.report.selection import runs_in, select
+from lookalike.retrieval import find_run
+from lookalike.retrieval.places import RunPlace, best_point
+from lookalike.sweep.states import records_below
+from lookalike.tracking import content
+from lookalike.ui.choices import choice_of, choices
 from tests import records
 
 
@@ -92,3 +106,216 @@ def test_identity_tells_runs_apart_but_not_folders_or_later_additions(tmp_path: 
 def test_the_file_says_its_format_first(tmp_path: Path) -> None:
     path = records.make_record().save(tmp_path)
     assert next(iter(json.loads(path.read_text()).items())) == ("format", 1)
+
+
+# --- records that others made ------------------------------------------------------------------------------
+
+
+def places_in(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where every value of a JSON object stands."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        yield (*place, name)
+        yield from places_in(item, (*place, name))
+
+
+def put(value: Any, place: tuple[Any, ...], odd: Any) -> Any:
+    changed = inner = copy.deepcopy(value)
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = odd
+    return changed
+
+
+ODD = (None, [], {}, "", "x", -1, 10**30, True, [1], {"a": {"b": "c"}}, 1e308, 10**400, "\ud800")
+
+
+def test_a_record_with_any_odd_value_is_refused_in_words_or_read_by_all(tmp_path: Path) -> None:
+    """Each value in turn is replaced by one of a wrong type; what is let through breaks no reader."""
+    good = records.make_record()
+    whole = json.loads(good.save(tmp_path).read_text())
+    refused = 0
+    odd_values = cycle(ODD)  # a number that is no divisor of what repeats in a record
+    mutants = [put(whole, place, next(odd_values)) for place in places_in(whole)]
+    for mutant in mutants:
+        (tmp_path / "record.json").write_text(json.dumps(mutant))
+        try:
+            record = Record.load(tmp_path)
+        except UserError as error:
+            refused += 1
+            assert str(tmp_path) in str(error)
+            continue
+        read_by_all(record, good, tmp_path)
+    assert 0.2 * len(mutants) < refused < len(mutants)
+
+
+def read_by_all(record: Record, good: Record, folder: Path) -> None:
+    comparison_csv([good, record])
+    comparison_markdown([good, record], "title")
+    assert record.identity and record.trial_keys is not None
+    for point in record.points:
+        place = RunPlace(folder, record, point)
+        best_point([place])
+        choice_of(place)
+        content.params(record, point)
+        content.tags(record, point)
+        content.single_metrics(point)
+        content.curve_metrics(point)
+        content.dataset_input(record)
+        content.run_name(record, point)
+
+
+def nested(path: Path) -> None:
+    path.write_text('{"format": 1, "extras": ' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+def nested_a_little(path: Path) -> None:
+    whole = json.loads(path.read_text())
+    whole["extras"] = {"a": "deep"}
+    text = json.dumps(whole).replace('"deep"', "[" * 300 + "]" * 300)
+    path.write_text(text)
+
+
+def of_a_wrong_type(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"points": {"0": 1}}))
+
+
+def of_a_newer_format(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+
+
+def not_a_number(path: Path) -> None:
+    path.write_text(path.read_text().replace("0.95", "NaN", 1))
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def bytes_of_another_file(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 10)
+
+
+def link_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("gone"))
+
+
+ODD_FILES = [
+    nested,
+    nested_a_little,
+    of_a_wrong_type,
+    of_a_newer_format,
+    not_a_number,
+    pipe,
+    bytes_of_another_file,
+    link_to_nothing,
+]
+
+
+@pytest.mark.parametrize("spoil", ODD_FILES)
+def test_one_odd_record_is_named_and_left_out_by_whoever_reads_many(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None]
+) -> None:
+    sweep = tmp_path / "multirun" / "sweep"
+    for name in ("a", "b", "odd"):
+        record = records.make_record(name=name, started=f"2026-11-22T12:00:0{len(name)}+00:00")
+        record.save(sweep / name)
+    (sweep / "multirun.yaml").touch()
+    spoil(sweep / "odd" / "record.json")
+
+    assert find_run(tmp_path, "a").record.name == "a"  # of query, export, judge
+    told = capsys.readouterr().err
+    assert told.startswith("warning: a record is left out: ") and str(sweep / "odd") in told
+    assert len(told.splitlines()) == 1
+    assert {run.record.name for run in runs_in(sweep)} == {"a", "b"}  # of report
+    assert {run.record.name for run in select(tmp_path, [str(sweep)]).runs} == {"a", "b"}
+    assert set(records_below(sweep)) == {"a", "b"}  # of sweep
+    assert len(choices(tmp_path)) == 1  # of ui: one index
+    assert capsys.readouterr().err == "", "it is said once"
+    with pytest.raises(UserError, match=r"odd"):
+        find_run(tmp_path, str(sweep / "odd"))
+
+
+def test_a_raw_path_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    records.make_record([records.make_point(neighbours="../../other/points.npz")]).save(tmp_path)
+    with pytest.raises(UserError, match="leads out of the record's folder"):
+        Record.load(tmp_path)
+
+
+def test_a_server_that_only_a_record_names_is_not_used(tmp_path: Path) -> None:
+    record = records.make_record()
+    record.config["tracking"] = {"kind": "server", "uri": "http://x.example/;rm -r ~", "experiment": "e"}
+    with pytest.raises(UserError) as error:
+        _own_config(record)
+    assert str(error.value).endswith(
+        "lookalike sync tracking=server 'tracking.uri=http://x.example/;rm -r ~'"
+    )
+
+
+# --- publishing --------------------------------------------------------------------------------------------
+
+
+def test_a_finished_record_of_another_run_is_never_replaced(tmp_path: Path) -> None:
+    """A process that was suspended for longer than its lease comes back to a sweep that is over."""
+    path = records.make_record(started="2026-11-22T12:00:00+00:00").save(tmp_path)
+    before = path.read_bytes()
+    for status in ("finished", "failed", "interrupted"):
+        late = records.make_record(started="2026-11-22T11:00:00+00:00", status=status)
+        with pytest.raises(UserError, match="is the finished record of another run and is kept"):
+            late.save(tmp_path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_result_replaces_a_try_that_did_not_finish(tmp_path: Path, status: str) -> None:
+    records.make_record([], status=status, name="first try").save(tmp_path)
+    records.make_record(name="second try").save(tmp_path)
+    assert Record.load(tmp_path).name == "second try"
+
+
+def test_the_same_run_may_be_saved_again(tmp_path: Path) -> None:
+    records.make_record().save(tmp_path)
+    again = Record.load(tmp_path)
+    again.points[0].mlflow_run_id = "0" * 32
+    again.save(tmp_path)
+    assert Record.load(tmp_path).points[0].mlflow_run_id == "0" * 32
+
+
+def test_of_many_that_finish_at_once_one_is_kept(tmp_path: Path) -> None:
+    records.make_record([], status="failed", name="before").save(tmp_path)
+
+    def save(number: int) -> bool:
+        try:
+            records.make_record(name=f"run {number}").save(tmp_path)
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        saved = list(pool.map(save, range(16)))
+    assert saved.count(True) == 1
+    assert Record.load(tmp_path).name == f"run {saved.index(True)}"
+
+
+def test_what_cannot_be_read_is_kept_beside_the_new_record(tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text("{half of a reco")
+    records.make_record(name="new").save(tmp_path)
+    assert Record.load(tmp_path).name == "new"
+    assert (tmp_path / "record.damaged.json").read_text() == "{half of a reco"
+
+
+def test_a_record_of_another_version_is_never_replaced(tmp_path: Path) -> None:
+    path = records.make_record().save(tmp_path)
+    of_a_newer_format(path)
+    with pytest.raises(OtherVersionError, match=r"in format 2 \(this one reads format 1\)"):
+        records.make_record(name="new").save(tmp_path)
+
+
+def test_a_file_name_of_raw_bytes_does_not_cost_the_record(tmp_path: Path) -> None:
+    record = records.make_record()
+    record.config["dataset"]["root"] = os.fsdecode(b"caf\xe9")
+    record.save(tmp_path)
+    assert Record.load(tmp_path).config["dataset"]["root"] == "caf?"

@@ -140,29 +140,32 @@ def _page_path(selection: Selection, out: str | None) -> Path:
 
 def _other_files(report: Report, page: Path, options: argparse.Namespace, costs: str | None) -> list[Path]:
     """PNG, CSV, parquet and LaTeX beside the page, under its name, and the table of costs."""
-    from lookalike.record import writing_results
+    from lookalike.record import result_file
     from lookalike.report.frame import frame_of
     from lookalike.report.latex import latex_table
     from lookalike.report.pareto import pareto_figure
 
     records = [run.record for run in report.runs]
     written = []
-    with writing_results(page.parent):
-        if costs is not None:
-            page.with_name(COSTS_FILE).write_text(costs, encoding="utf-8")
-            written.append(page.with_name(COSTS_FILE))
-        if options.png:
-            if not any(row.recall is not None and row.p50_ms is not None for row in report.rows):
-                raise UserError("no point has both a recall and a latency to draw; leave out --png")
-            pareto_figure(records, page.with_suffix(".png"), report.title)
-            written.append(page.with_suffix(".png"))
-        if options.csv:
-            frame_of(report.runs).to_csv(page.with_suffix(".csv"), index=False)
-            written.append(page.with_suffix(".csv"))
-        if options.parquet:
-            frame_of(report.runs).to_parquet(page.with_suffix(".parquet"), index=False)
-            written.append(page.with_suffix(".parquet"))
-        if options.latex:
-            page.with_suffix(".tex").write_text(latex_table(records, report.title), encoding="utf-8")
-            written.append(page.with_suffix(".tex"))
+    if costs is not None:
+        with result_file(page.with_name(COSTS_FILE)) as draft:
+            draft.write_text(costs, encoding="utf-8")
+        written.append(page.with_name(COSTS_FILE))
+    if options.png:
+        if not any(row.recall is not None and row.p50_ms is not None for row in report.rows):
+            raise UserError("no point has both a recall and a latency to draw; leave out --png")
+        pareto_figure(records, page.with_suffix(".png"), report.title)
+        written.append(page.with_suffix(".png"))
+    if options.csv:
+        with result_file(page.with_suffix(".csv")) as draft:
+            frame_of(report.runs).to_csv(draft, index=False)
+        written.append(page.with_suffix(".csv"))
+    if options.parquet:
+        with result_file(page.with_suffix(".parquet")) as draft:
+            frame_of(report.runs).to_parquet(draft, index=False)
+        written.append(page.with_suffix(".parquet"))
+    if options.latex:
+        with result_file(page.with_suffix(".tex")) as draft:
+            draft.write_text(latex_table(records, report.title), encoding="utf-8")
+        written.append(page.with_suffix(".tex"))
     return written

@@ -16,7 +16,7 @@ from lookalike.datasets import ImageSet, TextSet
 from lookalike.embed.embeddings import Floats
 from lookalike.errors import StoreError
 from lookalike.progress import SILENT, Progress
-from lookalike.store.files import write_json
+from lookalike.store.files import read_json, write_json
 
 BLOCK_ROWS = 1024
 
@@ -99,7 +99,7 @@ class Bench:
     def batch_size(self) -> int | None:
         """The one that an earlier attempt found; None when there was none, or none that can be read."""
         try:
-            return int(json.loads(self._note.read_bytes()))
+            return int(read_json(self._note))
         except (OSError, ValueError, TypeError):
             return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.record import Record
+from lookalike.record import Record, result_file
 from lookalike.report.missed import MissedQuery, contact_sheet, missed_page, worst_and_best
 from lookalike.report.pareto import pareto_figure
 from lookalike.report.rows import Row, comparable, front, rows_of
@@ -18,12 +18,15 @@ from lookalike.report.table import comparison_csv, comparison_markdown, print_ta
 def write_comparison(records: Sequence[Record], folder: Path, title: str) -> list[Path]:
     """Write ``comparison.csv``, ``comparison.md`` and ``pareto.png`` into ``folder``; returns their paths.
 
-    Without a single measured point there is no figure; the comparison then lists the failures.
+    Without a single measured point there is no figure; the comparison then lists the failures. Raises
+    UserError when a file cannot be written: those before it are there, whole.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "comparison.csv", folder / "comparison.md"]
-    written[0].write_text(comparison_csv(records), encoding="utf-8")
-    written[1].write_text(comparison_markdown(records, title), encoding="utf-8")
+    for path, text in zip(
+        written, (comparison_csv(records), comparison_markdown(records, title)), strict=True
+    ):
+        with result_file(path) as draft:
+            draft.write_text(text, encoding="utf-8", errors="backslashreplace")
     if any(row.recall is not None and row.p50_ms is not None for row in rows_of(records)):
         pareto_figure(records, folder / "pareto.png", title)
         written.append(folder / "pareto.png")

@@ -19,7 +19,7 @@ from typing import Any
 
 from lookalike import __version__
 from lookalike.progress import SILENT, Progress
-from lookalike.record import writing_results
+from lookalike.record import result_file
 from lookalike.report.html_losses import losses_payload
 from lookalike.report.html_points import advice_payload, points_payload, runs_payload
 from lookalike.report.recommend import Advice, Wish, recommend
@@ -68,8 +68,8 @@ def write_report(
     Raises UserError when the file cannot be written.
     """
     page = _page(report, losses_payload(report.advice, report.rows, report.runs, root, progress))
-    with writing_results(path.parent):
-        path.write_text(page, encoding="utf-8")
+    with result_file(path) as draft:
+        draft.write_text(page, encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lookalike.record import result_file
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -101,7 +103,8 @@ def missed_page(
             sections.append(f"<h2>{heading}</h2>\n{''.join(rows)}{note}")
     body = "\n".join(sections) or "<p>There are no queries to show.</p>"
     page = _PAGE.format(title=escape(title), caption=escape(caption), body=body)
-    path.write_text(page, encoding="utf-8")
+    with result_file(path) as draft:
+        draft.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 class _Thumbnails:
@@ -231,4 +234,5 @@ def contact_sheet(
             for place, row in enumerate(rows[:shown]):
                 if row >= 0:
                     paste(gallery.load(row), lefts[name] + place * (tile + gap), top, outlined=row in lost)
-    sheet.save(path, optimize=True)
+    with result_file(path) as draft:
+        sheet.save(draft, optimize=True)

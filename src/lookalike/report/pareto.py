@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.record import Record
+from lookalike.record import Record, result_file
 from lookalike.report.rows import Row, caption, common_settings, comparable, front, heading, rows_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def pareto_figure(records: Sequence[Record], path: Path, title: str) -> None:
     equal terms (another gallery, model, protocol, k, machine or thread setting) get panels of their own.
     Raises :class:`ValueError` when no point has both a recall and a latency.
     """
-    draw_figure(records, title).savefig(path, format="png")
+    figure = draw_figure(records, title)
+    with result_file(path) as draft:
+        figure.savefig(draft, format="png")
 
 
 def draw_figure(records: Sequence[Record], title: str) -> Figure:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lookalike.errors import UserError
-from lookalike.record import FILE_NAME, Record
+from lookalike.record import FILE_NAME, Record, read_records
 
 COMPARISON = "comparison.md"
 """Lies in a sweep's folder; its heading is the sweep's name."""
@@ -55,7 +55,7 @@ class Selection:
 def sweep_name_of(folder: Path) -> str | None:
     """What the sweep in ``folder`` was called: the heading of its comparison; None when there is none."""
     try:
-        with (folder / COMPARISON).open(encoding="utf-8") as file:
+        with (folder / COMPARISON).open(encoding="utf-8", errors="replace") as file:
             heading = file.readline().removeprefix("# ").strip()
     except OSError:
         return None
@@ -90,9 +90,12 @@ def latest(root: Path) -> Selection:
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """Every run whose record lies in ``folder`` or below it, in the order in which they started."""
+    """Every run whose record lies in ``folder`` or below it, in the order in which they started.
+
+    A record that cannot be read is named on standard error and left out.
+    """
     files = [folder / FILE_NAME] if (folder / FILE_NAME).is_file() else sorted(folder.rglob(FILE_NAME))
-    runs = [Run(Record.load(file), file.parent) for file in files]
+    runs = [Run(record, place) for place, record in read_records(files)]
     return sorted(runs, key=lambda run: run.record.started)
 
 
@@ -116,7 +119,7 @@ def _named(root: Path, name: str) -> Selection:
     if path.is_file():
         return Selection(path.parent.name, (Run(Record.load(path), path.parent),), path.parent)
     if path.is_dir():
-        runs = runs_in(path)
+        runs = [Run(Record.load(path), path)] if (path / FILE_NAME).exists() else runs_in(path)
         if not runs:
             raise UserError(f"{path} holds no {FILE_NAME}; name the folder of a run or a sweep")
         return _selection(path, runs)

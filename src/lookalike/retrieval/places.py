@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lookalike.errors import UserError
 from lookalike.index.families import nlist_in
-from lookalike.record import FILE_NAME, PointRecord, Record
+from lookalike.record import FILE_NAME, PointRecord, Record, read_records
 
 LATEST = "latest"
 FOLDERS = ("outputs", "multirun")
@@ -153,7 +153,7 @@ def _sweep_names(found: Found) -> Iterator[str]:
         yield str(name)
     comparison = (_sweep_folder(found) or folder) / "comparison.md"
     if comparison.is_file():
-        with comparison.open(encoding="utf-8") as file:
+        with comparison.open(encoding="utf-8", errors="replace") as file:
             yield file.readline().removeprefix("# ").strip()
 
 
@@ -176,14 +176,15 @@ def _records_at(path: Path) -> list[Found]:
 
 
 def records_below(folder: Path) -> Iterator[Found]:
-    """Every record under ``folder``; what cannot be read, another version's for one, is passed over."""
+    """Every record under ``folder``; what cannot be read is named on standard error and left out."""
+    return read_records(_record_files(folder))
+
+
+def _record_files(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         if FILE_NAME in files:
             folders.clear()
-            try:
-                yield Path(place), Record.load(Path(place))
-            except UserError:
-                continue
+            yield Path(place) / FILE_NAME
 
 
 def _points_of(found: Sequence[Found]) -> list[RunPlace]:

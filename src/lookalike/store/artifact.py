@@ -16,7 +16,7 @@ from typing import Any
 from lookalike.environment import cores, cpu_model
 from lookalike.errors import LookalikeError
 from lookalike.progress import SILENT, Bar, Progress
-from lookalike.store.files import files_below, fsync, sha256_of, stamp_of, write_json
+from lookalike.store.files import files_below, fsync, read_json, sha256_of, stamp_of, write_json
 from lookalike.store.layout import MANIFEST, STAMPS
 from lookalike.store.lease import Owner
 from lookalike.store.recipe import Recipe, canonical_json
@@ -125,7 +125,7 @@ def read_artifact(folder: Path) -> Artifact:
     what was written.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = read_json(folder / MANIFEST)
         sealed = manifest.pop("seal")
         intact = sealed == _seal_of(manifest) and manifest["key"] == folder.name
     except FileNotFoundError:
@@ -186,7 +186,7 @@ def _seal_of(manifest: Mapping[str, Any]) -> str:
 def _read_stamps(folder: Path) -> Mapping[str, Any]:
     """Stamps only save time: without readable ones everything is hashed."""
     try:
-        stamps = json.loads((folder / STAMPS).read_bytes())
+        stamps = read_json(folder / STAMPS)
     except (FileNotFoundError, ValueError):
         return {}
     return stamps if isinstance(stamps, dict) else {}

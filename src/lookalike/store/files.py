@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
+import stat
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +23,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 CHUNK_BYTES = 1 << 20
+JSON_BYTES = 1 << 28
+JSON_DEPTH = 64
+"""What no JSON file of ours comes near to: a larger or deeper one is damaged, or made to harm."""
+STALE_SECONDS = 3600.0
+"""A draft this old has no writer: none takes longer for one file."""
 
 
 def token() -> str:
@@ -89,6 +98,60 @@ def write_json(path: Path, value: Any) -> None:
 def is_draft(path: Path) -> bool:
     """Whether a file is one that :func:`write_json` was writing when its process was killed."""
     return re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name) is not None
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a JSON file that Lookalike wrote, whatever may have become of it since.
+
+    Raises ``ValueError`` with the reason when the file is not a regular one, holds more than ``JSON_BYTES``,
+    is not JSON, is nested deeper than ``JSON_DEPTH``, or holds NaN or infinities;
+    ``OSError`` when it cannot be read. A pipe in its place is not waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is not a regular file")
+        if status.st_size > JSON_BYTES:
+            raise ValueError(f"it holds {readable_bytes(status.st_size)}, which is too much")
+        content = file.read()
+    try:
+        value = json.loads(content, parse_constant=_refuse_constant)
+    except (RecursionError, MemoryError):
+        raise ValueError("it is nested too deeply") from None
+    _check_plain(value)
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def _check_plain(value: Any) -> None:
+    """Raise ``ValueError`` for what JSON lets through and later steps cannot hold."""
+    waiting = [(value, 1)]
+    while waiting:
+        item, depth = waiting.pop()
+        if depth > JSON_DEPTH:
+            raise ValueError("it is nested too deeply")
+        if isinstance(item, dict):
+            waiting += [(each, depth + 1) for pair in item.items() for each in pair]
+        elif isinstance(item, list):
+            waiting += [(each, depth + 1) for each in item]
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError("it holds a number that is too large")
+
+
+def remove_stale(folder: Path, pattern: str) -> None:
+    """Remove files of ``folder`` that match ``pattern`` and are older than ``STALE_SECONDS``.
+
+    For drafts that a process left which was killed while it wrote. What cannot be removed stays.
+    """
+    with suppress(OSError):
+        for path in folder.glob(pattern):
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime > STALE_SECONDS:
+                    path.unlink()
 
 
 def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lookalike.errors import StoreError
-from lookalike.store.files import readable_bytes, says_disk_full, write_json
+from lookalike.store.files import read_json, readable_bytes, says_disk_full, write_json
 from lookalike.store.layout import Layout, children
 
 FORMAT = 1
+FEW_FILES = 1000
+"""Fewer free inodes than this are told of: they may be what has run out."""
 
 
 def has_format(layout: Layout) -> bool:
@@ -31,7 +33,7 @@ def has_format(layout: Layout) -> bool:
                 f"{root} is a folder of other things, not a store; set paths.store to a new folder"
             )
         try:
-            found = json.loads(layout.format.read_bytes())["format"]
+            found = read_json(layout.format)["format"]
         except (ValueError, KeyError, TypeError):
             found = "unknown"
     if found != FORMAT:
@@ -79,6 +81,8 @@ def writing(root: Path) -> Iterator[None]:
 def disk_full(root: Path) -> StoreError:
     """What the user is told when the disk or quota is full."""
     free = readable_bytes(shutil.disk_usage(root).free)
+    if hasattr(os, "statvfs") and (status := os.statvfs(root)).f_files and status.f_favail < FEW_FILES:
+        free += f" but room for only {status.f_favail} more files"
     return StoreError(
         f"the disk (or quota) of the store in {root} is full, {free} free; free some space "
         "(`lookalike store prune` shows what can go) or set paths.store to another disk, then run again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,7 +16,7 @@ from lookalike.environment import MemoryMeter
 from lookalike.errors import StoreError
 from lookalike.progress import SILENT, Progress
 from lookalike.store.artifact import Artifact, DamageError, check, hashing_bar, read_artifact, seal
-from lookalike.store.files import fsync, says_disk_full, sha256_of, stamp_of, write_json
+from lookalike.store.files import fsync, read_json, says_disk_full, sha256_of, stamp_of, write_json
 from lookalike.store.layout import DRAFT, MANIFEST, TRASH, WORKBENCH, Layout, changed_at, children
 from lookalike.store.lease import LEASE_SECONDS, Lease, Owner
 from lookalike.store.reasons import REUSE_IS_OFF, explain
@@ -145,7 +144,7 @@ class Store:
         stamp = stamp_of(path)
         memory = self.layout.remembered_hash(path)
         try:
-            known = json.loads(memory.read_bytes())
+            known = read_json(memory)
             if known["stamp"] == stamp:
                 return str(known["sha256"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.store.artifact import Artifact, DamageError, read_artifact, rehash
-from lookalike.store.files import bytes_below, is_draft
+from lookalike.store.files import bytes_below, is_draft, read_json
 from lookalike.store.layout import MANIFEST, STAMPS, TRASH, WORKBENCH, changed_at, children
 from lookalike.store.lease import clear_abandoned, is_live
 from lookalike.store.recipe import KEY_LENGTH
@@ -232,7 +231,7 @@ def _leases(store: Store) -> Iterator[Removal]:
 def _hashes(store: Store) -> Iterator[Removal]:
     for path in sorted(children(store.layout.hashes)):
         try:
-            is_stale = not Path(json.loads(path.read_bytes())["path"]).exists()
+            is_stale = not Path(read_json(path)["path"]).exists()
         except (ValueError, KeyError, TypeError):
             is_stale = True
         if is_stale:

@@ -141,7 +141,7 @@ def _superseded(folder: Path) -> Iterator[Record]:
 def _title(folder: Path) -> str | None:
     """The heading of the comparison, which is what the parent was called."""
     try:
-        with (folder / TITLE).open(encoding="utf-8") as file:
+        with (folder / TITLE).open(encoding="utf-8", errors="replace") as file:
             return file.readline().removeprefix("# ").strip() or None
     except OSError:
         return None

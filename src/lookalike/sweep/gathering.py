@@ -55,10 +55,11 @@ def gathered(
     afterwards): the parent then has the comparison of what was finished. It is closed as ``status`` says,
     else as failed when a record is, or when the block raised. Raises :class:`TrackingError` when the parent
     cannot be opened; when it cannot be closed, that is a warning, because the records and the comparison are
-    in the folder.
+    in the folder. A comparison that cannot be written is a warning, and after the parent was closed a
+    :class:`UserError` unless the block raised.
     """
     entry: Entry | None = None
-    end = FAILED
+    end, fault = FAILED, None
     try:
         with _interrupts_later():  # or one that comes while the parent is made would leave it open
             entry = Entry(tracker.start_sweep(name, description, parent, started))
@@ -70,13 +71,19 @@ def gathered(
     finally:
         if entry is not None and not entry.stays_open:
             found = runs()
-            write_reports(found, folder, name, show_losses, progress)
+            try:
+                write_reports(found, folder, name, show_losses, progress)
+            except UserError as error:
+                fault = error
+                progress.warn(f"{error}; then: lookalike report {folder}")
             records = [record for _, _, record in found]
             try:
                 end = status or _worst([end, *(record.status for record in records)])
                 tracker.finish_sweep(entry.id, folder, records, end)
             except TrackingError as error:
                 progress.warn(f"{error}; the comparison lies in {folder}")
+    if fault is not None:
+        raise fault
 
 
 def _worst(statuses: Sequence[str]) -> str:

@@ -7,13 +7,12 @@ and finished by another process than the one that began it. The fields are the f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from lookalike.errors import UserError
-from lookalike.record import load_own_json, writing_results
+from lookalike.record import load_own_json, read_as, writing_results
 from lookalike.store.files import write_json
 
 FORMAT = 1
@@ -100,7 +99,7 @@ class Ledger:
             instead="give the sweep another name",
         )
         try:
-            ledger: Ledger = _read(cls, content, "sweep")
+            ledger: Ledger = read_as(cls, content, "sweep")
             for job in ledger.jobs:
                 _check_inside(job.folder)
                 _check_keys(job.points, {"key", "label"})
@@ -124,28 +123,3 @@ def _check_keys(entries: Sequence[dict[str, str]], names: set[str]) -> None:
     for entry in entries:
         if missing := names - entry.keys():
             raise ValueError(f"{', '.join(sorted(missing))} is missing in {entry}")
-
-
-def _read(kind: Any, value: Any, where: str) -> Any:
-    """``value``, as JSON gave it, as a ``kind``; ``TypeError`` that says where they do not fit."""
-    if kind is Any:
-        return value
-    if isinstance(kind, UnionType):  # one type, or None
-        return None if value is None else _read(get_args(kind)[0], value, where)
-    plain: Any = get_origin(kind) or kind
-    if isinstance(plain, type) and is_dataclass(plain):
-        if not isinstance(value, dict):
-            raise TypeError(f"{where} is no object")
-        hints = get_type_hints(plain)
-        return plain(
-            **{name: _read(hints.get(name, Any), item, f"{where}.{name}") for name, item in value.items()}
-        )
-    if not isinstance(value, plain):
-        raise TypeError(f"{where} is no {plain.__name__}")
-    if plain is list:
-        [item] = get_args(kind)
-        return [_read(item, each, f"{where}[{i}]") for i, each in enumerate(value)]
-    if plain is dict:
-        _, item = get_args(kind)
-        return {key: _read(item, each, f"{where}.{key}") for key, each in value.items()}
-    return value

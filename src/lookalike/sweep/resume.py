@@ -27,6 +27,7 @@ from lookalike.sweep.states import (
     finished_keys,
     point_states,
     records_below,
+    refuse_other_versions,
 )
 from lookalike.tracking import Tracker
 
@@ -156,8 +157,10 @@ class Work:
 def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
     """The jobs that measure what is missing or failed of ``plan``.
 
-    Raises :class:`InHandsError` while SLURM still has jobs of the sweep: they would be measured twice.
+    Raises :class:`InHandsError` while SLURM still has jobs of the sweep: they would be measured twice; so
+    would points in records of another version, ``OtherVersionError``.
     """
+    refuse_other_versions(folder)
     queue = settled_queue(ledger, folder)
     states = {point.key: point for point in point_states(ledger, folder, queue)}
     at_work = sorted({task.partition("_")[0] for task, state in queue.items() if not state.is_over})

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.errors import UserError
-from lookalike.record import FILE_NAME, FINISHED, INTERRUPTED, Record
+from lookalike.errors import OtherVersionError, UserError
+from lookalike.record import FILE_NAME, FINISHED, INTERRUPTED, Record, read_records
 from lookalike.sweep.ledger import TIME, Ledger, LedgerJob, Submission
 from lookalike.sweep.queue import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
 from lookalike.terminal.crash import FILE_NAME as TRACEBACK
@@ -74,15 +74,24 @@ class Try:
 def records_below(folder: Path) -> dict[str, Record]:
     """Every record of a sweep by the name of its job's folder, in the order in which they were begun.
 
-    One that cannot be read counts as not there: its job is as good as lost.
+    One that cannot be read is named and counts as not there: its job is as good as lost.
     """
-    found: dict[str, Record] = {}
-    for path in folder.glob(f"*/{FILE_NAME}"):
-        try:
-            found[path.parent.name] = Record.load(path)
-        except UserError:
-            continue
+    found = {place.name: record for place, record in read_records(sorted(folder.glob(f"*/{FILE_NAME}")))}
     return dict(sorted(found.items(), key=lambda item: item[1].started))
+
+
+def refuse_other_versions(folder: Path) -> None:
+    """Raise ``OtherVersionError`` for a record of a sweep that is sound and not ours to read.
+
+    Its points are measured, perhaps: they are not to be measured again.
+    """
+    for path in sorted(folder.glob(f"*/{FILE_NAME}")):
+        try:
+            Record.load(path)
+        except OtherVersionError as error:
+            raise OtherVersionError(f"{error}, under another sweep.name") from None
+        except UserError:
+            continue  # damaged: it is measured again
 
 
 def finished_keys(records: Iterable[Record]) -> set[str]:
