@@ -223,4 +223,25 @@ def test_a_password_that_a_record_does_not_hold_is_asked_for(root: Path, capsys:
     assert main(["sync", "--root", str(root), "outputs/secret"]) == 1
     told = capsys.readouterr()
     assert "is not kept in records" in told.err and "mysql://u:***@h/db" in told.err
+    assert "tracking.uri=ADDRESS" in told.err
     assert told.out.endswith("1 failed\n")
+
+
+def test_nothing_goes_to_a_server_that_only_a_record_names(root: Path, capsys: Capture) -> None:
+    """Nor to a folder outside of the home; the caller says where, and then it goes there."""
+    sent = records.make_record(name="sent away")
+    sent.config["tracking"] = {"kind": "server", "uri": "http://127.0.0.1:9", "experiment": EXPERIMENT}
+    sent.save(root / "outputs" / "sent away")
+    outside = records.make_record(name="outside")
+    outside.config |= {"tracking": asdict(LOCAL), "paths": {"mlruns": str(root.parent / "outside")}}
+    outside.save(root / "outputs" / "outside")
+    assert main(["sync", "--root", str(root)]) == 1
+    told = capsys.readouterr()
+    assert "lookalike sync tracking=server tracking.uri=http://127.0.0.1:9" in told.err
+    assert f"leads out of {root}" in told.err
+    assert told.out.startswith("7 records: 0 complete, 0 completed, 5 created, 2 failed")
+    assert not (root.parent / "outside").exists()
+    assert sync(root, capsys, "tracking=local", f"tracking.experiment={EXPERIMENT}").startswith(
+        "7 records: 5 complete, 0 completed, 2 created"
+    )
+    assert not (root.parent / "outside").exists()

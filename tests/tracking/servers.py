@@ -83,12 +83,14 @@ class MlflowServer:
     """``mlflow server`` on a port of its own, which it keeps when it is started again."""
 
     def __init__(self, backend: str, artifacts: Path) -> None:
-        self.backend = backend
         self.artifacts = artifacts
         self.log = artifacts.with_suffix(".log")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        self.command = [sys.executable, "-m", "mlflow", "server", "--workers", "2"]
+        self.command += ["--backend-store-uri", backend, "--artifacts-destination", str(artifacts)]
+        self.command += ["--host", "127.0.0.1", "--port", str(self.port)]
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -97,12 +99,9 @@ class MlflowServer:
 
     def start(self) -> None:
         """Returns when it answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "2"]
-        command += ["--backend-store-uri", self.backend, "--artifacts-destination", str(self.artifacts)]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         self.process = subprocess.Popen(
-            command,
+            self.command,
             env={**os.environ, **quiet},
             start_new_session=True,
             stdout=self.log.open("ab"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
+from collections.abc import Callable
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,9 @@ from lookalike import schemas
 from lookalike.errors import TrackingError
 from lookalike.record import Record
 from lookalike.tracking import NoTracker, local_page, open_tracker
+from lookalike.tracking.backend import Backend
+from lookalike.tracking.completing import Change
+from lookalike.tracking.content import index_path
 from lookalike.tracking.mlflow_tracker import MlflowTracker
 from tests import records
 
@@ -73,7 +80,12 @@ def test_a_point_holds_params_metrics_curves_input_and_files(root: Path, tmp_pat
     assert {m.step: m.value for m in history} == pytest.approx(point.curve("knn_recall"))
     (gallery,) = run.inputs.dataset_inputs
     assert gallery.dataset.digest == record.data["gallery_key"]
-    assert files_of(tracker, run.info.run_id) == {"config.yaml", "record.json", "by_edit.csv"}
+    assert files_of(tracker, run.info.run_id) == {
+        "config.yaml",
+        "record.json",
+        "by_edit.csv",
+        "index.json",
+    }
     assert run.info.end_time - run.info.start_time == 3500
 
 
@@ -103,18 +115,163 @@ def test_a_run_that_did_not_finish_is_seen(root: Path, tmp_path: Path, status: s
     assert "too large" in run.data.tags["mlflow.note.content"]
 
 
-@pytest.mark.parametrize(("limit", "uploaded"), [(1.0, {"index/index.faiss"}), (0.001, set())])
-def test_a_small_index_is_uploaded(root: Path, tmp_path: Path, limit: float, uploaded: set[str]) -> None:
-    index = tmp_path / "index.faiss"
-    index.write_bytes(b"x" * 2000)
-    record = records.make_record(name=f"limit {limit}")
-    record.index["path"] = str(index)
+def with_index(record: Record, home: Path) -> Path:
+    """Give ``record`` an index of its own in the store of ``home``; returns the file."""
+    content = record.name.encode() * 100
+    record.index |= {"key": md5(content).hexdigest(), "sha256": sha256(content).hexdigest()}
+    record.index["index_bytes"] = len(content)
+    file = home / str(index_path(record))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def test_the_index_is_referred_to_and_not_copied_on_its_own_machine(root: Path, tmp_path: Path) -> None:
+    """One copy an operating point was more than the store."""
+    ladder = records.make_ladder("hnsw", "ef_search", [16, 32])
+    record = records.make_record(ladder, name="an index of its own")
+    file = with_index(record, root)
     record.save(tmp_path)
-    tracker = tracker_in(root, upload_limit_mb=limit)
+    tracker = tracker_in(root)
     tracker.log(record, tmp_path)
+    runs = runs_of(tracker, record)
+    assert len(runs) == 2
+    for run in runs:
+        assert "index" not in files_of(tracker, run.info.run_id)
+        reference = reference_of(tracker, run.info.run_id, tmp_path)
+        assert root / reference["uri"] == file
+        assert reference["sha256"] == sha256(file.read_bytes()).hexdigest()
+        assert (reference["bytes"], reference["factory"]) == (file.stat().st_size, record.index["factory"])
+        assert run.data.tags["lookalike.index.uri"] == reference["uri"]
+
+
+def reference_of(tracker: MlflowTracker, run_id: str, folder: Path) -> dict[str, Any]:
+    path = tracker.client.download_artifacts(run_id, "index.json", str(folder))
+    reference: dict[str, Any] = json.loads(Path(path).read_text())
+    return reference
+
+
+def on_server(root: Path, home: Path, **settings: Any) -> MlflowTracker:
+    """The store of ``root`` as if it were a server's, for the records of ``home``."""
+    assert tracker_in(root).experiment
+    config = schemas.Tracking(
+        kind="server", uri=Backend.in_folder(root / "mlruns").uri, experiment=EXPERIMENT, **settings
+    )
+    tracker = open_tracker(config, home)
+    assert isinstance(tracker, MlflowTracker)
+    return tracker
+
+
+def test_an_index_is_sent_to_a_server_once(root: Path, tmp_path: Path) -> None:
+    runs, tracker = [], on_server(root, tmp_path)
+    for name in ("morning", "evening"):
+        record = records.make_record(records.make_ladder("hnsw", "ef_search", [16, 32]), name="twice a day")
+        record.started = f"2026-11-22T{10 if name == 'morning' else 20}:00:00+00:00"
+        with_index(record, tmp_path)
+        record.save(tmp_path / name)
+        tracker.log(record, tmp_path / name)
+        assert tracker.settle(Record.load(tmp_path / name), tmp_path / name) is Change.COMPLETE
+        runs += [run.info.run_id for run in runs_of(tracker, record)]
+    holders = [run for run in runs if files_of(tracker, run, "index") == {"index/index.faiss"}]
+    assert (len(runs), len(holders)) == (4, 1)
+    for run in runs:
+        assert reference_of(tracker, run, tmp_path)["uri"] == f"runs:/{holders[0]}/index/index.faiss"
+
+
+def too_large(record: Record, file: Path) -> None:
+    file.write_bytes(b"x" * 2_000_000)
+    record.index["sha256"] = sha256(file.read_bytes()).hexdigest()
+
+
+def another_file(record: Record, file: Path) -> None:
+    file.write_bytes(b"rebuilt since")
+
+
+def named_by_the_record(record: Record, file: Path) -> None:
+    """As a record of 0.1.0 names it, and as whoever wants a file of yours would."""
+    record.index |= {"path": "/etc/passwd", "sha256": sha256(Path("/etc/passwd").read_bytes()).hexdigest()}
+
+
+def key_that_leads_out(record: Record, file: Path) -> None:
+    secret = file.parents[4] / "index.faiss"
+    secret.write_bytes(b"a secret")
+    record.index |= {"key": "../../../..", "sha256": sha256(b"a secret").hexdigest()}
+
+
+def store_elsewhere(record: Record, file: Path) -> None:
+    record.config["paths"] = {"store": str(file.parents[4] / "other")}
+    (away := file.parents[4] / str(index_path(record))).parent.mkdir(parents=True)
+    away.write_bytes(file.read_bytes())
+    file.unlink()
+
+
+def linked(record: Record, file: Path) -> None:
+    secret = file.parents[4] / "secret"
+    file.rename(secret)
+    file.symlink_to(secret)
+
+
+@pytest.mark.parametrize(
+    "change", [too_large, another_file, named_by_the_record, key_that_leads_out, store_elsewhere, linked]
+)
+def test_what_is_not_the_recorded_index_of_this_home_is_not_sent(
+    root: Path, tmp_path: Path, change: Callable[[Record, Path], None]
+) -> None:
+    record = records.make_record(name=f"not sent: {change.__name__}")
+    change(record, with_index(record, tmp_path))
+    record.save(tmp_path / "run")
+    tracker = on_server(root, tmp_path, upload_limit_mb=1.0)
+    tracker.log(record, tmp_path / "run")
     (run,) = runs_of(tracker, record)
-    assert files_of(tracker, run.info.run_id, "index") == uploaded
-    assert run.data.tags["lookalike.index.uri"] == str(index)
+    assert files_of(tracker, run.info.run_id, "index") == set()
+    assert run.data.tags.get("lookalike.index.uploaded") is None
+
+
+def test_a_report_that_is_a_link_to_something_else_is_not_sent(root: Path, tmp_path: Path) -> None:
+    tracker, record = tracker_in(root), records.make_record(name="linked report")
+    parent = tracker.start_sweep("linked", "")
+    (tmp_path / "report.html").symlink_to("/etc/passwd")
+    record.save(tmp_path / "elsewhere")
+    (tmp_path / "record.json").symlink_to(tmp_path / "elsewhere" / "record.json")
+    tracker.log(Record.load(tmp_path / "elsewhere"), tmp_path, parent)
+    tracker.finish_sweep(parent, tmp_path, [record])
+    assert parent is not None and files_of(tracker, parent) == set()
+    (run,) = runs_of(tracker, record)
+    assert "record.json" not in files_of(tracker, run.info.run_id)
+
+
+class FullDisk:
+    """An MLflow client whose artifacts find no room."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("log_artifact", "log_text", "log_dict"):
+            raise OSError(28, os.strerror(28))
+        return getattr(self.client, name)
+
+
+def test_no_room_for_artifacts_leaves_nothing_running(root: Path, tmp_path: Path) -> None:
+    record = records.make_record(name="no room")
+    record.save(tmp_path)
+    (tmp_path / "comparison.md").write_text("# no room")
+    tracker = tracker_in(root)
+    parent = tracker.start_sweep("no room", "")
+    tracker.client = FullDisk(tracker.client)  # type: ignore[assignment]
+    with pytest.raises(TrackingError, match=r"No space left on device.*`lookalike sync`"):
+        tracker.log(record, tmp_path, parent)
+    with pytest.raises(TrackingError, match="No space left on device"):
+        tracker.finish_sweep(parent, tmp_path, [record])
+    whole = tracker_in(root)
+    (run,) = runs_of(whole, record)
+    assert run.info.status == "FAILED"
+    assert whole.client.get_run(str(parent)).info.status == "FINISHED"
+
+    assert whole.settle(record, tmp_path, parent) is Change.COMPLETED
+    (run,) = runs_of(whole, record)
+    assert run.info.status == "FINISHED" and "record.json" in files_of(whole, run.info.run_id)
+    assert whole.settle(record, tmp_path, parent) is Change.COMPLETE
 
 
 def test_artifacts_lie_under_the_root_whatever_the_working_directory(root: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from lookalike.errors import TrackingError
 from lookalike.processes import python_command
 from lookalike.schemas import Paths
 from lookalike.tracking import local_page, local_uri
+from lookalike.tracking.home import ARTIFACTS, DATABASE, open_home
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Job queues are for MLflow's evaluation of language models: eight processes that nothing here uses."""
@@ -36,15 +37,19 @@ def main(arguments: Sequence[str]) -> int:
 def server_command(root: Path, host: str, port: int) -> list[str]:
     """How MLflow is started on the database under ``root``.
 
-    Raises TrackingError when nothing was tracked there yet, or when the port is taken.
+    A home that was moved or copied is told where it lies now. Raises TrackingError when nothing was tracked
+    there yet, when the database is damaged, or when the port is taken.
     """
-    database = root / Paths.mlruns / "mlflow.db"
+    database = root / Paths.mlruns / DATABASE
     if not database.is_file():
         raise TrackingError(
             f"there is no {database}; run an experiment there first, or name its folder with --root"
         )
     if not is_free(host, port):
         raise TrackingError(f"port {port} is taken; choose another one: lookalike mlflow --port {port + 1}")
-    uri = local_uri(root)
+    home = database.parent
+    open_home(home, to_write=False)
     command = python_command("mlflow", "server", "--workers", "1")
-    return [*command, "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    command += ["--backend-store-uri", local_uri(root)]
+    command += ["--artifacts-destination", (home / ARTIFACTS).as_uri()]  # of experiments begun in the UI
+    return [*command, "--host", host, "--port", str(port)]

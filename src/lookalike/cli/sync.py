@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from lookalike.cli import complain
 from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override, root_of
@@ -23,10 +24,11 @@ from lookalike.tracking.mlflow_tracker import MlflowTracker
 
 DESCRIPTION = """\
 Rebuild MLflow's view from the records of runs and sweeps: what is missing there is filled in, runs that were
-logged in part are completed, lost parents of sweeps made again. Doing it twice changes nothing.
+logged in part are completed, lost parents of sweeps made again. Doing it twice changes nothing. Nothing is
+sent to a server that only a record names: name it yourself.
 """
 EXAMPLES = """\
-  lookalike sync                                     all runs and sweeps, each where it was meant to go
+  lookalike sync                                     all runs and sweeps of the local store
   lookalike sync multirun/2026-11-22/12-00-00.0      one sweep
   lookalike sync tracking=server tracking.uri=http://mlflow.example:5000   everything, to that server
 """
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         nargs="*",
         metavar="FOLDER | RUN | tracking.KEY=VALUE",
         help="folders of runs and sweeps, a run's id or name, latest; default: everything. With tracking "
-        "overrides, as for `lookalike run`, all go there",
+        "overrides, as for `lookalike run`, all go there; else to the local store below --root",
     )
     add_root_option(parser)
     options = parser.parse_args(arguments)
@@ -87,7 +89,7 @@ class Synchronisation:
     def __init__(self, root: Path, config: Tracking | None) -> None:
         self.root = root
         self.config = config
-        """Where everything goes; None: where each record's own config says."""
+        """Where everything goes; None: to the local store, without what was meant for a server."""
         self.counts: Counter[Change] = Counter()
         self.parents: Counter[Change] = Counter()
         self.untracked = 0
@@ -131,13 +133,13 @@ class Synchronisation:
     def _tracker_of(self, record: Record) -> MlflowTracker | None:
         """None when the run was told not to track."""
         config = replace(self.config or _own_config(record), parent=None)
-        mlruns = record.config.get("paths", {}).get("mlruns", Paths.mlruns)
-        store = repr((config, mlruns))
+        mlruns, indexes = (self._below_root(record, name) for name in ("mlruns", "store"))
+        store = repr((config, mlruns, indexes))
         if store in self._away:
             raise self._away[store]
         try:
             if store not in self._trackers:
-                tracker = open_tracker(config, self.root, mlruns)
+                tracker = open_tracker(config, self.root, mlruns, indexes)
                 self._trackers[store] = tracker if isinstance(tracker, MlflowTracker) else None
             found = self._trackers[store]
             if found is not None:
@@ -146,6 +148,19 @@ class Synchronisation:
             self._away[store] = error
             raise
         return found
+
+    def _below_root(self, record: Record, name: str) -> str:
+        """``paths.NAME`` of the record: a folder below the root, whatever else it says."""
+        default: str = getattr(Paths, name)
+        folder = str(record.config.get("paths", {}).get(name, default))
+        if (self.root / folder).resolve().is_relative_to(self.root):
+            return folder
+        if name == "mlruns" and self.config is None:
+            raise TrackingError(
+                f"paths.mlruns={folder} of a record leads out of {self.root}; show it below that root with "
+                "tracking=local, or on a server with tracking=server tracking.uri=ADDRESS"
+            )
+        return default
 
     def summary(self) -> str:
         """``17 records: 12 complete, 4 completed, 1 created``, and what else there is to say."""
@@ -165,12 +180,14 @@ class Synchronisation:
 
 
 def _own_config(record: Record) -> Tracking:
-    """What the run was told; TrackingError when its address cannot be used without a password."""
+    """What the run was told; TrackingError when it was meant for a server, which is the caller's to name."""
     told = record.config.get("tracking", {})
-    known = {name: told[name] for name in ("kind", "uri", "experiment", "upload_limit_mb") if name in told}
-    if is_concealed(str(known.get("uri"))):
+    uri = str(told.get("uri"))
+    if told.get("kind") == "server":
+        address = "ADDRESS" if is_concealed(uri) else uri
+        without = "; its password is not kept in records" if is_concealed(uri) else ""
         raise TrackingError(
-            f"the password of {known['uri']} is not kept in records; "
-            "name the store again with tracking=server tracking.uri=ADDRESS"
+            f"a record was meant for the server {uri}{without}; where it goes is yours to say: "
+            f"lookalike sync tracking=server {quote(f'tracking.uri={address}')}"
         )
-    return Tracking(**known)
+    return Tracking(**{name: told[name] for name in ("kind", "experiment") if name in told})

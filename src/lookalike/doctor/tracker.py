@@ -11,7 +11,8 @@ from lookalike.credentials import conceal
 from lookalike.doctor.finding import Finding, note, ok, problem
 from lookalike.errors import TrackingError
 from lookalike.schemas import Paths, Tracking
-from lookalike.tracking.backend import DATABASE, Backend
+from lookalike.tracking.backend import Backend
+from lookalike.tracking.home import DATABASE
 
 TOPIC = "tracking"
 

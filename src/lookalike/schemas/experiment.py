@@ -63,7 +63,7 @@ class Tracking:
     uri: str | None = None
     experiment: str = "lookalike"
     upload_limit_mb: float = 50.0
-    """Index files up to this size are uploaded; larger ones are logged by reference."""
+    """To a server: index files up to this size are uploaded, each once; the others are referred to."""
     parent: str | None = None
     """Run id that the sweep sets for its points."""
 

@@ -102,7 +102,7 @@ class Parts:
         from lookalike.tracking import open_tracker
 
         root = Path(experiment.paths.root).expanduser().resolve()
-        return open_tracker(experiment.tracking, root, experiment.paths.mlruns)
+        return open_tracker(experiment.tracking, root, experiment.paths.mlruns, experiment.paths.store)
 
     def one_writer_notice(self, experiment: Experiment) -> str | None:
         """Why the jobs of a sweep leave tracking to whoever gathers them; None when they do not."""

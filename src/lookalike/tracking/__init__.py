@@ -82,8 +82,12 @@ class NoTracker:
         """Nothing to close."""
 
 
-def open_tracker(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -> Tracker:
+def open_tracker(
+    config: schemas.Tracking, root: Path, mlruns: str = "mlruns", store: str = schemas.Paths.store
+) -> Tracker:
     """The tracker that ``config`` asks for; ``root / mlruns`` is the home of the local one.
+
+    ``root / store`` is where indexes lie: nothing else is sent to a server as one.
 
     Quick: MLflow is imported when something is logged. Raises :class:`TrackingError` at once when
     the kind is unknown or a server does not answer, before any work is done that it would have shown.
@@ -98,6 +102,7 @@ def open_tracker(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -
     if config.kind not in KINDS:
         raise TrackingError(f"tracking.kind={config.kind} is unknown; choose one of {', '.join(KINDS)}")
     from lookalike.tracking.backend import Backend
+    from lookalike.tracking.completing import Upload
     from lookalike.tracking.mlflow_tracker import MlflowTracker
 
     if config.kind == "server":
@@ -106,10 +111,10 @@ def open_tracker(config: schemas.Tracking, root: Path, mlruns: str = "mlruns") -
                 "tracking=server needs tracking.uri, such as http://127.0.0.1:5000; or use tracking=local"
             )
         backend = Backend.on_server(config.uri, must_answer=config.parent is None)
-    else:
-        backend = Backend.in_folder(root / mlruns)
-        if config.parent is not None and backend.network_file_system:
-            return NoTracker()
+        return MlflowTracker(backend, config, Upload(root, root / store, config.upload_limit_mb))
+    backend = Backend.in_folder(root / mlruns)
+    if config.parent is not None and backend.network_file_system:
+        return NoTracker()
     return MlflowTracker(backend, config)
 
 
@@ -140,7 +145,7 @@ def local_page(root: Path, mlruns: str = "mlruns", experiment: str = schemas.Tra
     Asks the database without importing MLflow; '' (the server's front page) when it does not know.
     """
     from lookalike.tracking import view
-    from lookalike.tracking.backend import DATABASE
+    from lookalike.tracking.home import DATABASE
 
     found = None
     with suppress(sqlite3.Error), closing(sqlite3.connect(root / mlruns / DATABASE)) as database:

@@ -9,29 +9,34 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sqlite3
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from lookalike.credentials import conceal, set_aside
 from lookalike.errors import TrackingError
 from lookalike.filesystems import FileSystem, file_system_of
 from lookalike.tracking import view
-from lookalike.tracking.turns import one_at_a_time
+from lookalike.tracking.home import (
+    ARTIFACTS,
+    DAMAGE,
+    DATABASE,
+    create_database,
+    damaged,
+    is_inside,
+    open_home,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DATABASE = "mlflow.db"
-ARTIFACTS = "artifacts"
-
+SQLITE = "sqlite:///"
 BUSY_SECONDS = 60.0
 """A server may take so long to answer when everybody logs at once."""
 CLIENT_SETTINGS = {
@@ -87,24 +92,26 @@ class Backend:
         found = None if self.folder is None else file_system_of(self.folder)
         return found if found is not None and found.is_network else None
 
-    def connect(self) -> MlflowClient:
-        """A client; the local database is created when it is not there yet. Takes about 1.5 s."""
+    def connect(self, *, to_write: bool = True) -> MlflowClient:
+        """A client; the local database is created when it is not there yet. Takes about 1.5 s.
+
+        ``to_write``: raise :class:`TrackingError` at once where nothing can be written to the local store.
+        """
         with tracking_errors(self.uri), _quick_import():
             self.knock(BUSY_SECONDS)
             for name, value in CLIENT_SETTINGS.items():
                 os.environ.setdefault(name, value)
             from mlflow.tracking import MlflowClient
 
-            logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+            # What it logs of the database it raises as well, and `tracking_errors` says it in one sentence.
+            logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
             logging.getLogger("alembic").setLevel(logging.WARNING)
             if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                if not (self.folder / DATABASE).exists():
-                    _create_database(self.folder, MlflowClient)
-                with closing(sqlite3.connect(self.folder / DATABASE)) as database:
-                    database.execute(
-                        "PRAGMA schema_version"
-                    )  # MLflow would retry for minutes before it fails
+                create_database(
+                    self.folder,
+                    lambda path: MlflowClient(_sqlite_uri(path)).search_experiments(max_results=1),
+                )
+                open_home(self.folder, to_write=to_write)
             return MlflowClient(self.uri)
 
     def experiment(self, client: MlflowClient, name: str) -> str:
@@ -127,7 +134,16 @@ class Backend:
                 f"the MLflow experiment {name} was deleted; "
                 "restore it there or set tracking.experiment to another name"
             )
+        self.check_inside(found.artifact_location)
         return str(found.experiment_id)
+
+    def check_inside(self, address: str) -> None:
+        """Raise :class:`TrackingError` when artifacts at ``address`` would leave a local store's home."""
+        if self.folder is not None and not is_inside(self.folder, address):
+            raise TrackingError(
+                f"artifacts would be written to {address}, outside of {self.folder}; "
+                "set tracking.experiment to another name"
+            )
 
 
 @contextmanager
@@ -142,6 +158,8 @@ def tracking_errors(uri: str) -> Iterator[None]:
         if not isinstance(fault, OSError) and not type(fault).__module__.startswith(below):
             raise
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        if uri.startswith(SQLITE) and any(word in str(fault) for word in DAMAGE):
+            raise TrackingError(damaged(Path(unquote(uri.removeprefix(SQLITE))), reason)) from fault
         raise TrackingError(
             f"MLflow at {conceal(uri)} failed: {conceal(reason).rstrip('.')}; results are safe in each run's "
             "record.json, mend the tracking backend and show them there with `lookalike sync`"
@@ -165,30 +183,7 @@ def _quick_import() -> Iterator[None]:
 
 
 def _sqlite_uri(path: Path) -> str:
-    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")
-
-
-def _create_database(folder: Path, make_client: Any) -> None:
-    """Publish a complete ``mlflow.db`` in one step.
-
-    MLflow migrates a new database table by table: processes that do so at once break each other's,
-    and one that is killed leaves half a database behind. So it is made aside and linked. Of many that come
-    at once one makes it and the others wait; where there are no locks each makes its own, and one link wins.
-    """
-    draft = folder / f".{DATABASE}.{uuid4().hex}"
-    with one_at_a_time(folder):
-        if (folder / DATABASE).exists():
-            return
-        try:
-            make_client(_sqlite_uri(draft)).search_experiments(max_results=1)
-            try:
-                os.link(draft, folder / DATABASE)
-            except FileExistsError:
-                pass  # another process was quicker
-            except OSError:  # a file system without hard links
-                draft.replace(folder / DATABASE)
-        finally:
-            draft.unlink(missing_ok=True)
+    return SQLITE + str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def _knock(uri: str, seconds: float) -> None:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from lookalike.progress import Bar
 from lookalike.record import FILE_NAME, PointRecord, Record
+from lookalike.store.files import sha256_of
 from lookalike.tracking import content
 
 if TYPE_CHECKING:
@@ -22,7 +28,11 @@ if TYPE_CHECKING:
 
 OVER = ("FINISHED", "FAILED", "KILLED")
 PARENT = "mlflow.parentRunId"
-CONFIG, EDITS, INDEX = "config.yaml", "by_edit.csv", "index"
+CONFIG, EDITS, REFERENCE, INDEX = "config.yaml", "by_edit.csv", "index.json", "index"
+INCOMPLETE = "lookalike.incomplete"
+"""Tag of a run that could not be logged as a whole: `lookalike sync` completes it."""
+UPLOADED = "lookalike.index.uploaded"
+"""Tag of the one run of an experiment that holds the index with this hash: the others refer to it."""
 PARAMS_AT_ONCE, METRICS_AT_ONCE = 100, 1000
 """As many as one of MLflow's requests may hold."""
 
@@ -52,13 +62,14 @@ class RunOfPoint:
         record: Record,
         point: PointRecord | None,
         folder: Path,
-        upload_limit_mb: float,
+        upload: Upload | None,
     ) -> None:
         self.client = client
         self.record = record
         self.point = point
         self.folder = folder
-        self.upload_limit_mb = upload_limit_mb
+        self.upload = upload
+        """How the index gets to a server; None: it stays where it is, and is referred to."""
 
     def create(self, experiment: str, parent: str | None) -> Run:
         """A new run without values."""
@@ -72,13 +83,21 @@ class RunOfPoint:
 
     def complete(self, run: Run, parent: str | None) -> bool:
         """Send what ``run`` lacks, and end it as the record did; whether anything was missing."""
-        cut_short = run.info.status not in OVER
-        missing = [
-            self._complete_tags(run, parent),
-            self._complete_values(run),
-            self._complete_input(run),
-            self._complete_files(run, again=cut_short),
-        ]
+        cut_short = run.info.status not in OVER or INCOMPLETE in run.data.tags
+        try:
+            missing = [
+                self._complete_tags(run, parent),
+                self._complete_values(run),
+                self._complete_input(run),
+                self._complete_files(run, again=cut_short),
+            ]
+        except Exception:  # it is not running any more, whatever was in the way
+            with suppress(Exception):
+                self.client.set_tag(run.info.run_id, INCOMPLETE, "true")
+                self.client.set_terminated(run.info.run_id, "FAILED")
+            raise
+        if INCOMPLETE in run.data.tags:
+            self.client.delete_tag(run.info.run_id, INCOMPLETE)
         status = content.RUN_STATUS[self.record.status]
         end = content.milliseconds(self.record.finished)
         ended = (run.info.status, run.info.end_time) == (status, end)
@@ -163,8 +182,8 @@ class RunOfPoint:
                 self.client.log_dict(run_id, self.record.config, CONFIG)
             elif name == EDITS and self.point is not None:
                 self.client.log_text(run_id, _csv(content.edits_table(self.point)), EDITS)
-            elif name == INDEX:
-                self.client.log_artifact(run_id, str(self.record.index["path"]), INDEX)
+            elif name == REFERENCE:
+                self.client.log_text(run_id, self._reference(run), REFERENCE)
             else:
                 self.client.log_artifact(run_id, str(self.folder / name))
         return bool(missing)
@@ -172,24 +191,73 @@ class RunOfPoint:
     def _files(self) -> Iterator[str]:
         """What the run's artifacts are called at their top: files, and the folder of a small index."""
         yield CONFIG
-        if (self.folder / FILE_NAME).exists():
+        if is_plain(self.folder / FILE_NAME):
             yield FILE_NAME
         if self.point is None:
             return
         if content.edits_table(self.point):
             yield EDITS
-        index = Path(self.record.index.get("path") or "")
-        if index.is_file() and index.stat().st_size <= self.upload_limit_mb * 1e6:
-            yield INDEX
+        if content.index_path(self.record):
+            yield REFERENCE
+
+    def _reference(self, run: Run) -> str:
+        """Where the index is: in the run that holds it, which may be this one, else in the store."""
+        reference = content.index_reference(self.record)
+        holder = self.upload.holder(self.client, run, self.record) if self.upload else None
+        if holder is not None:
+            reference["uri"] = f"runs:/{holder}/{INDEX}/index.faiss"
+        return json.dumps(reference, indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Index files on their way to a server: each once, from the caller's own store, up to a size."""
+
+    root: Path
+    """The home: nothing outside of its store is sent, whatever a record names."""
+    store: Path
+    limit_mb: float
+
+    def holder(self, client: MlflowClient, run: Run, record: Record) -> str | None:
+        """The run of the experiment that holds the record's index, which is sent when none does.
+
+        None when there is no such file in the store, when it is too large, or is not what was recorded.
+        """
+        sha256 = str(record.index.get("sha256"))
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            return None
+        known = client.search_runs([run.info.experiment_id], f"tags.`{UPLOADED}` = '{sha256}'", max_results=1)
+        if known:
+            return str(known[0].info.run_id)
+        file = self._file(record)
+        if file is None or sha256_of(file, Bar()) != sha256:
+            return None
+        client.log_artifact(run.info.run_id, str(file), INDEX)
+        client.set_tag(run.info.run_id, UPLOADED, sha256)
+        return str(run.info.run_id)
+
+    def _file(self, record: Record) -> Path | None:
+        path = content.index_path(record)
+        if path is None:
+            return None
+        file, store = (self.root / path).resolve(), self.store.resolve()
+        if not file.is_relative_to(store) or not file.is_file() or file.stat().st_size > self.limit_mb * 1e6:
+            return None
+        return file
 
 
 def missing_files(client: MlflowClient, run_id: str, folder: Path, names: Sequence[str]) -> list[Path]:
     """Those of ``names`` that lie in ``folder`` and not among the run's artifacts."""
-    there = [folder / name for name in names if (folder / name).is_file()]
+    there = [folder / name for name in names if is_plain(folder / name)]
     if not there:
         return []
     present = {PurePosixPath(item.path).name for item in client.list_artifacts(run_id)}
     return [path for path in there if path.name not in present]
+
+
+def is_plain(path: Path) -> bool:
+    """Whether it is a file of its own, no link: what is shown of a run is what lies in its folder."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _csv(rows: Sequence[Any]) -> str:

@@ -12,9 +12,12 @@ import re
 from collections.abc import Mapping
 from colorsys import hls_to_rgb
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from lookalike.record import PointRecord, Record
+from lookalike.schemas import Paths
+from lookalike.store.layout import Layout
 
 SINGLE_CUTOFFS = (1, 10, 100)
 RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -35,6 +38,7 @@ HUES = {
 GREY = ("flat", "brute_force")
 """The exact ones, which the others are compared with."""
 
+_KEY = re.compile(r"[0-9a-f]{16,64}")
 _AT_CUTOFF = re.compile(r"_at_(\d+)$")
 _NAMING_GROUPS = ("dataset", "model", "queries")
 
@@ -118,7 +122,7 @@ def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
         "mlflow.source.git.commit": environment.get("git_commit"),
         "mlflow.source.name": "lookalike",
         "mlflow.source.type": "LOCAL",
-        **_index_reference(record),
+        **{f"lookalike.index.{name}": value for name, value in index_reference(record).items()},
     }
     for stage in record.stages:
         told[f"lookalike.stage.{stage['stage']}"] = stage.get("outcome")
@@ -130,9 +134,23 @@ def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
     return {name: _short(value, MAX_TAG) for name, value in told.items() if value is not None}
 
 
-def _index_reference(record: Record) -> dict[str, Any]:
-    names = {"path": "uri", "sha256": "sha256", "index_bytes": "bytes", "factory": "factory"}
-    return {f"lookalike.index.{name}": record.index.get(source) for source, name in names.items()}
+def index_reference(record: Record) -> dict[str, Any]:
+    """What tells where the index is (``uri``) and that it is the one (``sha256``, ``bytes``, ``factory``).
+
+    The URI is relative to the home where the store lies in it, so that it is true of a copy as well.
+    """
+    names = {"sha256": "sha256", "index_bytes": "bytes", "factory": "factory"}
+    reference = {"uri": index_path(record)} | {name: record.index.get(key) for key, name in names.items()}
+    return {name: value for name, value in reference.items() if value is not None}
+
+
+def index_path(record: Record) -> str | None:
+    """Path of the index file in the store, below the home; None when the run searched without a file."""
+    key = str(record.index.get("key"))
+    if not _KEY.fullmatch(key):
+        return None
+    store = Layout(Path(str(record.config.get("paths", {}).get("store", Paths.store))))
+    return (store.artifact("index", key) / "index.faiss").as_posix()
 
 
 def single_metrics(point: PointRecord) -> dict[str, float]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import TrackingError
 from lookalike.record import FILE_NAME, Record
-from lookalike.tracking.backend import DATABASE, Backend, tracking_errors
+from lookalike.tracking.backend import Backend, tracking_errors
+from lookalike.tracking.home import DATABASE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +42,7 @@ def find_points(mlruns: Path, uri: str | None, experiment: str, query: str) -> d
             "or a server with --uri"
         )
     backend = Backend.on_server(uri) if uri else Backend.in_folder(mlruns)
-    client = backend.connect()
+    client = backend.connect(to_write=False)
     with tracking_errors(backend.uri):
         known = client.get_experiment_by_name(experiment)
         if known is None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike import schemas
 from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
+from lookalike.store.files import remove_stale
 from lookalike.tracking import content, view
 from lookalike.tracking.backend import Backend, tracking_errors
-from lookalike.tracking.completing import OVER, PARENT, Change, RunOfPoint, best_of, missing_files
+from lookalike.tracking.completing import (
+    OVER,
+    PARENT,
+    Change,
+    RunOfPoint,
+    Upload,
+    best_of,
+    is_plain,
+    missing_files,
+)
 from lookalike.tracking.families import Family
+from lookalike.tracking.home import ARTIFACTS
 from lookalike.tracking.turns import one_at_a_time, patiently
 
 if TYPE_CHECKING:
@@ -29,9 +41,10 @@ FAMILY = "lookalike.family"
 class MlflowTracker:
     """The :class:`~lookalike.tracking.Tracker` that shows records in MLflow."""
 
-    def __init__(self, backend: Backend, config: schemas.Tracking) -> None:
+    def __init__(self, backend: Backend, config: schemas.Tracking, upload: Upload | None = None) -> None:
         self.backend = backend
         self.config = config
+        self.upload = upload
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -118,9 +131,12 @@ class MlflowTracker:
         self, parent: str, folder: Path, records: Sequence[Record], status: str, end_time: int | None = None
     ) -> None:
         with tracking_errors(self.backend.uri):
-            for name in REPORTS:
-                if (folder / name).exists():
-                    self.client.log_artifact(parent, str(folder / name))
+            try:
+                self._log_reports(parent, folder)
+            except Exception:  # the sweep is over, whatever is in the way of its reports
+                with suppress(Exception):
+                    self.client.set_terminated(parent, content.RUN_STATUS[status], end_time)
+                raise
             if (folder / "comparison.md").exists():
                 note = (folder / "comparison.md").read_text(encoding="utf-8")
                 self.client.set_tag(parent, "mlflow.note.content", note[: content.MAX_TAG])
@@ -131,6 +147,12 @@ class MlflowTracker:
             for name, value in counts.items():  # tags: as metrics they would be charts of their own
                 self.client.set_tag(parent, name, value)
             self.client.set_terminated(parent, content.RUN_STATUS[status], end_time)
+
+    def _log_reports(self, parent: str, folder: Path) -> None:
+        self.backend.check_inside(self.client.get_run(parent).info.artifact_uri)
+        for name in REPORTS:
+            if is_plain(folder / name):
+                self.client.log_artifact(parent, str(folder / name))
 
     def settle_family(self, family: Family) -> tuple[str, Change]:
         """The parent of records that belong together, made when it is lost, closed when all are there.
@@ -245,12 +267,17 @@ class MlflowTracker:
         parent: str | None,
         there: Sequence[Run],
     ) -> tuple[str, Change]:
-        shown = RunOfPoint(self.client, record, point, folder, self.config.upload_limit_mb)
+        shown = RunOfPoint(self.client, record, point, folder, self.upload)
         run = best_of(there)
+        if run is not None and self.backend.folder is not None:
+            folder_of_run = self.backend.folder / ARTIFACTS / str(run.info.run_id)
+            remove_stale(folder_of_run, "**/.artifact.uploading.*")  # MLflow's, of a process that was killed
         if run is None:
             run = shown.create(self.experiment, parent)
+            self.backend.check_inside(run.info.artifact_uri)
             shown.complete(run, parent)
             return str(run.info.run_id), Change.CREATED
+        self.backend.check_inside(run.info.artifact_uri)
         changed = shown.complete(run, parent)
         for twin in there:
             if twin is not run:
