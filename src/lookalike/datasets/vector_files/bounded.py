@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lookalike.datasets.fingerprints import file_fingerprint
@@ -24,12 +24,17 @@ NAMES = {"faiss": "FAISS index", "hdf5": "HDF5 file"}
 _sound: set[tuple[Path, str, str, str | None]] = set()
 
 
-def read_in_child_first(files: Sequence[Path], format_: str, array: str | None = None) -> None:
+def read_in_child_first(
+    files: Sequence[Path],
+    format_: str,
+    array: str | None = None,
+    run: Callable[..., subprocess.CompletedProcess[str]] = run_module,
+) -> None:
     """Read files of one format in one bounded child; each once a process, until it changes.
 
     ``array``: what will be read of a file of several (hdf5), beside what lies at its top. Raises
     DatasetError for the first file that cannot be read, crashes the child, or takes more time or memory
-    than its size explains.
+    than its size explains. ``run``: see :func:`~lookalike.processes.run_module`.
     """
     waiting = {}
     for file in files:
@@ -50,7 +55,7 @@ def read_in_child_first(files: Sequence[Path], format_: str, array: str | None =
     }
     patience = WALL_TO_CPU * cpu_seconds_for(total)
     try:
-        done = run_module(CHILD, input_text=json.dumps(task), timeout_seconds=patience)
+        done = run(CHILD, input_text=json.dumps(task), timeout_seconds=patience)
     except subprocess.TimeoutExpired as error:
         reason = f"reading it does not end within {patience:,} seconds"
         printed = (error.stdout or b"").decode() if isinstance(error.stdout, bytes) else (error.stdout or "")

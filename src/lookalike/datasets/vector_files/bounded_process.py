@@ -75,10 +75,10 @@ def main(task: dict[str, Any]) -> None:
                 read_faiss(file)
             else:
                 read_hdf5(file, task["array"])
-        except MemoryError:
-            fault = "reading it takes more memory than its size explains"
         except Exception as error:  # whatever FAISS or h5py raises
             fault = parser_reason(error)
+            if isinstance(error, MemoryError) or "alloc" in fault:
+                fault = "reading it takes more memory than its size explains"
         print(json.dumps({"fault": fault}), flush=True)
 
 
