@@ -53,6 +53,18 @@ def exported(command: Command, *arguments: object) -> Ended:
 # --- import ------------------------------------------------------------------------------------------------
 
 
+def test_zero_vectors_are_left_out_of_an_import_on_request(tmp_path: Path, command: Command) -> None:
+    array = random_vectors()
+    array[7] = 0
+    np.save(tmp_path / "v.npy", array)
+    refused = imported(command, tmp_path / "v.npy", tmp_path / "out")
+    assert (refused.code, "row 7 is all zeros" in refused.err) == (2, True)
+    assert "--drop-zeros" in refused.err
+    done = imported(command, tmp_path / "v.npy", tmp_path / "out", "--drop-zeros")
+    assert (done.code, "1 of 50 vectors are all zeros and were left out" in done.err) == (0, True)
+    assert len(opened(tmp_path / "out")) == 49
+
+
 @pytest.mark.parametrize("kind", sorted(WRITERS))
 def test_every_format_becomes_shards_with_ids(kind: str, tmp_path: Path, command: Command) -> None:
     name, write = WRITERS[kind]

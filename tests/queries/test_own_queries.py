@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -108,6 +109,18 @@ def test_ready_vectors_are_queries(file: Path, tmp_path: Path) -> None:
     assert len(rows) == 2
     assert some.ready_neighbours is not None
     assert some.ready_neighbours.tolist() == neighbours[rows].tolist()
+
+
+def test_zero_queries_are_left_out_where_zero_vectors_are(tmp_path: Path) -> None:
+    np.save(tmp_path / "q.npy", np.array([[0, 0, 0], [1, 2, 3], [0, 0, 0], [4, 5, 6]], np.float32))
+    config = VectorsQueries(file=str(tmp_path / "q.npy"))
+    assert list(plan_queries(config, vectors()).queries.ids) == ["0", "1", "2", "3"]
+    plan = plan_queries(config, replace(vectors(), drop_zeros=True))
+    assert list(plan.queries.ids) == ["1", "3"]
+    assert plan.notices == ("2 queries are all zeros and were left out (dataset.drop_zeros)",)
+    np.save(tmp_path / "q.npy", np.zeros((2, 3), np.float32))
+    with pytest.raises(QueryError, match=r"all queries of .* are zeros"):
+        plan_queries(config, replace(vectors(), drop_zeros=True))
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,9 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-column", help="column of the source's parquets to pass on as labels")
     parser.add_argument("--caption-column", help="column of the source's parquets to pass on as captions")
     parser.add_argument(
+        "--drop-zeros", action="store_true", help="leave out (and count) vectors that are all zeros"
+    )
+    parser.add_argument(
         "--shard-size", type=int, default=100_000, help="vectors in one .npy; default: %(default)s"
     )
 
@@ -97,6 +100,7 @@ def _bundle(options: argparse.Namespace, progress: Progress) -> Bundle:
         id_column=options.id_column,
         label_column=options.label_column,
         caption_column=options.caption_column,
+        drop_zeros=options.drop_zeros,
     )
     bundle = bundle_of_files(config, progress)
     for notice in bundle.notices:

@@ -54,6 +54,7 @@ def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILE
         files=[str(file) for file in files],
         file_fingerprints=[file_fingerprint(file) for file in files],
         normalize=_normalize(config, files, opened),
+        drop_zeros=config.drop_zeros,
         labels=columns.get("label"),
         captions=columns.get("caption"),
         shard_size=config.shard_size,

@@ -184,6 +184,8 @@ class VectorSet:
     """One for each array."""
     normalize: bool = True
     """Whether whoever reads the vectors is to scale them to unit length; ``blocks`` does not."""
+    drop_zeros: bool = False
+    """Whether vectors that are all zeros were left out, and are to be left out of its queries."""
     labels: Annotations = None
     captions: Annotations = None
     groups: Annotations = None
@@ -348,7 +350,7 @@ def _fault(square: float, of_directions: bool) -> tuple[str, str]:
     if square == 0:
         return "is all zeros", (
             "remove it or embed its image again, or leave out all that have no direction: "
-            "dataset.drop_zeros=true"
+            "dataset.drop_zeros=true (of an import: --drop-zeros)"
         )
     if not np.isfinite(square):
         return "holds NaN or infinity", "remove it or embed its image again"

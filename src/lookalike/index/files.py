@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import IndexingError
+from lookalike.errors import IndexingError, foreign_parser
 from lookalike.index.messages import reason_of, translated
 from lookalike.store.files import fsync
 
@@ -26,7 +26,8 @@ def read_index(path: Path, mmap: bool = False) -> Any:
     """
     import faiss
 
-    with translated(f"read {path.name}"):
+    broken = foreign_parser(f"{path} is not a readable FAISS index", "build it again", IndexingError)
+    with broken, translated(f"read {path.name}"):
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
 
 

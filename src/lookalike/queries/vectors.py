@@ -17,6 +17,8 @@ from lookalike.queries.judgements import read_judgements
 from lookalike.queries.plan import QueryPlan
 from lookalike.queries.sample import sample
 
+ROWS_AT_A_TIME = 8_192
+
 
 def plan_vectors(config: schemas.VectorsQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
     """Return the rows of ``config.file`` as queries, called "0", "1", …; n seeded ones of them, if n is set.
@@ -40,6 +42,13 @@ def plan_vectors(config: schemas.VectorsQueries, dataset: ImageSet | VectorSet) 
     if config.relevance:
         relevant = read_judgements(Path(config.relevance).expanduser(), queries.ids, dataset.ids)
     rows, notices = sample(queries.ids, config)
+    if dataset.drop_zeros:
+        zeros = set(queries.zero_rows(ROWS_AT_A_TIME).tolist())
+        if dropped := len(zeros.intersection(rows)):
+            notices = (*notices, f"{dropped:,} queries are all zeros and were left out (dataset.drop_zeros)")
+            rows = [row for row in rows if row not in zeros]
+        if not rows:
+            raise QueryError(f"all queries of {file} are zeros; write them again")
     plan = QueryPlan(
         protocol=config.name,
         description=f"{len(rows):,} vectors of {file.name}",
@@ -92,7 +101,8 @@ def _open_neighbours(
     file = Path(config.neighbours).expanduser()
     if gallery.rows is not None:
         raise QueryError(
-            f"{file} numbers the rows of the whole gallery; set dataset.limit=null or queries.neighbours=null"
+            f"{file} numbers the rows of the whole gallery; set dataset.limit=null or queries.neighbours=null "
+            "(dataset.drop_zeros leaves rows out, too)"
         )
     given = open_neighbours(file)
     neighbours = given.rows
