@@ -101,8 +101,8 @@ def _open_neighbours(
     file = Path(config.neighbours).expanduser()
     if gallery.rows is not None:
         raise QueryError(
-            f"{file} numbers the rows of the whole gallery; set dataset.limit=null or queries.neighbours=null "
-            "(dataset.drop_zeros leaves rows out, too)"
+            f"{file} numbers the rows of the whole gallery; set dataset.limit=null or queries.neighbours=null"
+            " (dataset.drop_zeros leaves rows out, too)"
         )
     given = open_neighbours(file)
     neighbours = given.rows
