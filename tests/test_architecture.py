@@ -31,7 +31,7 @@ ORDER = (
     # what is searched, by which model, for what
     ("datasets", "models", "queries"),
     # stages and measures
-    ("embed", "exact", "index", "search", "timing", "statistics", "measures"),
+    ("embed", "exact", "index", "search", "resolving", "timing", "statistics", "measures"),
     # one run
     ("record", "trials", "session", "stages", "precision", "given", "recording", "run"),
     # a finished run, asked again; what of it goes to production

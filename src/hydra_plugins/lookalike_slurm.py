@@ -118,12 +118,12 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     def _described(self, overrides: Sequence[str]) -> LedgerJob:
         """One of Hydra's jobs as the ledger knows them: what matters here is what it builds."""
-        from lookalike.config import parse
+        from lookalike.config import decide, parse
         from lookalike.sweep import LedgerJob
         from lookalike.sweep.plan import builds_key
 
         experiment = parse(self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides)))
-        return LedgerJob("", list(overrides), [], {}, builds_key(experiment))
+        return LedgerJob("", list(overrides), [], {}, builds_key(decide(experiment)))
 
     def _tell(self, submissions: Sequence[Submission]) -> None:
         told = ", ".join(f"{len(each.tasks)} to {each.phase} ({each.job_id})" for each in submissions)

@@ -19,6 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
+    from lookalike.schemas import Experiment
     from lookalike.sweep import Candidate, LedgerJob, Outcome, Submission, Task
 
 
@@ -78,6 +79,7 @@ class LookalikeSweeper(BasicSweeper):
         if asked.detach:
             self._require_submission()
         jobs = job_lines(self.params or {}, self.blocks, arguments, self._multiply)
+        self._rows: dict[str, int] = {}
         exit_code = conduct(
             [self._candidate(lines) for lines in jobs],
             lambda overrides, is_ours: self._launch(overrides, order.folder, is_ours),
@@ -102,11 +104,21 @@ class LookalikeSweeper(BasicSweeper):
 
         try:
             composed = self.hydra_context.config_loader.load_sweep_config(self.config, lines)
-            return Candidate.of(lines, parse(composed))
+            experiment = parse(composed)
+            return Candidate.of(lines, experiment, lambda dataset: self._count(experiment))
         except COMPOSING_ERRORS as error:
             return Candidate(tuple(lines), None, (explain(error),))
         except ConfigError as error:
             return Candidate(tuple(lines), None, error.faults)
+
+    def _count(self, experiment: Experiment) -> int:
+        """Rows of its dataset, counted once for all jobs that have the same."""
+        from lookalike.config import count_gallery
+
+        key = repr((experiment.dataset, experiment.paths))
+        if key not in self._rows:
+            self._rows[key] = count_gallery(experiment, self.task.progress)
+        return self._rows[key]
 
     def _require_submission(self) -> None:
         """Only some launchers can hand jobs over and return."""

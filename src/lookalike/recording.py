@@ -131,8 +131,9 @@ def point_record(
             if timing.p99_ms is not None:
                 metrics[f"latency_{mode}_p99_ms"] = timing.p99_ms
     curves = {name: _by_cutoff(curve) for name, curve in evaluation.curves.items()}
+    shown = sorted({1, 10, 100, result.point.k})
     for name, curve in curves.items():
-        metrics |= {f"{name}_at_{k}": curve[str(k)] for k in (1, 10, 100) if str(k) in curve}
+        metrics |= {f"{name}_at_{k}": curve[str(k)] for k in shown if str(k) in curve}
     return PointRecord(
         trial_key=trial_key(experiment, result.point),
         label=label,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets import ImageSet, duplicate_groups, open_dataset, settle_fingerprints
+from lookalike.datasets import ImageSet, count_rows, duplicate_groups, open_dataset, settle_fingerprints
 from lookalike.embed import Embedder, Embeddings, count_shards, shard_faults
 from lookalike.environment import describe_machine
 from lookalike.errors import ConfigError, UserError
@@ -26,8 +26,9 @@ from lookalike.progress import Progress
 from lookalike.queries import QueryPlan, Relevance, plan_queries, resolve_relevance
 from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.recording import describe_data, describe_index, describe_timing, point_record
+from lookalike.resolving import Resolved, resolve
 from lookalike.schemas import Dataset, Experiment, Queries
-from lookalike.search import Point, expand_points, point_faults
+from lookalike.search import Point, asked_k, expand_points, point_faults
 from lookalike.session import Session
 from lookalike.stages import StageLog
 from lookalike.store import Artifact, Store
@@ -41,6 +42,7 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
     The record is written whatever ends the run, which is raised again afterwards; only an error that the
     user can mend leaves none when it comes before the first stage is done.
     """
+    experiment = decided(experiment, session)
     record = Record(
         name=experiment.name or run_name(experiment),
         started=_now(),
@@ -67,6 +69,13 @@ def run(experiment: Experiment, folder: Path, session: Session, overrides: Seque
         raise
     _put_down(record, folder)
     return record
+
+
+def decided(experiment: Experiment, session: Session) -> Resolved:
+    """``experiment`` with what depends on its dataset's size; that is counted unless it was before."""
+    if isinstance(experiment, Resolved):
+        return experiment
+    return resolve(experiment, count_rows(experiment.dataset, session.progress, session.store))
 
 
 def _put_down(record: Record, folder: Path) -> None:
@@ -102,7 +111,7 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
 
     data = _data(experiment)
     plan, embedder = _begin(experiment, session)
-    if faults := point_faults(Point.of(k=experiment.search.k), experiment.index, len(plan.gallery)):
+    if faults := point_faults(Point.of(k=asked_k(experiment.search)), experiment.index, len(plan.gallery)):
         raise ConfigError(faults)
 
     gallery = stages.perform(
@@ -124,7 +133,7 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
     relevance = resolve_relevance(plan, gallery.ids, queries.ids, twins, experiment.queries.duplicates)
 
     metric = experiment.index.metric
-    depth = experiment.search.k + relevance.max_ignored + experiment.measures.extra_depth
+    depth = asked_k(experiment.search) + relevance.max_ignored + experiment.measures.extra_depth
     exact, _ = stages.perform(
         "exact",
         (gallery.key, queries.key, metric, depth),
@@ -223,6 +232,7 @@ def build(experiment: Experiment, session: Session) -> None:
 
 def _build_all(experiment: Experiment, session: Session) -> None:
     stages = StageLog(session)
+    experiment = decided(experiment, session)
     if experiment.dataset.shards is not None:
         embed_shards(experiment, session, stages)
         return
@@ -278,7 +288,7 @@ def judge_point(
         recomputed_scores(ready.gallery, ready.queries.matrix, result.rows, metric),
         ready.exact,
         relevance if relevance.judged or relevance.max_ignored else None,
-        k=search.k,
+        k=asked_k(search),
         metric=metric,
         cutoffs=measures.cutoffs,
         tolerance=measures.tie_tolerance,

@@ -75,9 +75,17 @@ def expand_points(search: schemas.Search, index: schemas.Index) -> tuple[list[Po
         if getattr(search, name) is not None and name not in axes:
             notices.append(f"search.{name} is left out: index={index.family} has no such setting")
     points = [
-        Point.of(k=search.k, **dict(zip(axes, values, strict=True))) for values in product(*axes.values())
+        Point.of(k=asked_k(search), **dict(zip(axes, values, strict=True)))
+        for values in product(*axes.values())
     ]
     return list(dict.fromkeys(points)), notices
+
+
+def asked_k(search: schemas.Search) -> int:
+    """How many neighbours a search asks for; ValueError while that is open (see ``resolving``)."""
+    if search.k is None:
+        raise ValueError("search.k is null; resolve the experiment first")
+    return search.k
 
 
 def _values(name: str, search: schemas.Search, index: schemas.Index, notices: list[str]) -> list[int]:
@@ -86,15 +94,14 @@ def _values(name: str, search: schemas.Search, index: schemas.Index, notices: li
     if named is not None:
         return _as_list(named)
     limit = nlist_of(index) if name == "nprobe" else None
-    if search.ladder and index.ladder.get(name):
-        steps = index.ladder[name]
+    if search.ladder and (steps := index.ladder.get(name)):
         possible = [step for step in steps if limit is None or step <= limit]
         if dropped := [step for step in steps if step not in possible]:
             said = ", ".join(map(str, dropped))
             notices.append(f"the ladder goes without {name}={said}: index.nlist is {limit}")
         if possible:
             return possible
-    value = index.point.get(name, FAISS_DEFAULTS[name])
+    value = index.point.get(name) or FAISS_DEFAULTS[name]
     if limit is not None and value > limit:
         notices.append(f"{name} is {limit} instead of {value}: index.nlist is {limit}")
         return [limit]
@@ -106,7 +113,7 @@ def search_faults(search: schemas.Search) -> list[str]:
     found = []
     for name in ("k", "batch_size", "threads", "single_threads", "repeats"):
         value = getattr(search, name)
-        if not (_is_positive(value) or (value is None and name in ("threads", "repeats"))):
+        if not (_is_positive(value) or (value is None and name in ("k", "threads", "repeats"))):
             found.append(f"search.{name}={value} is no positive whole number; give 1 or more")
     for name in FAISS_DEFAULTS:
         values = _as_list(getattr(search, name))

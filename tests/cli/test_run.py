@@ -143,7 +143,7 @@ def test_the_seed_papers_sweep(tmp_path: Path) -> None:
     (tmp_path / "SBU_captioned_photo_dataset_captions.txt").write_text("a cat\n")
     world = World()
     without_weights = ["model=pixels", "queries=in_gallery"]
-    asked = ["experiment=seed_paper", "dataset.root=.", *without_weights]
+    asked = ["experiment=seed_paper", "dataset.root=.", "sweep.rows=1000000", *without_weights]
 
     assert main(asked, Task(Notes(), world)) == 0
     assert [labels for labels, _ in world.runs] == [

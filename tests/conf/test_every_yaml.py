@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lookalike import schemas
-from lookalike.config import compose, conf_folder, find_faults
+from lookalike.config import compose, conf_folder, decide, find_faults
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking")
 CONF = conf_folder()
@@ -45,8 +45,9 @@ def test_the_default_experiment_is_what_runs_when_nothing_is_said() -> None:
 
 
 def test_measures_paths_and_the_rest_say_what_the_schemas_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for k, which the gallery's size decides."""
     monkeypatch.delenv("LOOKALIKE_HOME", raising=False)
-    experiment = compose([])
+    experiment = compose(["search.k=100"])
     for section in ("search", "measures", "tracking", "paths", "store", "sweep"):
         assert getattr(experiment, section) == type(getattr(experiment, section))(), section
 
@@ -55,8 +56,10 @@ def test_a_family_with_search_settings_has_a_ladder_for_each_of_them() -> None:
     from lookalike.index.families import settings_of
 
     for family in choices("index"):
-        index = compose([f"index={family}"]).index
+        index = decide(compose([f"index={family}"])).index
         assert set(index.ladder) >= set(settings_of(index)) - {"k_factor"} or family == "factory", family
+        assert all(index.point.values())
+        assert all(index.ladder.values())
 
 
 def test_comments_come_first() -> None:

@@ -16,9 +16,9 @@ from lookalike.config import compose, explain
         (["search.nprob=8"], "there is no search.nprob (did you mean nprobe?); it has k, nprobe"),
         (["indx=flat"], "there is no indx (did you mean index?); `lookalike run --help` lists"),
         (["index=ivf"], "index=ivf does not exist"),
-        (["index=hsnw"], "index=hsnw does not exist (did you mean hnsw?); choose one of brute_force,"),
+        (["index=hsnw"], "index=hsnw does not exist (did you mean hnsw?); choose one of auto, brute_force,"),
         (["search.k=many"], "search.k=many: Value 'many' of type 'str' could not be converted to Integer"),
-        (["search.k=null"], "search.k=null: field 'search.k' is not Optional"),
+        (["search.batch_size=null"], "search.batch_size=null: field 'search.batch_size' is not Optional"),
         (["search.k=[1"], "search.k=[1 cannot be read; write key=value"),
         (["flat"], "flat cannot be read; write key=value"),
         (

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.config import compose, find_faults, plan_points
-from lookalike.config.faults import known_dim, known_gallery_size
+from lookalike.config import compose, count_gallery, decide, find_faults, plan_points
+from lookalike.config.faults import known_dim
 
 PIXELS = "model=pixels"
 
@@ -29,7 +29,11 @@ PIXELS = "model=pixels"
         (["index=ivf_pq", "index.pq_m=7"], "index.pq_m=7 does not divide"),
         (["index=factory", "index.factory=IVF64"], "index.factory=IVF64"),
         (["dataset.limit=0"], "dataset.limit=0"),
-        (["dataset.limit=50"], "search.k=100 exceeds the gallery's 50 images"),
+        (["dataset.limit=50", "search.k=100"], "search.k=100 exceeds the gallery's 50 images"),
+        (["dataset.limit=50", "index.nlist=64"], "index.nlist needs 64 centroids and the gallery has 50"),
+        (["dataset.limit=1"], "dataset=twemoji holds 1 image, and a search needs 2 or more"),
+        (["queries=held_out", "queries.n=5000"], "queries.n=5000 leaves no gallery of 4,009 rows"),
+        (["queries.n=some"], "queries.n=some is no number of queries"),
         (["dataset.limit=-1"], "dataset.limit=-1"),
         (["dataset.shard_size=0"], "dataset.shard_size=0"),
         (["dataset.fingerprint=name"], "dataset.fingerprint=name is unknown; choose one of stat, content"),
@@ -72,10 +76,11 @@ def test_fault_is_found_and_says_what_to_do(overrides: list[str], fault: str) ->
         [],
         ["search.nprobe=[1,512]"],  # the possible point is measured
         ["search.k=10"],  # cut-offs above k are not read off
-        ["dataset=folder", "dataset.root=/tmp", "dataset.labels=folder", "queries=labels"],
         ["store.reuse=[embeddings,exact]"],
         ["index=factory", "index.factory='IVF64,PQ64x4fs,RFlat'"],
         ["queries.n=null"],
+        ["dataset.limit=50"],
+        ["dataset.limit=2", "queries=held_out"],
         ["tracking=server", "tracking.uri=http://127.0.0.1:1"],
     ],
 )
@@ -100,12 +105,11 @@ def test_ready_vectors_tell_size_and_dimensions_by_their_headers(tmp_path: Path)
     root = ready_vectors(tmp_path / "vectors")
     experiment = compose(["dataset=embeddings", f"dataset.root={root}", "queries=in_gallery", "index=ivf_pq"])
 
-    assert (known_gallery_size(experiment.dataset), known_dim(experiment)) == (40, 6)
+    assert (count_gallery(experiment), known_dim(experiment)) == (40, 6)
     found = find_faults(experiment)
-    assert any("search.k=100 exceeds the gallery's 40 images" in line for line in found)
     assert any("index.pq_m=64 does not divide the vectors' 6 dimensions" in line for line in found)
     experiment.dataset.limit = 30
-    assert known_gallery_size(experiment.dataset) == 30
+    assert count_gallery(experiment) == 30
 
 
 def test_ready_vectors_cannot_be_edited(tmp_path: Path) -> None:
@@ -123,7 +127,7 @@ def test_ready_vectors_need_no_model(tmp_path: Path) -> None:
 
 
 def test_points_know_what_they_are_called_and_whether_they_can_be() -> None:
-    experiment = compose([PIXELS, "search.nprobe=[1,512]", "search.ef_search=9"])
+    experiment = decide(compose([PIXELS, "search.nprobe=[1,512]", "search.ef_search=9"]))
     points, notices = plan_points(experiment)
 
     assert [(point.label, point.fault is None) for point in points] == [

@@ -63,7 +63,11 @@ def test_the_parent_is_opened_first_and_closed_last(tmp_path: Path) -> None:
         ("finish", "parent-id", 3, "finished", True),
     ]
     assert world.reports == [3]
-    assert notes.said == ["sweep: 3 points in 3 jobs"]
+    assert notes.said == [
+        "sweep: 3 points in 3 jobs",
+        "index.nlist is 64, which suits 4,009 images",
+        "a search visits 8 of 64 lists (search.nprobe)",
+    ]
 
 
 def test_a_failed_job_does_not_stop_the_others(tmp_path: Path) -> None:

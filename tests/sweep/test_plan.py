@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lookalike.config import compose, plan_points
+from lookalike.config import compose, decide, plan_points
 from lookalike.sweep import Candidate, make_plan, sweep_name
 from lookalike.sweep.plan import all_faults
 
@@ -94,16 +94,14 @@ def test_hostile_names_make_harmless_folders() -> None:
 
 def test_jobs_are_launched_with_what_the_sweep_adds() -> None:
     """Hydra reads the values as they were meant: keys of digits stay text."""
-    jobs = [["search.nprobe=[1,8]"], ["search.nprobe=[8,16]"]]
+    jobs = [["model=pixels", "search.nprobe=[1,8]"], ["model=pixels", "search.nprobe=[8,16]"]]
     job = make_plan(candidates(*jobs)).jobs[1]
     overrides = job.entry("00e1", Path("/data/it's here")).overrides
 
     experiment = compose([line for line in overrides if not line.startswith("hydra.")])
     assert experiment.tracking.parent == "00e1"
     assert experiment.sweep.skip == list(job.skip)
-    assert [p.label for p in plan_points(compose(["model=pixels", *overrides[:1], overrides[-1]]))[0]] == [
-        "ivf_flat nlist=64 nprobe=16"
-    ]
+    assert [point.label for point in plan_points(decide(experiment))[0]] == ["ivf_flat nlist=64 nprobe=16"]
     values = {each.key_or_group: each.value() for each in OverridesParser.create().parse_overrides(overrides)}
     assert values["hydra.sweep.dir"] == "/data/it's here"
     assert values["hydra.sweep.subdir"] == job.folder
@@ -115,6 +113,7 @@ def test_without_a_tracker_there_is_no_parent_to_tell() -> None:
         "search.k=5",
         "hydra.sweep.dir='/s'",
         f"hydra.sweep.subdir='{job.folder}'",
+        "sweep.rows=4009",
     ]
 
 

@@ -96,7 +96,7 @@ def _readable(value: Any) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from lookalike.config import COMPOSING_ERRORS, compose, expand_home, explain, find_faults
+    from lookalike.config import COMPOSING_ERRORS, compose, decide, expand_home, explain
     from lookalike.datasets import open_dataset
     from lookalike.embed import Embedder
     from lookalike.index import build_index, build_parts
@@ -106,13 +106,14 @@ def _build(options: argparse.Namespace) -> int:
     from lookalike.sweep.task import require_places
 
     try:
-        experiment = compose(expand_home(options.overrides), options.config_dir)
+        composed = compose(expand_home(options.overrides), options.config_dir)
     except COMPOSING_ERRORS as error:
         raise ConfigError([explain(error)]) from error
-    if faults := find_faults(experiment):
-        raise ConfigError(faults)
-    require_places(experiment, tracked=False)
     progress = RichProgress()
+    experiment = decide(composed, progress)
+    require_places(experiment, tracked=False)
+    for line in experiment.choices:
+        progress.say(line)
     store, model, config = Session(experiment, progress).store, experiment.model, experiment.index
     plan = plan_queries(experiment.queries, open_dataset(experiment.dataset, progress, store))
     gallery = Embedder.of(open_model(model), model, store, progress).embed(plan.gallery)

@@ -46,6 +46,7 @@ SCHEMAS: dict[str, dict[str, type[Any]]] = {
         "vectors": schemas.VectorsQueries,
     },
     "index": {
+        "auto": schemas.AutoIndex,
         "brute_force": schemas.BruteForceIndex,
         "flat": schemas.FlatIndex,
         "ivf_flat": schemas.IvfFlatIndex,

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lookalike import schemas
 from lookalike.config.image_sources import source_annotation_faults, source_faults
+from lookalike.datasets import count_rows, open_dataset
 from lookalike.datasets.embeddings import announced_shape
-from lookalike.datasets.folder import count_images
-from lookalike.datasets.twemoji import twemoji_folder
 from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.embed import shard_faults
-from lookalike.errors import LookalikeError
+from lookalike.errors import ConfigError, UserError
 from lookalike.index.families import faults as index_faults
 from lookalike.models import open_model
+from lookalike.progress import SILENT, Progress
 from lookalike.queries.vectors import own_queries
+from lookalike.resolving import AUTO as UNTIL_COUNTED
+from lookalike.resolving import Resolved, resolve
 from lookalike.schemas import Experiment
 from lookalike.search import expand_points, point_faults, search_faults
+from lookalike.store import Store
 
 NEEDS_IMAGES = (schemas.CopiesQueries, schemas.FilesQueries)
 """Protocols whose queries are embedded from images, which a dataset of ready vectors has not."""
 
-COUNTED_FILES = 100_000
-"""Counting more takes a while and is in vain: nobody asks for that many neighbours or centroids."""
+Count = Callable[[schemas.Dataset], int]
+"""How many rows a dataset has; UserError when that cannot be known."""
+
+SMALLEST = 2
+"""Rows of a dataset in which something can be searched for."""
 
 LONGEST_SWEEP_NAME = 80
 DATED = re.compile(r"\d{4}-\d\d-\d\d")
@@ -65,7 +70,6 @@ LOWEST: dict[str, float] = {
     "dataset.spread": 0,
     "dataset.exponent": 0,
     "dataset.max_pixels": 1,
-    "queries.n": 1,
     "measures.tie_tolerance": 0,
     "measures.extra_depth": 1,
     "measures.bootstrap": 0,
@@ -81,14 +85,54 @@ def find_faults(experiment: Experiment) -> list[str]:
     without being loaded. Of several operating points some may be impossible (they are skipped); it is a
     fault when all are.
     """
+    try:
+        decide(experiment)
+    except ConfigError as error:
+        return list(error.faults)
+    return []
+
+
+def decide(experiment: Experiment, progress: Progress = SILENT, count: Count | None = None) -> Resolved:
+    """Return ``experiment`` with what depends on its dataset's size, which is counted by listing and headers.
+
+    ``count``: the dataset's rows, from whoever counted them before; UserError when they cannot be. Raises
+    ConfigError with every fault, as :func:`find_faults` lists them; the dataset is counted only when all else
+    is sound.
+    """
+    if faults := _faults_without_counting(experiment):
+        raise ConfigError(faults)
+    rows = experiment.sweep.rows
+    if rows is None:
+        try:
+            rows = count(experiment.dataset) if count else count_gallery(experiment, progress)
+            if rows == 0:
+                open_dataset(experiment.dataset)  # has better words for what it does not find
+        except ConfigError:
+            raise
+        except UserError as error:
+            raise ConfigError([str(error)]) from error
+    resolved = resolve(experiment, rows)
+    if faults := _size_faults(resolved):
+        raise ConfigError(faults)
+    return resolved
+
+
+def count_gallery(experiment: Experiment, progress: Progress = SILENT) -> int:
+    """Rows of the experiment's dataset; listings of tars go where the run will look for them."""
+    root = Path(experiment.paths.root).expanduser().resolve()
+    store = Store(root / experiment.paths.store, progress=progress)
+    return count_rows(experiment.dataset, progress, store)
+
+
+def _faults_without_counting(experiment: Experiment) -> list[str]:
     faults = [
         *_choice_faults(experiment),
         *_range_faults(experiment),
         *_dataset_faults(experiment.dataset),
-        *_shard_faults(experiment.dataset),
+        *_shard_faults(experiment.dataset, None),
         *_query_faults(experiment),
         *_model_faults(experiment),
-        *index_faults(experiment.index, known_dim(experiment), known_gallery_size(experiment.dataset)),
+        *index_faults(experiment.index, known_dim(experiment)),
         *_search_faults(experiment),
         *_tracking_faults(experiment.tracking),
         *_sweep_faults(experiment.sweep),
@@ -96,28 +140,27 @@ def find_faults(experiment: Experiment) -> list[str]:
     return list(dict.fromkeys(faults))
 
 
-def known_gallery_size(dataset: schemas.Dataset) -> int | None:
-    """At most how many images the gallery holds, by array headers or the number of files; None: not known."""
-    vectors = _ready_vectors(dataset)
-    sizes = (dataset.limit, vectors and vectors[0], _image_files(dataset))
-    return min((size for size in sizes if size is not None), default=None)
-
-
-def _image_files(dataset: schemas.Dataset) -> int | None:
-    if isinstance(dataset, schemas.TwemojiDataset):
-        return _files_below(str(twemoji_folder()))
-    if isinstance(dataset, schemas.FolderDataset | schemas.SbuCaptionsDataset) and dataset.root:
-        return _files_below(dataset.root)
-    return None
-
-
-@lru_cache(maxsize=32)
-def _files_below(root: str) -> int | None:
-    """None for a folder without images, which the scan has better words for, and for a very large one."""
-    try:
-        return count_images(Path(root).expanduser(), COUNTED_FILES) or None
-    except LookalikeError:
-        return None
+def _size_faults(resolved: Resolved) -> list[str]:
+    """What is wrong with an experiment of a dataset of this size."""
+    dataset, rows, n = resolved.dataset, resolved.rows, resolved.gallery_size
+    if rows < SMALLEST:
+        what = "vector" if isinstance(dataset, schemas.VectorDataset) else "image"
+        held = f"1 {what}" if rows == 1 else f"no {what}s"
+        place = getattr(dataset, "root", None) or f"dataset={dataset.name}"
+        cure = f"raise dataset.limit={rows}" if dataset.limit == rows else "add more, or name another dataset"
+        return [f"{place} holds {held}, and a search needs {SMALLEST} or more; {cure}"]
+    if n < 1:
+        return [
+            f"queries.n={'null' if resolved.queries.n is None else resolved.queries.n} leaves no gallery of "
+            f"{rows:,} rows; lower it or use queries=in_gallery"
+        ]
+    shards = -(-n // dataset.shard_size)
+    faults = [
+        *_shard_faults(dataset, shards),
+        *index_faults(resolved.index, known_dim(resolved), n),
+        *_search_faults(resolved),
+    ]
+    return list(dict.fromkeys(faults))
 
 
 def known_dim(experiment: Experiment) -> int | None:
@@ -168,6 +211,10 @@ def _range_faults(experiment: Experiment) -> Iterator[str]:
         value = _value(experiment, path)
         if value is not None and value < lowest:
             yield f"{path}={value} is too small; give {lowest} or more"
+    n = experiment.queries.n
+    whole = isinstance(n, int) and not isinstance(n, bool)
+    if not (n is None or n == UNTIL_COUNTED or (whole and n >= 1)):
+        yield f"queries.n={n} is no number of queries; give 1 or more, auto, or null for all"
     fraction = _value(experiment, "dataset.max_bad_fraction")
     if fraction is not None and not 0 <= fraction <= 1:
         yield f"dataset.max_bad_fraction={fraction} is no share of the images; give 0 to 1"
@@ -200,12 +247,8 @@ def _dataset_faults(dataset: schemas.Dataset) -> Iterator[str]:
         yield from _table_faults(dataset, root)
 
 
-def _shard_faults(dataset: schemas.Dataset) -> list[str]:
-    """The gallery may still turn out to be smaller, by its held-out images for instance."""
-    if dataset.shards is None or dataset.shard_size < 1:
-        return []
-    size = known_gallery_size(dataset)
-    return shard_faults(dataset.shards, None if size is None else -(-size // dataset.shard_size))
+def _shard_faults(dataset: schemas.Dataset, count: int | None) -> list[str]:
+    return [] if dataset.shards is None else shard_faults(dataset.shards, count)
 
 
 def _table_faults(dataset: schemas.FolderDataset, root: Path) -> Iterator[str]:
@@ -280,9 +323,10 @@ def _model_faults(experiment: Experiment) -> list[str]:
 def _search_faults(experiment: Experiment) -> list[str]:
     if faults := search_faults(experiment.search):
         return faults
+    if not isinstance(experiment, Resolved):
+        return []
     points, _ = expand_points(experiment.search, experiment.index)
-    n = known_gallery_size(experiment.dataset)
-    by_point = [point_faults(point, experiment.index, n) for point in points]
+    by_point = [point_faults(point, experiment.index, experiment.gallery_size) for point in points]
     return [fault for faults in by_point for fault in faults] if all(by_point) else []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lookalike.config.faults import known_gallery_size
+from lookalike.resolving import Resolved
 from lookalike.schemas import Experiment
 from lookalike.search import expand_points, point_faults
 from lookalike.trials import point_label, shards_key, shards_label, trial_key
@@ -23,13 +23,14 @@ def plan_points(experiment: Experiment) -> tuple[list[PlannedPoint], list[str]]:
     """Every point of ``experiment`` in order, each once, and notices of settings that were left out.
 
     Those in ``experiment.sweep.skip`` are not among them. Where ``dataset.shards`` is set, embedding them
-    stands for all points. Raises ConfigError as ``expand_points`` does.
+    stands for all points. What depends on the gallery's size is not checked unless the experiment is
+    resolved. Raises ConfigError as ``expand_points`` does.
     """
     if experiment.dataset.shards is not None:
         shards = PlannedPoint(shards_key(experiment), shards_label(experiment.dataset.shards))
         return ([] if shards.key in experiment.sweep.skip else [shards]), []
     points, notices = expand_points(experiment.search, experiment.index)
-    n = known_gallery_size(experiment.dataset)
+    n = experiment.gallery_size if isinstance(experiment, Resolved) else None
     planned = [
         PlannedPoint(
             key=trial_key(experiment, point),

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lookalike import schemas
+from lookalike.datasets.counting import count_rows
 from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.embeddings import open_embeddings
 from lookalike.datasets.folder import open_folder
@@ -25,6 +26,7 @@ __all__ = [
     "TextSet",
     "VectorSet",
     "check_vectors",
+    "count_rows",
     "duplicate_groups",
     "open_dataset",
     "settle_fingerprints",

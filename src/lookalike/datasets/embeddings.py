@@ -90,6 +90,18 @@ def _without_zeros(vectors: VectorSet, progress: Progress) -> VectorSet:
     return replace(kept, notices=(*kept.notices, notice))
 
 
+def count_vectors(config: schemas.EmbeddingsDataset, progress: Progress = SILENT) -> int:
+    """Return how many vectors the files hold, zeros included, by their headers where they have such.
+
+    Raises DatasetError as :func:`open_embeddings` does for the files.
+    """
+    if not config.root:
+        raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
+    files = find_vector_files(Path(config.root).expanduser(), config.format)
+    opened, _ = _open_all(files, config, progress)
+    return sum(len(one.rows) for one in opened)
+
+
 def announced_shape(config: schemas.EmbeddingsDataset) -> tuple[int, int] | None:
     """Return (vectors, dimensions) of the whole dataset as headers tell them; None when none does."""
     if not config.root:

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -120,13 +119,9 @@ def files_as_images(
     return replace(images, fingerprints=fingerprints)
 
 
-def count_images(root: Path, at_most: int) -> int | None:
-    """Return how many image files lie below ``root``; None when they are more than ``at_most``.
-
-    DatasetError when the folder cannot be listed.
-    """
-    count = sum(1 for _ in islice(_Scan().walk(str(root), "", frozenset()), at_most + 1))
-    return count if count <= at_most else None
+def count_images(root: Path) -> int:
+    """Return how many image files lie below ``root``, a listing; DatasetError when there is none."""
+    return sum(1 for _ in _Scan().walk(str(root), "", frozenset()))
 
 
 WITHOUT_ENDING = "without an ending"

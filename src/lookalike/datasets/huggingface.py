@@ -81,6 +81,22 @@ def open_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SI
     return found
 
 
+def count_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SILENT) -> int:
+    """Return the rows of the split: of a dataset of the hub as its info tells them, where it does.
+
+    Raises DatasetError as :func:`open_huggingface` does for the dataset.
+    """
+    source = find_source(config)
+    if isinstance(source, str):
+        package = _package()
+        with _quiet(package), _in_our_words(source):
+            builder = package.load_dataset_builder(source, config.subset, revision=config.revision)
+            announced = (builder.info.splits or {}).get(config.split)
+        if announced is not None and announced.num_examples:
+            return int(announced.num_examples)
+    return len(_load(config))
+
+
 class _Images:
     """The cells of one column: bytes and path, as the feature Image stores them, or bytes alone."""
 

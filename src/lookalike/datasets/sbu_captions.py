@@ -76,6 +76,11 @@ def open_sbu_captions(config: schemas.SbuCaptionsDataset, progress: Progress = S
     )
 
 
+def count_photos(config: schemas.SbuCaptionsDataset, progress: Progress = SILENT) -> int:
+    """Return how many photos the folders hold; DatasetError when these cannot be listed."""
+    return len(_photos(expand_root(config.root, "dataset.root"), progress))
+
+
 def photo_path(row: int) -> str:
     """The photo of a line of the annotations, counted from 0, relative to the folder of all."""
     return f"{row // FOLDER_ROWS:04}/{row % FOLDER_ROWS:03}.jpg"

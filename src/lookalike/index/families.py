@@ -74,7 +74,12 @@ FAMILIES: dict[type[Index], Family] = {
 
 
 def factory_string(config: Index, d: int) -> str:
-    """FAISS's description of the index for vectors of ``d`` dimensions; empty for ``brute_force``."""
+    """FAISS's description of the index for vectors of ``d`` dimensions; empty for ``brute_force``.
+
+    ValueError while the number of lists is open (see ``resolving``).
+    """
+    if getattr(config, "nlist", 0) is None:
+        raise ValueError("index.nlist is null; resolve the experiment first")
     return FAMILIES[type(config)].factory(config, d)
 
 

@@ -28,6 +28,7 @@ from lookalike.schemas.experiment import (
     Tracking,
 )
 from lookalike.schemas.indexes import (
+    AutoIndex,
     BruteForceIndex,
     FactoryIndex,
     FlatIndex,
@@ -58,6 +59,7 @@ from lookalike.schemas.queries import (
 )
 
 __all__ = [
+    "AutoIndex",
     "BruteForceIndex",
     "CaptionsQueries",
     "CopiesQueries",

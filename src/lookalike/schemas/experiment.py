@@ -15,8 +15,8 @@ from lookalike.schemas.queries import Queries
 class Search:
     """What is set at query time; nothing here ever causes a rebuild."""
 
-    k: int = 100
-    """What one search asks for."""
+    k: int | None = 100
+    """How many neighbours one search asks for; null: up to 100, as N allows."""
     nprobe: Any = None
     """A value or a list (one operating point each); null: the index config's own ``point``."""
     ef_search: Any = None
@@ -97,6 +97,8 @@ class Sweep:
     """Hand all jobs to the cluster, with one that gathers what they measured, and return."""
     phase: str = "all"
     """build: make the artifacts that a point needs and stop; set by the launcher."""
+    rows: int | None = None
+    """Size of the dataset when the sweep was planned: what depends on it is the same in every job."""
     skip: list[str] = field(default_factory=list)
     """Trial keys of operating points that another point of the sweep already covers."""
 

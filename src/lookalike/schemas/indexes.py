@@ -21,10 +21,19 @@ class Index:
     """Index every embeddings shard apart, an artifact each, then merge: the same index, another way."""
     mmap: bool = False
     """Search the index file through a memory map instead of reading it into memory."""
-    point: dict[str, int] = field(default_factory=dict)
-    """Search settings used where ``search`` names none."""
-    ladder: dict[str, list[int]] = field(default_factory=dict)
-    """Search settings that ``search=ladder`` walks through, from fast to exact."""
+    point: dict[str, int | None] = field(default_factory=dict)
+    """Search settings used where ``search`` names none; null or absent: what suits nlist and N."""
+    ladder: dict[str, list[int] | None] = field(default_factory=dict)
+    """Search settings that ``search=ladder`` walks through, from fast to exact; null: as for ``point``."""
+
+
+@dataclass
+class AutoIndex(Index):
+    """No family yet: exact search where N images need no index, else inverted lists of full vectors."""
+
+    family: str = "auto"
+    nlist: int | None = None
+    """Number of inverted lists, which chooses an index that has them; null: as N asks for."""
 
 
 @dataclass
@@ -46,7 +55,8 @@ class IvfFlatIndex(Index):
     """Inverted lists of full vectors."""
 
     family: str = "ivf_flat"
-    nlist: int = 64
+    nlist: int | None = None
+    """Number of inverted lists; null: what suits N vectors."""
 
 
 @dataclass
@@ -54,7 +64,8 @@ class IvfSq8Index(Index):
     """Inverted lists of vectors at one byte per dimension."""
 
     family: str = "ivf_sq8"
-    nlist: int = 64
+    nlist: int | None = None
+    """Number of inverted lists; null: what suits N vectors."""
 
 
 @dataclass
@@ -62,7 +73,8 @@ class IvfPqIndex(Index):
     """Inverted lists of product-quantised residuals."""
 
     family: str = "ivf_pq"
-    nlist: int = 64
+    nlist: int | None = None
+    """Number of inverted lists; null: what suits N vectors."""
     pq_m: int = 64
     pq_bits: int = 8
 
@@ -72,7 +84,8 @@ class IvfPqFastscanRefineIndex(Index):
     """4-bit product quantiser in SIMD registers, then re-ranking by 8-bit codes of the full vector."""
 
     family: str = "ivf_pq_fastscan_refine"
-    nlist: int = 64
+    nlist: int | None = None
+    """Number of inverted lists; null: what suits N vectors."""
     pq_m: int = 128
     refine: str = "SQ8"
     """SQ8 | Flat: what the re-ranking step stores."""
@@ -83,7 +96,8 @@ class OpqIvfPqIndex(Index):
     """A learned rotation (to ``opq_d`` dimensions) before the product quantiser."""
 
     family: str = "opq_ivf_pq"
-    nlist: int = 64
+    nlist: int | None = None
+    """Number of inverted lists; null: what suits N vectors."""
     pq_m: int = 64
     pq_bits: int = 8
     opq_d: int | None = None
@@ -104,7 +118,8 @@ class IvfRabitqIndex(Index):
     """Inverted lists of one-bit RaBitQ codes behind a random rotation, re-ranked."""
 
     family: str = "ivf_rabitq"
-    nlist: int = 64
+    nlist: int | None = None
+    """Number of inverted lists; null: what suits N vectors."""
     bits: int = 1
     refine: str = "SQ8"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -10,8 +11,10 @@ class Queries:
     """What every query protocol can say of itself."""
 
     name: str
-    n: int | None = 1000
-    """Number of query images (before editing), a seeded sample; null: all."""
+    n: Any = 1000
+    """Number of query images (before editing), a seeded sample; null: all; ``auto``: the protocol's usual
+    number (this default), or fewer where the dataset is small.
+    """
     seed: int = 0
     duplicates: str = "relevant"
     """Gallery images byte-identical to a relevant one are: relevant | ignored | irrelevant."""
@@ -22,7 +25,7 @@ class CopiesQueries(Queries):
     """Edited copies of gallery images; relevant: the original."""
 
     name: str = "copies"
-    n: int | None = 200
+    n: Any = 200
     edits: list[str] = field(
         default_factory=lambda: ["crop", "resize", "rotate", "jpeg", "blur", "colour", "overlay"]
     )
@@ -63,7 +66,7 @@ class FilesQueries(Queries):
     """A folder of query images; optionally a CSV (query, relevant) that names the gallery ids to be found."""
 
     name: str = "files"
-    n: int | None = None
+    n: Any = None
     root: str | None = None
     relevance: str | None = None
 
@@ -73,7 +76,7 @@ class VectorsQueries(Queries):
     """Ready query vectors for ``dataset=embeddings``; optionally relevance and exact neighbours."""
 
     name: str = "vectors"
-    n: int | None = None
+    n: Any = None
     file: str | None = None
     """Vectors in any format of ``dataset=embeddings``; null: the test rows of the dataset's own HDF5."""
     format: str = "auto"

@@ -9,28 +9,33 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lookalike.config import PlannedPoint, find_faults, plan_points
+from lookalike.config import Count, PlannedPoint, decide, plan_points
+from lookalike.errors import ConfigError
+from lookalike.resolving import Resolved
 from lookalike.schemas import Experiment
 from lookalike.sweep.ledger import LedgerJob
 from lookalike.trials import WORKERS
 
 LONGEST_NAME = 100
-OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.skip=")
+OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.rows=", "sweep.skip=")
 """How overrides begin that the sweep adds to a job; nobody typed them."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One combination of overrides: what it composes to, or why it is impossible."""
+    """One combination of overrides: the experiment that it is, or why it is impossible."""
 
     overrides: tuple[str, ...]
-    experiment: Experiment | None
+    experiment: Resolved | None
     faults: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, overrides: Sequence[str], experiment: Experiment) -> Candidate:
-        """A combination that composes, with the faults that ``find_faults`` knows of."""
-        return cls(tuple(overrides), experiment, tuple(find_faults(experiment)))
+    def of(cls, overrides: Sequence[str], experiment: Experiment, count: Count | None = None) -> Candidate:
+        """A combination that composes; ``count`` tells the size of a dataset."""
+        try:
+            return cls(tuple(overrides), decide(experiment, count=count))
+        except ConfigError as error:
+            return cls(tuple(overrides), None, tuple(error.faults))
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Job:
     """One run of a sweep: an index with all its operating points that no earlier job covers."""
 
     overrides: tuple[str, ...]
-    experiment: Experiment
+    experiment: Resolved
     points: tuple[PlannedPoint, ...]
     skip: tuple[str, ...]
     """Trial keys of its points that another job measures or has measured, or that are impossible."""
@@ -76,6 +81,7 @@ class Job:
             *self.overrides,
             f"hydra.sweep.dir={_quoted(str(sweep))}",
             f"hydra.sweep.subdir={_quoted(self.folder)}",
+            f"sweep.rows={self.experiment.rows}",
         ]
         if parent is not None:
             lines.append(f"tracking.parent={_quoted(parent)}")
@@ -130,7 +136,7 @@ def make_plan(candidates: Sequence[Candidate]) -> Plan:
             skipped |= {(name, fault): None for fault in candidate.faults}
             continue
         points, said = plan_points(candidate.experiment)
-        notices |= dict.fromkeys(said)
+        notices |= dict.fromkeys((*candidate.experiment.choices, *said))
         repeated = [point.key for point in points if point.key in seen]
         impossible = [point for point in points if point.fault and point.key not in seen]
         possible = tuple(point for point in points if not point.fault and point.key not in seen)

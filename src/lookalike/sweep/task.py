@@ -15,11 +15,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lookalike.config import PlannedPoint, find_faults, parse, plan_points
+from lookalike.config import PlannedPoint, decide, parse, plan_points
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.filesystems import require_writable
 from lookalike.progress import SILENT, Progress
 from lookalike.record import FILE_NAME, Record
+from lookalike.resolving import Resolved
 from lookalike.schemas import Experiment
 from lookalike.store.files import bytes_below
 from lookalike.store.layout import changed_at
@@ -176,16 +177,14 @@ class Task:
             _leave_nothing(place.folder)
         return Outcome(str(place.folder), reason, exit_code)
 
-    def _perform(self, experiment: Experiment, place: Place) -> Outcome:
+    def _perform(self, composed: Experiment, place: Place) -> Outcome:
         if not self.is_ours():
             raise InHandsError.taken_over(place.folder.parent)
-        faults = find_faults(experiment)
-        if experiment.sweep.detach and not place.in_sweep:
-            faults.append(
-                "sweep.detach=true is of sweeps; add -m and hydra/launcher=slurm_cpu, or leave it out"
+        if composed.sweep.detach and not place.in_sweep:
+            raise ConfigError(
+                ["sweep.detach=true is of sweeps; add -m and hydra/launcher=slurm_cpu, or leave it out"]
             )
-        if faults:
-            raise ConfigError(faults)
+        experiment = decide(composed, self.progress)
         require_places(experiment)
         points = self._possible_points(experiment, place.in_sweep)
         if place.in_sweep:
@@ -240,10 +239,12 @@ class Task:
             self.progress.warn(f"{error}; nothing is lost, the record lies in {place.folder}")
             return str(error)
 
-    def _possible_points(self, experiment: Experiment, in_sweep: bool) -> list[PlannedPoint]:
+    def _possible_points(self, experiment: Resolved, in_sweep: bool) -> list[PlannedPoint]:
         """The points that can be measured; the user is told of the others, the run by ``sweep.skip``."""
         planned, notices = plan_points(experiment)
         if not in_sweep:  # a sweep's plan has said them
+            for choice in experiment.choices:
+                self.progress.say(choice)
             for notice in notices:
                 self.progress.say(f"notice: {notice}")
         for point in planned:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lookalike.datasets.webdataset.opening import find_tars, open_webdataset
+from lookalike.datasets.webdataset.opening import count_tar_images, find_tars, open_webdataset
 from lookalike.datasets.webdataset.samples import text_ending_fault
 
-__all__ = ["find_tars", "open_webdataset", "text_ending_fault"]
+__all__ = ["count_tar_images", "find_tars", "open_webdataset", "text_ending_fault"]

@@ -41,11 +41,7 @@ def open_webdataset(
     annotation is not where the config says.
     """
     tars = [Tar.at(path) for path in find_tars(config.root)]
-    with progress.bar("listing tars", len(tars), "tars") as bar:
-        listings = []
-        for tar in tars:
-            listings.append(list_tar(tar, store))
-            bar.advance()
+    listings = _list_all(tars, progress, store)
     shards = _Shards(listings)
     if not shards.n:
         others = others_of(listings)
@@ -81,6 +77,23 @@ def open_webdataset(
     if config.fingerprint == "content":
         return replace(images, fingerprints=content_fingerprints(images, progress))
     return images
+
+
+def count_tar_images(
+    config: schemas.WebdatasetDataset, progress: Progress = SILENT, store: Store | None = None
+) -> int:
+    """Return how many images the tars hold, by their headers; raises DatasetError as for opening them."""
+    tars = [Tar.at(path) for path in find_tars(config.root)]
+    return sum(len(listing.images) for listing in _list_all(tars, progress, store))
+
+
+def _list_all(tars: Sequence[Tar], progress: Progress, store: Store | None) -> list[Listing]:
+    with progress.bar("listing tars", len(tars), "tars") as bar:
+        listings = []
+        for tar in tars:
+            listings.append(list_tar(tar, store))
+            bar.advance()
+    return listings
 
 
 def find_tars(root: str | None) -> list[Path]:

@@ -1,0 +1,57 @@
+"""How many rows a dataset has, by listing its files or reading headers: nothing is decoded or embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from lookalike import schemas
+from lookalike.datasets.embeddings import count_vectors
+from lookalike.datasets.folder import count_images, expand_root
+from lookalike.datasets.huggingface import count_huggingface
+from lookalike.datasets.sbu_captions import count_photos
+from lookalike.datasets.twemoji import twemoji_folder
+from lookalike.datasets.webdataset import count_tar_images
+from lookalike.progress import SILENT, Progress
+from lookalike.store import Store
+
+
+def count_rows(config: schemas.Dataset, progress: Progress = SILENT, store: Store | None = None) -> int:
+    """Return how many rows ``open_dataset`` gives, ``config.limit`` applied.
+
+    Some images may turn out to be bad later. ``store`` keeps the listings of tars, which the run that follows
+    uses again. Raises DatasetError when the dataset is not there or not as described.
+    """
+    if isinstance(config, schemas.WebdatasetDataset):
+        rows = count_tar_images(config, progress, store)
+    else:
+        rows = COUNTS[type(config)](config, progress)
+    return rows if config.limit is None else min(rows, config.limit)
+
+
+def _folder(config: schemas.FolderDataset, progress: Progress) -> int:
+    root = expand_root(config.root, "dataset.root")
+    with progress.bar("listing images", None, "images"):
+        return count_images(root)
+
+
+def _twemoji(config: schemas.TwemojiDataset, progress: Progress) -> int:
+    return count_images(Path(twemoji_folder()))
+
+
+def _synthetic(config: schemas.SyntheticDataset, progress: Progress) -> int:
+    return config.n
+
+
+COUNTS: Mapping[type[schemas.Dataset], Callable[[Any, Progress], int]] = MappingProxyType(
+    {
+        schemas.TwemojiDataset: _twemoji,
+        schemas.FolderDataset: _folder,
+        schemas.SbuCaptionsDataset: count_photos,
+        schemas.HuggingfaceDataset: count_huggingface,
+        schemas.EmbeddingsDataset: count_vectors,
+        schemas.SyntheticDataset: _synthetic,
+    }
+)
