@@ -58,7 +58,12 @@ PIXELS = "model=pixels"
         (["dataset=embeddings"], "dataset.root is not set; name a file of vectors"),
         (["dataset=folder", "dataset.root=/tmp", "dataset.captions=text"], "dataset.captions=text"),
         (["dataset=folder", "dataset.root=/tmp", "dataset.table=no.csv"], "dataset.table=no.csv"),
-        (["dataset=folder", "dataset.root=/tmp", "queries=labels"], "queries=labels queries.by=label needs"),
+        (
+            ["dataset=folder", "dataset.root=/tmp", "queries=labels"],
+            "queries=labels queries.by=label needs dataset.labels; set it to folder "
+            "(the names of the images' folders) or a column of dataset.table",
+        ),
+        (["dataset=folder", "dataset.root=/tmp", "dataset.labels=kind"], "or dataset.labels=folder for"),
         (["queries=files"], "queries.root is not set"),
         (["queries=files", "queries.root=/nowhere"], "queries.root=/nowhere does not exist"),
         (["queries=vectors"], "queries=vectors needs ready gallery vectors"),

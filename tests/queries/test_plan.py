@@ -176,10 +176,17 @@ def test_take_keeps_everything_of_a_query_together() -> None:
         (InGalleryQueries(n=-1), images(), "queries.n=-1 asks for no query"),
         (HeldOutQueries(n=10), images(), "queries.n=10 leaves no gallery of 10"),
         (HeldOutQueries(n=None), images(), "queries.n=null leaves no gallery"),
-        (LabelsQueries(), images(), "needs labels, and the dataset has none.*or to folder"),
+        (
+            LabelsQueries(),
+            images(),
+            "needs labels, and the dataset has none.*to folder.*or a column of",
+        ),
         (LabelsQueries(by="group"), images(labels=LABELS), "needs groups, and the dataset has none"),
         (LabelsQueries(by="colour"), images(labels=LABELS), "choose label or group"),
         (LabelsQueries(), images(3, labels=["a", "b", None]), "no two images share a label"),
+        (LabelsQueries(), images(3, labels=["a"] * 3), "all 3 images have the label 'a'.*labels=folder"),
+        (LabelsQueries(by="group"), images(3, groups=["a"] * 3), "all 3 images have the group 'a'"),
+        (CaptionsQueries(), images(3, captions=["a dog"] * 3), "all 3 images have the caption 'a dog'"),
         (CaptionsQueries(), images(), "needs captions"),
         (CaptionsQueries(), images(captions=[None] * 10), "needs captions"),
         (CaptionsQueries(), vectors(), "needs captions"),
@@ -189,3 +196,27 @@ def test_take_keeps_everything_of_a_query_together() -> None:
 def test_a_protocol_that_does_not_fit_is_an_error(config: Queries, dataset: ImageSet, reason: str) -> None:
     with pytest.raises(QueryError, match=reason):
         plan_queries(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            ["a"] * 10,
+            "all 10 images have the label 'a', so whatever is found counts: relevance is not judged",
+        ),
+        (
+            list("abcdefghij"),
+            "no two images share a label, so there is nothing to find: relevance is not judged",
+        ),
+    ],
+)
+def test_held_out_images_are_not_judged_by_labels_that_tell_nothing(labels: list[str], said: str) -> None:
+    plan = plan_queries(HeldOutQueries(n=4), images(labels=labels))
+    assert not plan.judged
+    assert plan.notices == (said,)
+
+
+def test_one_label_and_images_without_any_can_be_told_apart() -> None:
+    plan = plan_queries(LabelsQueries(n=None), images(4, labels=["a", "a", None, None]))
+    assert [len(ids) for ids in relevant_ids(plan)] == [1, 1]

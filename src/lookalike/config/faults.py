@@ -255,7 +255,11 @@ def _table_faults(dataset: schemas.FolderDataset, root: Path) -> Iterator[str]:
     columns = {"labels": dataset.labels, "groups": dataset.groups, "captions": dataset.captions}
     for name, column in columns.items():
         if column and not dataset.table and not (name == "labels" and column == "folder"):
-            yield f"dataset.{name}={column} is a column of no table; set dataset.table to a CSV or parquet"
+            folders = ", or dataset.labels=folder for the names of folders" if name == "labels" else ""
+            yield (
+                f"dataset.{name}={column} is a column of no table; set dataset.table to a CSV or "
+                f"parquet{folders}"
+            )
     if dataset.table and not (root / Path(dataset.table).expanduser()).is_file():
         yield f"dataset.table={dataset.table} does not exist in dataset.root; name a CSV or parquet file"
 

@@ -39,6 +39,8 @@ def source_annotation_faults(queries: str, kind: str, dataset: schemas.Dataset) 
     """``kind``: labels, groups or captions, which ``queries`` cannot do without."""
     where = ANNOTATED_BY.get(type(dataset))
     if where and not getattr(dataset, kind):
-        yield f"queries={queries} needs dataset.{kind}; set it to {where}"
+        folders = kind == "labels" and isinstance(dataset, schemas.FolderDataset)
+        either = "folder (the names of the images' folders) or " if folders else ""
+        yield f"queries={queries} needs dataset.{kind}; set it to {either}{where}"
     if isinstance(dataset, schemas.SbuCaptionsDataset) and kind != "captions":
         yield f"queries={queries} needs {kind}, which dataset={dataset.name} has not; choose queries=captions"

@@ -14,6 +14,8 @@ from lookalike import schemas
 from lookalike.errors import IndexingError
 from lookalike.schemas import Index
 
+EXHAUSTIVE = ("brute_force", "flat")
+"""Families that compare a query with every vector: exact."""
 METRICS = ("l2", "ip")
 REFINEMENTS = ("SQ8", "Flat")
 COUNTS = ("nlist", "pq_m", "opq_d", "ef_construction", "train_size", "threads")

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from lookalike import schemas
 from lookalike.datasets import ImageSet, TextSet, VectorSet
 from lookalike.errors import QueryError
-from lookalike.queries.plan import Classes, QueryPlan
+from lookalike.queries.plan import Classes, QueryPlan, tells_nothing
 from lookalike.queries.sample import sample
 
 
@@ -24,6 +24,10 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
         raise QueryError(
             "queries=captions needs captions, and the dataset has none; set dataset.captions to where they "
             "are (of a folder: a column of dataset.table), or dataset.caption_column of ready vectors"
+        )
+    if len(captioned) == len(dataset) > 1 and len({text for _, text in captioned}) == 1:
+        raise QueryError(
+            f"{tells_nothing(captions, 'caption', 'images')}; set dataset.captions to captions that differ"
         )
     rows, notices = sample([id_ for id_, _ in captioned], config)
     chosen = [captioned[row] for row in rows]

@@ -11,7 +11,7 @@ import numpy as np
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet
 from lookalike.errors import QueryError
-from lookalike.queries.plan import Classes, QueryPlan
+from lookalike.queries.plan import Classes, QueryPlan, tells_nothing
 from lookalike.queries.sample import sample
 
 
@@ -19,7 +19,8 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
     """Return n seeded images as queries against the gallery of all the others.
 
     Relevant: those of the query's label, or of its group where the dataset has no labels; nothing is judged
-    where it has neither. Raises QueryError when no gallery would be left.
+    where it has neither, or where they tell nothing (see :func:`tells_nothing`).
+    Raises QueryError when no gallery would be left.
     """
     rows, _ = sample(dataset.ids, config)
     if len(rows) == len(dataset):
@@ -33,13 +34,15 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
     queries = dataset.take(rows)
     kind = "label" if dataset.labels is not None else "group"
     asked, searched = _annotations(queries, kind), _annotations(gallery, kind)
+    useless = tells_nothing(_annotations(dataset, kind), kind, _kind(dataset))
     return QueryPlan(
         protocol=config.name,
         description=f"{len(queries):,} {_kind(dataset)} held out of {len(dataset):,}",
         gallery=gallery,
         queries=_as_queries(queries),
         sources=list(queries.ids),
-        classes=None if asked is None or searched is None else Classes(searched, asked),
+        classes=None if asked is None or searched is None or useless else Classes(searched, asked),
+        notices=(f"{useless}: relevance is not judged",) if useless else (),
     )
 
 
@@ -61,24 +64,23 @@ def plan_in_gallery(config: schemas.InGalleryQueries, dataset: ImageSet | Vector
 def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
     """Return n seeded gallery images that are not alone with their label (or group); relevant: the others.
 
-    The query itself is ignored. Raises QueryError when the dataset has no such annotation or no two images
-    share one.
+    The query itself is ignored. Raises QueryError when the dataset has no such annotation, no two images
+    share one, or all have the same.
     """
     if config.by not in ("label", "group"):
         raise QueryError(f"queries.by={config.by} is not known; choose label or group")
     values = _annotations(dataset, config.by)
     if values is None:
         raise QueryError(
-            f"queries=labels needs {config.by}s, and the dataset has none; set dataset.{config.by}s to a "
-            "column of dataset.table" + (" or to folder" if config.by == "label" else "")
+            f"queries=labels needs {config.by}s, and the dataset has none; set dataset.{config.by}s to "
+            + ("folder (the names of their folders) or " if config.by == "label" else "")
+            + "a column of dataset.table"
         )
+    if useless := tells_nothing(values, config.by, _kind(dataset)):
+        folders = ", with labels=folder in a folder for each" if config.by == "label" else ""
+        raise QueryError(f"{useless}; use {config.by}s that differ{folders}, or queries=in_gallery")
     images_of = Counter(values)
     eligible = [row for row, value in enumerate(values) if value is not None and images_of[value] > 1]
-    if not eligible:
-        raise QueryError(
-            f"no two images share a {config.by}, so there is nothing to find; use other {config.by}s or "
-            "queries=in_gallery"
-        )
     chosen, notices = sample([dataset.ids[row] for row in eligible], config)
     rows = [eligible[row] for row in chosen]
     queries = dataset.take(rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -76,3 +78,17 @@ class QueryPlan:
             ready_neighbours=None if ready is None else ready[rows],
             ready_distances=None if distances is None else distances[rows],
         )
+
+
+def tells_nothing(values: Sequence[str | None] | None, kind: str, noun: str) -> str | None:
+    """Why relevance by the label, group or caption of each image (``values``) would say nothing; else None.
+
+    Everything that is found is relevant where all have the same, nothing where no two share one.
+    """
+    counts = Counter(value for value in values or () if value is not None)
+    if values and len(counts) == 1 and None not in values:
+        only = reprlib.repr(next(iter(counts)))
+        return f"all {len(values):,} {noun} have the {kind} {only}, so whatever is found counts"
+    if values and max(counts.values(), default=0) < 2:
+        return f"no two {noun} share a {kind}, so there is nothing to find"
+    return None

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import UserError
-from lookalike.index.families import nlist_in
+from lookalike.index.families import EXHAUSTIVE, nlist_in
 from lookalike.record import FILE_NAME, PointRecord, Record, read_records
 
 LATEST = "latest"
 FOLDERS = ("outputs", "multirun")
 """Where runs and sweeps are written, below the root."""
-EXHAUSTIVE = ("brute_force", "flat")
 SHORTEST_ID = 6
 """Characters of an id that are enough when no other one begins so."""
 

@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike import schemas
+from lookalike.index.families import EXHAUSTIVE
 from lookalike.record import Record
+from lookalike.resolving import EXACT_UP_TO
 from lookalike.schemas import Experiment
+
+NEAR_EXACT = 0.9
+"""Share of the exact neighbours below which an index is not as it should be set."""
 
 
 def report(experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
@@ -48,7 +53,7 @@ def report_json(records: Sequence[Record], folder: Path) -> None:
 
 
 def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Path) -> list[str]:
-    """Where the results lie, how to look at them, and an honest word about the built-in dataset."""
+    """Where the results lie, how to look at them, and an honest word about what was measured."""
     lines = [f"results: {short(folder)}"]
     if (folder / "report.html").exists():
         lines.append(f"report:  {short(folder / 'report.html')}")
@@ -56,11 +61,51 @@ def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Pat
         lines.append(f"compare: lookalike mlflow{_root_option(experiment.paths.root)}")
     elif experiment.tracking.kind == "server":
         lines.append(f"compare: {experiment.tracking.uri}")
+    if found := _far_from_exact(records):
+        lines.append(found)
     sizes = [int(record.data["gallery_size"]) for record in records if "gallery_size" in record.data]
-    if isinstance(experiment.dataset, schemas.TwemojiDataset) and sizes:
-        lines.append(f"{max(sizes):,} images need no index. Next, your own:")
-        lines.append("  lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000")
+    if sizes and max(sizes) <= EXACT_UP_TO:
+        ready = isinstance(experiment.dataset, schemas.VectorDataset)
+        needless = f"{max(sizes):,} {'vectors' if ready else 'images'} need no index"
+        if isinstance(experiment.dataset, schemas.TwemojiDataset):
+            lines.append(f"{needless}. Next, your own:")
+            lines.append("  lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000")
+        else:
+            lines.append(f"{needless}: {_exact_search(records)}")
     return lines
+
+
+def _far_from_exact(records: Sequence[Record]) -> str | None:
+    """What to do when no index of the run came near the exact answer; None when one did or none ran."""
+    tried = [
+        (recall, record, point)
+        for record in records
+        if record.index.get("family") not in EXHAUSTIVE
+        for point in record.points
+        if (recall := point.curve("knn_recall").get(point.k)) is not None
+    ]
+    best, record, point = max(tried, key=lambda each: each[0], default=(1.0, None, None))
+    if record is None or point is None or best >= NEAR_EXACT:
+        return None
+    found = f"{point.label} returned {best:.0%} of the exact {point.k} neighbours"
+    nprobe, nlist = point.settings.get("nprobe"), point.index_settings.get("nlist")
+    visits_all = nprobe is not None and nprobe == nlist
+    for name in ("nprobe", "ef_search", "k_factor"):
+        if name in point.settings and not (name == "nprobe" and visits_all):
+            return f"{found}; a larger search.{name} finds more (search=ladder measures several)"
+    return f"{found}; a family that keeps more of each vector finds more (index=ivf_sq8, ivf_flat or flat)"
+
+
+def _exact_search(records: Sequence[Record]) -> str:
+    """What exact search took, or how to try it."""
+    took = [
+        point.metrics["latency_single_p50_ms"]
+        for record in records
+        if record.index.get("family") in EXHAUSTIVE
+        for point in record.points
+        if "latency_single_p50_ms" in point.metrics
+    ]
+    return f"exact search took {min(took):.2g} ms (p50)" if took else "index=flat is exact"
 
 
 def short(folder: Path) -> str:
