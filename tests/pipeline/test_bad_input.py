@@ -141,7 +141,7 @@ CASES = {
     "vectors without dimensions": Case(
         lambda tmp: vectors(tmp, random_vectors()[:, 0]),
         r"part_0\.npy holds float32 of shape \(40,\)",
-        r"vectors are float16, float32, float64 or uint8 of shape \(rows, dimensions\)",
+        r"vectors are float16, float32, float64, uint8 or int8 of shape \(rows, dimensions\)",
     ),
     "queries of other dimensions": Case(
         lambda tmp: query_vectors(tmp, random_vectors(5, 4)),
@@ -260,6 +260,8 @@ def test_few_training_vectors_are_one_notice_in_our_words(
     assert len(said) == 1
     assert said[0].startswith(f"notice: {notice}")
     assert said[0].endswith("take fewer centroids, or more images")
-    ours = re.compile(r"(embeddings|queries|exact|index|serving): (built|reused)|notice: ")
+    ours = re.compile(
+        r"(embeddings|queries|exact|index|serving): (built|reused)|notice: |a search visits 8 of 16 "
+    )
     assert [line for line in ended.err.splitlines() if not ours.match(line)] == []
     assert "WARNING" not in ended.out

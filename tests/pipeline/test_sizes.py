@@ -119,7 +119,7 @@ def test_photos_in_one_folder_have_one_label(tmp_path: Path, first_run: Run) -> 
     root = photos(tmp_path / "photos", 6)
     ended = first_run("dataset=folder", root, "dataset.labels=folder", "queries=labels")
     assert "all 6 images have the label 'photos', so whatever is found counts" in ended.refusal()
-    assert "labels=folder in a folder for each" in ended.refusal()
+    assert "(labels=folder: the images of each in a folder of their own)" in ended.refusal()
 
 
 def test_bad_images_leave_fewer_than_were_counted(tmp_path: Path, home: Path, first_run: Run) -> None:

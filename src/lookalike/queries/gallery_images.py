@@ -77,8 +77,10 @@ def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) ->
             + "a column of dataset.table"
         )
     if useless := tells_nothing(values, config.by, _kind(dataset)):
-        folders = ", with labels=folder in a folder for each" if config.by == "label" else ""
-        raise QueryError(f"{useless}; use {config.by}s that differ{folders}, or queries=in_gallery")
+        folders = (
+            " (labels=folder: the images of each in a folder of their own)" if config.by == "label" else ""
+        )
+        raise QueryError(f"{useless}; use other {config.by}s or queries=in_gallery{folders}")
     images_of = Counter(values)
     eligible = [row for row, value in enumerate(values) if value is not None and images_of[value] > 1]
     chosen, notices = sample([dataset.ids[row] for row in eligible], config)
