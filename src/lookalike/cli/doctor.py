@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override
 from lookalike.doctor import NOTE, OK, PROBLEM, Finding, examine
 from lookalike.errors import UserError
 from lookalike.schemas import Paths
+from lookalike.terminal.words import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ def show(findings: Iterable[Finding], console: Console | None = None) -> list[Fi
     for finding in findings:
         topic = "" if found and found[-1].topic == finding.topic else finding.topic
         for line in _lines(finding, topic, console.width):
-            console.print(line)
+            console.print(line, soft_wrap=True)
         found.append(finding)
     problems = sum(finding.status == PROBLEM for finding in found)
     console.print(f"{problems} problem{'' if problems == 1 else 's'}" if problems else "no problems")
@@ -76,11 +76,11 @@ def _lines(finding: Finding, topic: str, width: int) -> Iterator[Text]:
 
     mark, style = MARKS[finding.status]
     indent = " " * (TOPIC_WIDTH + 2)
-    for number, line in enumerate(wrap(finding.text, width - len(indent))):
+    for number, line in enumerate(wrapped(finding.text, width - len(indent)).splitlines()):
         if number:
             yield Text(indent + line)
         else:
             yield Text.assemble((topic.ljust(TOPIC_WIDTH), "bold"), (f"{mark} ", style), line)
     if finding.cure:
-        for line in wrap(f"→ {finding.cure}", width - len(indent)):
+        for line in wrapped(f"→ {finding.cure}", width - len(indent)).splitlines():
             yield Text(indent + line, style)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lookalike.record import PointRecord, Record
+from lookalike.terminal.crash import LONGEST_REASON
 
 Facet = Callable[[Record, PointRecord], object]
 
@@ -174,8 +175,13 @@ def common_settings(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def failures(records: Sequence[Record]) -> list[str]:
-    """One line for each run that did not finish, with its reason."""
-    return [f"{r.name} {r.status}: {r.error or 'no reason given'}" for r in records if r.status != "finished"]
+    """One line for each run that did not finish, with (the beginning of) its reason, which may be lines."""
+    return [f"{r.name} {r.status}: {_on_one_line(r.error)}" for r in records if r.status != "finished"]
+
+
+def _on_one_line(reason: str | None) -> str:
+    said = " ".join((reason or "no reason given").split())
+    return said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]}…"
 
 
 def _count(n: object, noun: str) -> str:

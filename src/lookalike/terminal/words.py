@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 from typing import TextIO
 
+INDENT = 4
 NARROWEST = 40
 """Columns; a narrower terminal breaks our lines itself."""
 
@@ -55,18 +56,21 @@ def print_wrapped(text: str, stream: TextIO | None = None, indent: str = "") -> 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a plain table on standard output, two blanks between its columns.
 
-    On a terminal that is narrower, the last column is broken at blanks and goes on below itself.
+    On a terminal that is narrower, the last column is broken at blanks and goes on below itself; where little
+    is left for it, below the others.
     """
     lines = [heads, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    room = width_of(sys.stdout)
+    width = width_of(sys.stdout)
     before = sum(widths[:-1]) + 2 * (len(widths) - 1)
-    if room is not None:
-        room = room - before if room - before >= NARROWEST // 2 else None
-    for line in lines:
-        *cells, last = line
-        first, *more = wrapped(last, room).splitlines() or [""]
-        shown = [*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), first]
-        print("  ".join(shown).rstrip())
-        for part in more:
-            print(" " * before + part)
+    beside = width is None or width - before >= min(NARROWEST // 2, widths[-1])
+    indent = before if beside else INDENT
+    for *cells, last in lines:
+        first = "  ".join(cell.ljust(room) for cell, room in zip(cells, widths, strict=False))
+        parts = wrapped(last, width and width - indent).splitlines() or [""]
+        if beside:
+            print(f"{first}  {parts.pop(0)}".strip() if cells else parts.pop(0))
+        else:
+            print(wrapped(first.rstrip(), width, " " * INDENT))
+        for part in parts:
+            print(" " * indent + part)
