@@ -59,7 +59,11 @@ class Progress:
         log.warning(line)
 
     def expect(self, description: str, seconds: float, rate: str = "") -> None:
-        """Tell the user how long something will take when that is more than a minute; ``rate`` says why."""
+        """Tell the user how long something will take when that is more than a minute.
+
+        ``description``: that of its bar, where it has one, which then says nothing of its own. ``rate``: what
+        the estimate is made of.
+        """
         if seconds > LONG_SECONDS:
             self.say(f"{description}: about {rough_duration(seconds)}{rate and f' ({rate})'}")
 
@@ -94,6 +98,8 @@ class RichProgress(Progress):
         self.clock = clock
         self._console = console
         self._display: BarDisplay | None = None
+        self._expected: set[str] = set()
+        """What is under way and was said to take long."""
 
     def __getstate__(self) -> dict[str, Any]:
         """A cluster's job opens a console of its own."""
@@ -110,13 +116,21 @@ class RichProgress(Progress):
 
     @contextmanager
     def bar(self, description: str, total: int | None, unit: str = "") -> Iterator[Bar]:
+        try:
+            with self._shown_bar(description, total, unit) as bar:
+                yield _EstimatedBar(self, bar, description, total, unit)
+        finally:
+            self._expected.discard(description)
+
+    @contextmanager
+    def _shown_bar(self, description: str, total: int | None, unit: str) -> Iterator[Bar]:
         if self.quiet or not self.console.is_terminal or self.console.is_dumb_terminal:
-            yield _EstimatedBar(self, Bar(), description, total, unit)
+            yield Bar()
             return
         with self._opened() as display:
             task = display.add_task(description, total=total, unit=unit)
             try:
-                yield _EstimatedBar(self, _DisplayedBar(display, task), description, total, unit)
+                yield _DisplayedBar(display, task)
             finally:
                 display.remove_task(task)
 
@@ -134,6 +148,11 @@ class RichProgress(Progress):
                 yield display
             finally:
                 self._display = None
+
+    def expect(self, description: str, seconds: float, rate: str = "") -> None:
+        if description not in self._expected and seconds > LONG_SECONDS:
+            self._expected.add(description)
+            super().expect(description, seconds, rate)
 
     def say(self, line: str) -> None:
         super().say(line)

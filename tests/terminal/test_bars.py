@@ -130,6 +130,16 @@ def test_nothing_is_said_of_a_minute_or_an_unknown_amount(total: int | None) -> 
     assert said(steady(80, 20), total) == []
 
 
+def test_a_stage_is_said_to_take_long_once_and_the_next_one_again() -> None:
+    shown, clock = io.StringIO(), Clock()
+    progress = RichProgress(False, Console(file=shown, width=80), clock)
+    for _ in range(2):
+        progress.expect("timing searches", 300, "30 points × 10 s")
+        with progress.bar("timing searches", 100_000, "turns") as bar:
+            steady(80, 20)(bar, clock)
+    assert shown.getvalue().splitlines() == 2 * ["timing searches: about 5 minutes (30 points × 10 s)"]
+
+
 def test_quiet_is_quiet() -> None:
     assert said(steady(80, 20), 100_000, quiet=True) == []
 

@@ -13,6 +13,7 @@ import pytest
 
 from lookalike import schemas
 from lookalike.environment import cores
+from lookalike.progress import Progress
 from lookalike.search import Point
 from lookalike.timing import TimedPoints, Timing, time_points
 
@@ -161,6 +162,29 @@ def test_drift_is_the_first_points_change() -> None:
 )
 def test_flags(drift: float | None, share: float | None, flags: int) -> None:
     assert len(TimedPoints((), drift, share).flags) == flags
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({"seconds": 60.0}, ["timing searches: about 2 minutes (2 points × 1 modes × search.seconds=60)"]),
+        ({"seconds": 30.0}, []),
+        ({"seconds": 60.0, "repeats": 1}, []),
+    ],
+)
+def test_timing_that_takes_long_is_announced(options: dict[str, Any], lines: list[str]) -> None:
+    machine, told = Machine(lambda call: 1000.0), Told()
+    search = schemas.Search(warm_up=0, threads=1, modes=["single"], **options)
+    time_points(machine, QUERIES, [FAST, SLOW], search, progress=told, clock=lambda: machine.now)
+    assert told.lines == lines
 
 
 def test_warm_up_is_not_timed() -> None:

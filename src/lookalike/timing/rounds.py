@@ -52,6 +52,9 @@ def time_points(
         _Turns(point, searcher.prepare(point.k + extra_k, point.as_dict()), search.modes) for point in points
     ]
     total = rounds * len(search.modes) * len(turns)
+    if not search.repeats:
+        why = f"{len(turns)} points × {len(search.modes)} modes × search.seconds={search.seconds:g}"
+        progress.expect("timing searches", len(turns) * len(search.modes) * search.seconds, why)
     with (
         progress.bar("timing searches", total, "turns") as bar,
         Company() as company,
