@@ -195,6 +195,8 @@ def test_a_bar_shows_how_long_it_will_take(monkeypatch: pytest.MonkeyPatch) -> N
         for _ in range(3):
             time.sleep(0.05)  # the bar measures the speed by the clock
             bar.advance(1)
+        assert progress._display is not None
+        progress._display.refresh()  # a bar under way is gone when its block ends
     last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue())
     assert "903 of 1,000 images" in last
     [speed] = set(re.findall(r"([\d,]+)/s", last.split("903 of")[-1]))
