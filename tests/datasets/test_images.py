@@ -516,3 +516,23 @@ try:
 except ImageError as error:
     print(error)
 """
+
+
+def test_a_png_of_too_many_chunks_is_refused_soon() -> None:
+    chunk = struct.pack(">I", 0) + b"prVt" + struct.pack(">I", zlib.crc32(b"prVt"))
+    data = encoded(two_pixels(RED, BLUE))
+    with pytest.raises(ImageError, match="more than 100,000 chunks beside its pixels"):
+        decode(data[:33] + chunk * 100_001 + data[33:], LIMIT)
+
+
+def test_a_chunk_longer_than_its_file_is_a_truncated_file() -> None:
+    data = encoded(two_pixels(RED, BLUE))
+    with pytest.raises(ImageError, match="truncated"):
+        decode(data[:33] + struct.pack(">I", 2**31 - 1) + b"zTXt" + data[33:], LIMIT)
+
+
+def test_the_limit_of_pixels_is_the_call_s_and_not_the_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.new("L", (300, 300)), "TIFF", compression="tiff_deflate")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert decode(data, 90_000).size == (300, 300)
+    assert Image.MAX_IMAGE_PIXELS == 1000

@@ -131,6 +131,23 @@ def test_the_other_order_and_a_store_that_forgot_are_right_as_well(root: Path, t
     assert embed(store, opened(touch(root), store)).key == first.key
 
 
+def test_another_gallery_of_the_same_names_sizes_and_times_is_told_apart(root: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    first = embed(store, opened(root, store))
+    other = Path(shutil.copytree(root, tmp_path / "other"))
+    for path in other.rglob("*.ppm"):
+        status = path.stat()
+        paint(path, 200)
+        os.utime(path, ns=(OLD, status.st_mtime_ns))
+    images = opened(other, store)
+    second, model = embed(store, images), Grey()
+    assert second.key != first.key
+    assert (second.matrix[:, 0] > first.matrix[:, 0]).all()
+    assert embed(store, opened(other, store), model).key == second.key
+    assert embed(store, opened(root, store), model).key == first.key
+    assert model.images == 0
+
+
 def change(root: Path) -> None:
     paint(root / "a/1.ppm", 7)
 

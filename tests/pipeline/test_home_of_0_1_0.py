@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from lookalike import load_runs
 from lookalike.cli import main
-from lookalike.embed.shards import OUTDATED
+from lookalike.embed.earlier import OUTDATED
 from tests.pipeline.command_line import records
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "home_0_1_0.tar.xz"

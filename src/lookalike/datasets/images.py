@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -85,7 +86,8 @@ def decode(source: bytes | Path | BinaryIO, max_pixels: int) -> Image.Image:
     except OSError as error:
         raise ImageError(error.strerror or _plain(error)) from error
     except Exception as error:  # damaged headers make Pillow raise nearly anything
-        raise ImageError(_plain(error)) from error
+        too_short = isinstance(error, struct.error) or isinstance(error.__cause__, struct.error)
+        raise ImageError("the file is truncated or damaged" if too_short else _plain(error)) from error
 
 
 def open_file(path: str | Path) -> BinaryIO:
@@ -274,7 +276,10 @@ def _plain(error: Exception) -> str:
 
 
 class _QuietPillow:
-    """Silences Pillow while any thread decodes: ``warnings.catch_warnings`` alone is not thread-safe."""
+    """Silences Pillow while any thread decodes: ``warnings.catch_warnings`` alone is not thread-safe.
+
+    Its process-wide limit of pixels is lifted as long: ours was checked before, and some formats ask again.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -288,6 +293,8 @@ class _QuietPillow:
             if self._threads == 1:
                 self._saved.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", module=r"PIL\b")
+                self._saved.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+                Image.MAX_IMAGE_PIXELS = None
         try:
             yield
         finally:

@@ -19,8 +19,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from lookalike.datasets.fingerprints import size_in
-from lookalike.datasets.sets import ImageSet
+from lookalike.datasets.fingerprints import content_fingerprints, size_in
+from lookalike.datasets.sets import UNREADABLE, ImageSet
 from lookalike.errors import DatasetError, StoreError, foreign_parser
 from lookalike.progress import SILENT, Progress
 from lookalike.store import Artifact, Recipe, Store
@@ -32,6 +32,8 @@ METADATA = "metadata.parquet"
 LEDGER = "bad.json"
 """Of such an artifact: the images without a vector, see ``lookalike.embed.shards``."""
 
+SAMPLES = 8
+"""Images of a shard that are read to see that it is the gallery that it seems to be."""
 CONTENT_HASH_LENGTH = 64
 CONTENTS_KIND = "contents"
 CONTENTS_VERSION = 1
@@ -49,14 +51,16 @@ def content_of(ids: Iterable[str], fingerprints: Iterable[str]) -> str:
 def settle_fingerprints(images: ImageSet, store: Store, progress: Progress = SILENT) -> ImageSet:
     """Return the images with the fingerprints that the store knows their contents by.
 
-    Nothing is read where every fingerprint is known, or none of the ids. What was hashed is remembered in the
-    store, if it can be written.
+    Where every fingerprint is known, or none of the ids, no more than a few images are read: those that show
+    whether another gallery has the same names, sizes and times. Then contents tell them apart. What was
+    hashed is remembered in the store, if it can be written.
     """
     if images.open is None or not len(images):
         return images
     ids, fingerprints = list(images.ids), list(images.fingerprints)
-    if _are_embedded(ids, fingerprints, images.shard_size, store):
-        return images
+    if shards := _embedded_shards(ids, fingerprints, images.shard_size, store):
+        same = _are_the_same(images, _kept_hashes(shards), _samples(images))
+        return images if same else _told_apart_by_contents(images, store, progress)
     recipe = Recipe(
         CONTENTS_KIND,
         CONTENTS_VERSION,
@@ -65,7 +69,9 @@ def settle_fingerprints(images: ImageSet, store: Store, progress: Progress = SIL
     )
     if remembered := store.find(recipe):
         return replace(images, fingerprints=read_texts(remembered, CONTENTS, ["settled"])[0])
-    settled = _settle(images, ids, fingerprints, store, progress)
+    settled, kept = _settle(images, ids, fingerprints, store, progress)
+    if not _are_the_same(images, kept, _samples(images)):
+        return _told_apart_by_contents(images, store, progress)
     touched = sum(map(str.__ne__, settled, fingerprints))
     if not touched:
         return images
@@ -87,16 +93,53 @@ def settle_fingerprints(images: ImageSet, store: Store, progress: Progress = SIL
     return replace(images, fingerprints=settled)
 
 
-def _are_embedded(ids: Sequence[str], fingerprints: Sequence[str], shard_size: int, store: Store) -> bool:
-    """Whether an artifact holds each shard just so; then no table has to be read."""
-    known = {artifact.manifest["parameters"].get("content") for artifact in _embedded(store)}
+def _embedded_shards(
+    ids: Sequence[str], fingerprints: Sequence[str], shard_size: int, store: Store
+) -> list[Artifact] | None:
+    """The artifacts that hold just these shards, each one; then hardly a table has to be read."""
+    known = {artifact.manifest["parameters"].get("content"): artifact for artifact in _embedded(store)}
+    if not known:
+        return None
     shards = (slice(start, start + shard_size) for start in range(0, len(ids), shard_size))
-    return bool(known) and all(content_of(ids[shard], fingerprints[shard]) in known for shard in shards)
+    found = [known.get(content_of(ids[shard], fingerprints[shard])) for shard in shards]
+    return [artifact for artifact in found if artifact] if None not in found else None
+
+
+def _samples(images: ImageSet) -> list[int]:
+    """Some rows of the first shard and of the last."""
+    last = (len(images) - 1) // images.shard_size * images.shard_size
+    ends = ((0, min(images.shard_size, len(images))), (last, len(images)))
+    return sorted({start + (stop - start) * i // SAMPLES for start, stop in ends for i in range(SAMPLES)})
+
+
+def _kept_hashes(shards: Sequence[Artifact]) -> dict[str, str]:
+    """Id -> content hash, of the first shard and of the last."""
+    return {id_: content for shard in (shards[0], shards[-1]) for id_, _, content in known_contents(shard)}
+
+
+def _are_the_same(images: ImageSet, kept: Mapping[str, str], rows: Iterable[int]) -> bool:
+    """Whether images have the contents that were kept of them; what cannot be read tells nothing."""
+    for row in rows:
+        content = kept.get(images.ids[row])
+        if content and images.content_hash(row) not in (content, UNREADABLE):
+            return False
+    return True
+
+
+def _told_apart_by_contents(images: ImageSet, store: Store, progress: Progress) -> ImageSet:
+    progress.warn(
+        "images have the names, sizes and times of change of others that were embedded, and other contents; "
+        "all are told apart by their contents, as by dataset.fingerprint=content"
+    )
+    by_contents = replace(images, fingerprints=content_fingerprints(images, progress))
+    return settle_fingerprints(by_contents, store, progress)
 
 
 def _settle(
     images: ImageSet, ids: Sequence[str], fingerprints: Sequence[str], store: Store, progress: Progress
-) -> list[str]:
+) -> tuple[list[str], dict[str, str]]:
+    """The fingerprints, and by id the content hashes kept of some images whose own are known."""
+    sampled, kept = {ids[row] for row in _samples(images)}, dict[str, str]()
     unknown = {id_: row for row, id_ in enumerate(ids)}
     candidates: defaultdict[int, dict[str, str]] = defaultdict(dict)
     settled = list(fingerprints)
@@ -114,11 +157,13 @@ def _settle(
                 continue
             if fingerprint == fingerprints[row]:
                 del unknown[id_]
+                if id_ in sampled:
+                    kept[id_] = content
             elif content and _can_be_equal(fingerprint, fingerprints[row]):
                 candidates[row][fingerprint] = content
     rows = [row for row in unknown.values() if row in candidates]
     if not rows:
-        return settled
+        return settled, kept
 
     def content_of_row(row: int) -> str:
         is_content = len(fingerprints[row]) == CONTENT_HASH_LENGTH  # dataset.fingerprint=content
@@ -129,7 +174,7 @@ def _settle(
             same = [fingerprint for fingerprint, known in candidates[row].items() if known == content]
             settled[row] = same[-1] if same else settled[row]  # the oldest, whatever came later
             bar.advance()
-    return settled
+    return settled, kept
 
 
 def _can_be_equal(fingerprint: str, other: str) -> bool:

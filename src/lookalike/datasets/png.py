@@ -8,6 +8,8 @@ import zlib
 from bisect import bisect_right
 from typing import BinaryIO
 
+from lookalike.errors import ImageError
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_BYTES = 8
 """Of a chunk: its length and its name; four bytes of checksum follow the data."""
@@ -18,6 +20,8 @@ WITH_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 """Texts that older programs keep the orientation in."""
 LONGEST_KEPT = 1 << 16
 """Bytes of a chunk beside the critical ones, as it stands in the file; a longer one is left out."""
+MOST_LEFT_OUT = 100_000
+"""Chunks that are left out; each costs a look at its header, and no program writes so many."""
 LARGEST_INFLATED = 1 << 20
 """Bytes that a compressed text with the orientation may have."""
 
@@ -33,7 +37,8 @@ class PixelChunks(io.RawIOBase):
     Left out are all ancillary chunks but transparency and orientation: compressed text and colour profiles
     can grow a thousandfold when they are inflated, and decoders refuse a healthy image for their size. So
     are the frames of an animation behind the first. A damaged or truncated file is passed on as far as its
-    chunks can be followed. Memory: a pair of numbers for each stretch that is kept.
+    chunks can be followed; ImageError when there are more than :data:`MOST_LEFT_OUT` to leave out. Memory:
+    a pair of numbers for each stretch that is kept.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -84,7 +89,7 @@ class PixelChunks(io.RawIOBase):
 
     def _find_stretches(self, size: int) -> None:
         self._keep(0, min(len(SIGNATURE), size))
-        position, seen = len(SIGNATURE), set[bytes]()
+        position, seen, left_out = len(SIGNATURE), set[bytes](), 0
         while position + HEADER_BYTES <= size:
             self._file.seek(position)
             header = self._file.read(HEADER_BYTES)
@@ -94,6 +99,8 @@ class PixelChunks(io.RawIOBase):
                 self.bits_per_pixel = _bits_per_pixel(self._file.read(13))
             if self._is_needed(name, length, seen):
                 self._keep(position, end)
+            elif (left_out := left_out + 1) > MOST_LEFT_OUT:
+                raise ImageError(f"it holds more than {MOST_LEFT_OUT:,} chunks beside its pixels")
             position = end
             if name == b"IEND":
                 return

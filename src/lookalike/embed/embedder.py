@@ -19,17 +19,13 @@ import numpy as np
 from lookalike import schemas
 from lookalike.datasets import ImageSet, TextSet, VectorSet
 from lookalike.embed.blocks import BLOCK_ROWS, Bench, Block, StoredBlock
+from lookalike.embed.earlier import OUTDATED, explain_rows, find_batch_size, find_copies, settle_files
 from lookalike.embed.embeddings import BadImage, Embeddings
 from lookalike.embed.extraction import Extraction, Rows, TextExtraction
 from lookalike.embed.shards import (
-    OUTDATED,
-    explain_rows,
-    find_batch_size,
-    find_copies,
     open_vectors,
     read_ledger,
     remember_places,
-    settle_files,
     shard_recipe,
     write_shard,
     write_vectors,
