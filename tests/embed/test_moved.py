@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ import pytest
 
 from lookalike import schemas
 from lookalike.datasets import ImageSet, VectorSet, duplicate_groups, open_dataset
+from lookalike.datasets.sbu_captions import LINES_NAME
 from lookalike.embed import Embeddings
 from lookalike.embed.shards import PLACES, open_vectors, shard_recipe
 from lookalike.errors import DatasetError
 from lookalike.progress import Progress
 from lookalike.store import Store
-from tests.datasets.shards import write_shard
+from tests.datasets.shards import jpeg, write_shard
 from tests.embed.grey import Grey, embed, grey_images
 
 OLD = 1_600_000_000 * 10**9
@@ -227,14 +227,60 @@ def test_a_killed_build_keeps_the_hashes(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("happened", [move, touch, copy, mount])
 def test_tars_that_moved_or_were_touched_are_reused(tmp_path: Path, happened: Callable[[Path], Path]) -> None:
-    store, root = Store(tmp_path / "store"), tmp_path / "tars"
     for number in (0, 1):
-        write_shard(root, number, [1, 2, 3])
-    config = schemas.WebdatasetDataset(root=str(root))
-    images = open_dataset(config, store=store)
-    assert isinstance(images, ImageSet)
-    first, model = embed(store, images), Grey()
-    after = open_dataset(replace(config, root=str(happened(root))), store=store)
+        write_shard(tmp_path / "tars", number, [1, 2, 3])
+    assert_reused(
+        tmp_path, tmp_path / "tars", happened, lambda root: schemas.WebdatasetDataset(root=str(root))
+    )
+
+
+# --- Hugging Face, SBU Captions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_parquet", [False, True])
+@pytest.mark.parametrize("happened", [move, touch, copy])
+def test_hugging_face_datasets_that_moved_or_were_touched_are_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, happened: Callable[[Path], Path], as_parquet: bool
+) -> None:
+    """Parquet is converted by the package, into a cache that has another name for another place."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    images = [{"bytes": jpeg(row), "path": None} for row in range(3)]
+    data = datasets.Dataset.from_dict({"image": images}).cast_column("image", datasets.Image())
+    (tmp_path / "data").mkdir()
+    if as_parquet:
+        data.to_parquet(tmp_path / "data/train-00000-of-00001.parquet")
+    else:
+        data.save_to_disk(tmp_path / "data")
+    assert_reused(
+        tmp_path, tmp_path / "data", happened, lambda root: schemas.HuggingfaceDataset(name_or_path=str(root))
+    )
+
+
+@pytest.mark.parametrize("happened", [move, touch, copy])
+def test_photos_of_sbu_captions_that_moved_or_were_touched_are_reused(
+    tmp_path: Path, happened: Callable[[Path], Path]
+) -> None:
+    root = tmp_path / "sbu"
+    (root / "0000").mkdir(parents=True)
+    for row in range(3):
+        (root / f"0000/{row:03}.jpg").write_bytes(jpeg(row))
+    (root / LINES_NAME).write_text("one\ntwo\nthree\n")
+    assert_reused(tmp_path, root, happened, lambda place: schemas.SbuCaptionsDataset(root=str(place)))
+
+
+def assert_reused(
+    tmp_path: Path,
+    root: Path,
+    happened: Callable[[Path], Path],
+    config: Callable[[Path], schemas.Dataset],
+) -> None:
+    store, model = Store(tmp_path / "store"), Grey()
+    before = open_dataset(config(root), store=store)
+    assert isinstance(before, ImageSet)
+    first = embed(store, before)
+    after = open_dataset(config(happened(root)), store=store)
     assert isinstance(after, ImageSet)
     assert embed(store, after, model).key == first.key
     assert model.images == 0
