@@ -13,7 +13,7 @@ import pytest
 
 from lookalike.datasets.webdataset.headers import read_members
 from lookalike.errors import DatasetError
-from tests.datasets.shards import jpeg, opened, write_two_shards
+from tests.datasets.shards import jpeg, opened, write_tar, write_two_shards
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_header_that_announces_too_much_ends_the_tar(tmp_path: Path, hostile: 
     [
         (b"", "hold no images"),
         (os.urandom(4000), "is not a tar file"),
-        (gzip.compress(GOOD + END), "is not a tar file"),
+        (gzip.compress(GOOD + END), "is not a tar file; it is compressed: unpack it with gunzip"),
         (GOOD[:300], "hold no images"),
         (header("sparse.jpg", 3, tarfile.GNUTYPE_SPARSE) + padded(b"abc") + GOOD + END, "has sparse members"),
         (
@@ -131,3 +131,16 @@ def test_any_flipped_byte_is_survived(root: Path) -> None:
         survived += 1
         assert all(images.size is not None and images.size(row) <= len(content) for row in range(len(images)))
     assert survived > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"), [(-5, -5), (2**30, 2**30), (2**39, 2**39), (2**70, 0), (-(2**70), 0)]
+)
+def test_no_time_of_writing_costs_an_image(seconds: int, kept: int, tmp_path: Path) -> None:
+    """Before 1970, and beyond what a 64-bit number holds: GNU tar writes both."""
+    write_tar(tmp_path / "a.tar", [("x.jpg", jpeg(1))], tarfile.GNU_FORMAT, seconds)
+    images = opened(tmp_path)
+    assert len(images) == 1
+    with (tmp_path / "a.tar").open("rb") as file:
+        [member] = read_members(file, tmp_path / "a.tar").files
+    assert member.mtime == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def written(file: Path, separator: str = ",", encoding: str = "utf-8", first: st
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_separators_and_encodings_are_found_out(
     suffix: str, separator: str, encoding: str, tmp_path: Path
@@ -103,7 +104,13 @@ def test_a_column_that_stands_twice_is_an_error_where_it_is_asked_for(tmp_path: 
     assert read_columns(tmp_path / "t.parquet", ["path"]) == {"path": ["a"]}
 
 
-def test_an_excel_workbook_that_is_called_csv_is_named(tmp_path: Path) -> None:
+def test_what_is_called_csv_and_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(gzip.compress(b"path,text\n"))
+    with pytest.raises(DatasetError, match="is compressed by gzip; unpack it"):
+        read_columns(tmp_path / "t.csv", ["path"])
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(DatasetError, match="is no file"):
+        read_columns(tmp_path / "d.csv", ["path"])
     (tmp_path / "t.csv").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(DatasetError, match="an Excel workbook; save the table as CSV"):
         read_columns(tmp_path / "t.csv", ["path"])

@@ -15,7 +15,7 @@ from lookalike.errors import DatasetError, foreign_parser, parser_reason
 
 Columns = dict[str, list[str | None]]
 
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 """What may stand between fields; the header tells which does."""
 LONGEST_FIELD = 16 << 20
 """Characters; a longer field is one whose quotes are never closed."""
@@ -36,9 +36,9 @@ def read_columns(table: Path, columns: Sequence[str]) -> Columns:
     """Return the named columns as text, equally long; an empty or missing value is None.
 
     The ending tells the format: ``.parquet``, or ``.csv`` and ``.tsv``: a header line, then records of as
-    many fields, separated by commas, semicolons or tabs, in UTF-8 or in what a byte order mark says. Raises
-    DatasetError when the table is missing, damaged or of another format, or has a column not once; of a text,
-    with the line.
+    many fields, separated by commas, semicolons, tabs or bars, in UTF-8 or in what a byte order mark says.
+    Raises DatasetError when the table is missing, damaged or of another format, or has a column not once; of
+    a text, with the line.
     """
     readers: dict[str, Callable[[Path, Sequence[str]], Columns]] = {
         ".csv": _read_text,
@@ -49,7 +49,8 @@ def read_columns(table: Path, columns: Sequence[str]) -> Columns:
     if reader is None:
         raise DatasetError(f"{table} is no table; name a .csv, .tsv or .parquet file")
     if not table.is_file():
-        raise DatasetError(f"the table {table} does not exist; check its name")
+        fault = "is no file" if table.exists() else "does not exist"
+        raise DatasetError(f"the table {table} {fault}; check its name")
     return reader(table, list(dict.fromkeys(columns)))
 
 
@@ -62,6 +63,8 @@ def encoding_of(file: Path) -> str:
         start = stream.read(4_096)
     if start.startswith(b"PK\x03\x04"):
         raise DatasetError(f"{file} is an archive or an Excel workbook; save the table as CSV")
+    if start.startswith(b"\x1f\x8b"):
+        raise DatasetError(f"{file} is compressed by gzip; unpack it with gunzip")
     for mark, encoding in MARKS:
         if start.startswith(mark):
             return encoding

@@ -91,6 +91,16 @@ def test_a_small_hdf5_that_unfolds_to_gigabytes_is_refused_and_costs_us_nothing(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "KiB"
 
 
+def test_what_else_a_sound_hdf5_holds_is_no_fault_of_it(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "v.hdf5", random_vectors())
+    with h5py.File(tmp_path / "v.hdf5", "a") as file:
+        file["nothing"] = h5py.Empty("f4")
+        file["group/inner"] = 1
+        file["opaque"] = np.array([b"ab"], "V2")
+        file.attrs["nothing"] = h5py.Empty("f4")
+    assert len(opened(tmp_path / "v.hdf5")) == 50
+
+
 def test_every_way_to_such_a_file_goes_through_the_child(tmp_path: Path) -> None:
     """The child refuses what HDF5 or FAISS cannot read, in words that only it uses."""
     for name, magic in (("v.hdf5", b"\x89HDF\r\n\x1a\n"), ("v.faiss", b"IxFI")):

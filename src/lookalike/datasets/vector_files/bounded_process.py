@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,33 @@ def read_hdf5(file: Path, array: str | None) -> None:
 
     with h5py.File(file, "r") as root:
         for name in root.attrs:
-            root.attrs[name]
+            with _only_memory_counts():
+                root.attrs[name]
         for name in dict.fromkeys([*root, *([array] if array else [])]):
-            try:
+            with _only_memory_counts():
                 dataset = find(root, file, name)
-            except DatasetError:
-                continue  # a group, a link elsewhere, nothing stored: refused when it is asked for
-            for part in _parts(dataset):
-                dataset[part]
+                for part in _parts(dataset):
+                    dataset[part]
+
+
+@contextmanager
+def _only_memory_counts() -> Iterator[None]:
+    """Pass over what cannot be read: the parent may not ask for it, and has the words for it if it does."""
+    try:
+        yield
+    except Exception as error:
+        if _is_of_memory(error):
+            raise
+
+
+def _is_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "alloc" in str(error)
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
     """What to read of a dataset at a time; nothing of a plain matrix, which is mapped."""
+    if dataset.shape is None:
+        return
     if dataset.dtype.hasobject or len(dataset.shape) != 2:
         yield ()
     elif dataset.chunks is not None or dataset.id.get_offset() is None:
@@ -77,7 +93,7 @@ def main(task: dict[str, Any]) -> None:
                 read_hdf5(file, task["array"])
         except Exception as error:  # whatever FAISS or h5py raises
             fault = parser_reason(error)
-            if isinstance(error, MemoryError) or "alloc" in fault:
+            if _is_of_memory(error):
                 fault = "reading it takes more memory than its size explains"
         print(json.dumps({"fault": fault}), flush=True)
 

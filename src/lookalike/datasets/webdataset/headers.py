@@ -72,7 +72,11 @@ def read_members(file: BinaryIO, path: Path) -> Members:
     except _Damage as damage:
         members.cut = str(damage)
     except _NoTar:
-        raise DatasetError(f"{path} is not a tar file; remove it or write it again") from None
+        if os.pread(file.fileno(), 2, 0) == b"\x1f\x8b":
+            cure = "it is compressed: unpack it with gunzip, for its images are read in place"
+        else:
+            cure = "remove it or write it again"
+        raise DatasetError(f"{path} is not a tar file; {cure}") from None
     except _Sparse:
         raise DatasetError(f"{path} has sparse members; write it again without tar's option -S") from None
     return members
