@@ -55,7 +55,7 @@ def main() -> None:
                 f"{who} {told['seconds']:.1f} s, {told['peak_rss_bytes'] / 1e9:.2f} GB"
                 for who, told in measured[case].items()
             ]
-            print(f"  {images:,} images in {case}: {'; '.join(said)}")
+            print(f"  {images:,} images in {case}: {'; '.join(said)}", flush=True)
     conclude(
         "relevance_at_scale",
         size,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,26 +29,26 @@ def compare_given(
 ) -> dict[str, float]:
     """How far given neighbours agree with ours; {} when none were given.
 
-    ``given_neighbours_found``: the share of our exact neighbours that they hold, ties within ``tolerance``
-    credited. ``given_distances_error``: the largest relative difference (absolute below 1) between given
+    ``given_neighbours_found``: the share of our nearest that they hold, of as many as each query has there
+    (−1 fills up what has fewer: it is no wrong neighbour), ties within ``tolerance`` credited. ``given_distances_error``: the largest relative difference (absolute below 1) between given
     distances and those that the same rows have here; only where distances came along. Warns when either
     is off.
     """
     given = asked.ready_neighbours
     if given is None:
         return {}
-    rows = given[:, : exact.depth].astype(np.int64)
+    rows = _nearest_first(given[:, : exact.depth])
     scores = recomputed_scores(gallery, queries.matrix, rows, metric)
-    share = float(
-        np.nanmean(
-            knn_recall(
-                distances(rows, scores, metric),
-                distances(exact.rows, exact.scores, metric),
-                rows.shape[1],
-                tolerance,
-            )
-        )
-    )
+    ours, theirs = distances(exact.rows, exact.scores, metric), distances(rows, scores, metric)
+    known = (rows >= 0).sum(axis=1)
+    shares = np.full(len(rows), np.nan)
+    for k in np.unique(known[known > 0]).tolist():
+        of_k = known == k
+        shares[of_k] = knn_recall(theirs[of_k], ours[of_k], k, tolerance)
+    if not known.any():
+        progress.warn("queries.neighbours holds no neighbour at all, only −1; nothing was compared")
+        return {}
+    share = float(np.nanmean(shares))
     if share < 1:
         progress.warn(
             f"queries.neighbours holds {share:.1%} of the exact neighbours found here; "
@@ -55,7 +57,8 @@ def compare_given(
     found = {"given_neighbours_found": share}
     if asked.ready_distances is None or asked.ready_distance not in ("angular", "euclidean"):
         return found
-    here = _measured(gallery, queries, rows, asked.ready_distance)
+    in_order = given[:, : exact.depth].astype(np.int64)
+    here = _measured(gallery, queries, in_order, asked.ready_distance)
     told = asked.ready_distances[:, : rows.shape[1]]
     error = float(np.nanmax(np.abs(told - here) / np.maximum(np.abs(here), 1), initial=0))
     if error > SAME_DISTANCE:
@@ -64,6 +67,12 @@ def compare_given(
             "check dataset.normalize and what the file was made of"
         )
     return {**found, "given_distances_error": error}
+
+
+def _nearest_first(rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    """The same rows with every −1 behind the others."""
+    wide = rows.astype(np.int64)
+    return np.take_along_axis(wide, np.argsort(wide < 0, axis=1, kind="stable"), axis=1)
 
 
 def _measured(

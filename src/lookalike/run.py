@@ -127,7 +127,8 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
     )
 
     twins = None
-    if isinstance(plan.gallery, ImageSet) and plan.judged:
+    known = isinstance(plan.gallery, ImageSet) or plan.gallery.duplicate_of is not None
+    if plan.judged and known:
         images = plan.gallery
         twins = session.once("duplicates", data, lambda: duplicate_groups(images, store, progress))
     relevance = resolve_relevance(plan, gallery.ids, queries.ids, twins, experiment.queries.duplicates)

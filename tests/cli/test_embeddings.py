@@ -293,6 +293,84 @@ def test_a_run_goes_out_in_other_layouts(
     assert rows.tolist() == true_neighbours()[:, : rows.shape[1]].tolist()
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Thirty photos in three classes; one of them has the bytes of a photo in another class."""
+    from PIL import Image
+
+    root = tmp_path / "photos"
+    for row in range(30):
+        (root / "abc"[row % 3]).mkdir(parents=True, exist_ok=True)
+        colours = np.random.default_rng(row // 2).integers(0, 256, (4, 4, 3))
+        colours[row % 4] = 90
+        Image.fromarray(colours.astype(np.uint8)).resize((24, 24)).save(
+            root / "abc"[row % 3] / f"{row:02}.png"
+        )
+    (root / "b/same.png").write_bytes((root / "a/00.png").read_bytes())
+    return root
+
+
+OF_RELEVANCE = ("hit_rate", "relevant_recall", "map")
+
+
+@pytest.mark.parametrize(
+    ("target", "to", "queries"),
+    [
+        ("out.hdf5", "hdf5", "labels"),
+        ("out", "npy", "labels"),
+        ("out", "fbin", "copies"),
+        ("out.hdf5", "hdf5", "copies"),
+    ],
+)
+def test_what_comes_back_is_judged_as_before(
+    target: str, to: str, queries: str, photos: Path, tmp_path: Path, command: Command
+) -> None:
+    """Exported, imported again where that can be, and searched without a word on its queries."""
+    settings = [
+        *QUICK,
+        "search.k=5",
+        "measures.cutoffs=[1,5]",
+        "measures.bootstrap=50",
+        "index=flat",
+        "index.threads=1",
+    ]
+    of_images = ["dataset=folder", f"dataset.root={photos}", "dataset.labels=folder", "model=pixels"]
+    first = command("run", f"paths.root={tmp_path / 'home'}", *settings, *of_images, f"queries={queries}")
+    assert first.code == 0, first.err
+    ended = exported(command, tmp_path / target, "--to", to, "--root", tmp_path / "home")
+    assert ended.code == 0, ended.err
+    assert "and what each should find" in ended.out
+    root = tmp_path / target
+    assert imported(command, root, tmp_path / "again").code == 0
+    for place in (root, tmp_path / "again"):
+        home = tmp_path / f"home of {place.name}"
+        again = command("run", f"paths.root={home}", *settings, "dataset=embeddings", f"dataset.root={place}")
+        assert again.code == 0, again.err
+        [before], [after] = records(tmp_path / "home"), records(home)
+        assert after["data"]["query_count"] == before["data"]["query_count"]
+        assert after["data"]["protocol"] == "vectors"
+        [then], [now] = before["points"], after["points"]
+        for measure in OF_RELEVANCE:
+            assert now["curves"][measure] == pytest.approx(then["curves"][measure]), measure
+            assert now["intervals"][measure] == {
+                k: pytest.approx(v) for k, v in then["intervals"][measure].items()
+            }
+        assert now["by_edit"].keys() == then["by_edit"].keys()
+
+
+def test_a_dataset_that_changed_is_exported_without_relevance(
+    photos: Path, tmp_path: Path, command: Command
+) -> None:
+    of_images = ["dataset=folder", f"dataset.root={photos}", "dataset.labels=folder", "model=pixels"]
+    settings = [*QUICK, "search.k=5", "index=flat", "queries=labels"]
+    assert command("run", f"paths.root={tmp_path / 'home'}", *settings, *of_images).code == 0
+    (photos / "b/same.png").unlink()
+    ended = exported(command, tmp_path / "out", "--root", tmp_path / "home")
+    assert ended.code == 0, ended.err
+    assert "the dataset has changed since the run" in ended.err
+    assert "what each should find" not in ended.out
+
+
 def test_files_go_out_without_a_run(tmp_path: Path, command: Command) -> None:
     write_csv(tmp_path / "v.csv", random_vectors())
     assert exported(command, tmp_path / "out.h5", "--from", tmp_path / "v.csv").code == 0

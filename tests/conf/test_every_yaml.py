@@ -30,6 +30,8 @@ def test_choice_becomes_its_dataclass(choice: str) -> None:
     assert type(section) is not getattr(schemas, group.capitalize()) or group in ("search", "tracking")
     if group == "index":
         assert section.family == name
+    elif choice == "queries=auto":
+        assert section == schemas.CopiesQueries(n="auto"), "it becomes what suits the dataset"
     elif group in ("dataset", "model", "queries"):
         assert section.name == name
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
@@ -137,3 +139,25 @@ def test_a_wheels_conf_inside_the_package_comes_first(tmp_path: Path) -> None:
     )
 
     assert done.stdout.strip() == str(package / "conf"), done.stderr
+
+
+def test_where_no_queries_are_named_it_is_what_suits_the_dataset(tmp_path: Path) -> None:
+    vectors = np.eye(4, dtype=np.float32)
+    np.save(tmp_path / "v.npy", vectors)
+    with h5py.File(tmp_path / "v.hdf5", "w") as file:
+        file["train"] = file["test"] = vectors
+    (tmp_path / "exported/queries").mkdir(parents=True)
+    for name in ("exported/img_emb.npy", "exported/queries/vectors.npy"):
+        np.save(tmp_path / name, vectors)
+    assert compose([]).queries == schemas.CopiesQueries(n="auto")
+    assert compose(["queries.n=3", "queries.edits=[crop]"]).queries == schemas.CopiesQueries(
+        n=3, edits=["crop"]
+    )
+    for root, expected in (
+        ("v.npy", schemas.InGalleryQueries(n=3)),
+        ("v.hdf5", schemas.VectorsQueries(n=3)),
+        ("exported", schemas.VectorsQueries(n=3)),
+        ("gone.npy", schemas.InGalleryQueries(n=3)),
+    ):
+        chosen = compose(["dataset=embeddings", f"dataset.root={tmp_path / root}", "queries.n=3"])
+        assert chosen.queries == expected, root

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -15,7 +17,7 @@ from lookalike.errors import QueryError
 from lookalike.queries import plan_queries
 from lookalike.schemas import FilesQueries, VectorsQueries
 from tests.datasets.vector_worlds import WRITERS, opened, random_vectors, write_hdf5
-from tests.queries.worlds import images, vectors
+from tests.queries.worlds import images, relevant_ids, vectors
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_sample_of_files_keeps_their_relevance(root: Path) -> None:
     [
         ("query,relevant\nx.png,00.png\n", "row 1: there is no query x.png; queries are called like a.png"),
         ("query,relevant\na.png,00.png\na.png,99.png\n", "row 2: the gallery has no 99.png"),
-        ("query,relevant\na.png,\n", "row 1: the gallery has no None"),
+        ("query,relevant\na.png,\n", "row 1 says nothing of a.png"),
         ("image,relevant\na.png,00.png\n", "no column query"),
         (None, "does not exist"),
     ],
@@ -176,7 +178,7 @@ def test_an_hdf5_is_asked_its_own_questions(tmp_path: Path) -> None:
     assert plan.ready_distances.shape == (2, 5)
     with h5py.File(tmp_path / "v.hdf5", "a") as changed:
         del changed["test"]
-    with pytest.raises(QueryError, match=r"has no dataset test; it has distances, neighbors, train"):
+    with pytest.raises(QueryError, match=r"queries.file is not set, and no queries came with the vectors"):
         plan_queries(VectorsQueries(), opened(tmp_path / "v.hdf5"))
 
 
@@ -190,3 +192,60 @@ def test_query_vectors_that_do_not_fit_are_an_error(file: Path) -> None:
     ):
         with pytest.raises(QueryError, match=reason):
             plan_queries(config, dataset)
+
+
+# --- by label ----------------------------------------------------------------------------------------------
+
+
+def test_a_table_may_judge_by_label_instead_of_pairs(root: Path) -> None:
+    labels = ["cat", "dog", None, "cat", *[None] * 6]
+    (root / "wanted.csv").write_text("query,label\na.png,cat\ndeep/c.png,bird\n")
+    plan = plan_queries(FilesQueries(root=str(root), relevance="wanted.csv"), images(labels=labels))
+    assert relevant_ids(plan) == [["00.png", "03.png"], [], []]
+
+
+def test_query_vectors_carry_ids_and_labels_in_a_parquet_beside_them(tmp_path: Path) -> None:
+    np.save(tmp_path / "asked.npy", np.ones((3, 3), np.float32))
+    table = {"id": ["x", "y", "z"], "label": ["cat", None, "dog"], "source": ["s", "s", None]}
+    pq.write_table(pa.table(table), tmp_path / "asked.parquet")
+    labels = ["cat", "dog", None, "cat", *[None] * 6]
+    plan = plan_queries(VectorsQueries(file=str(tmp_path / "asked.npy")), vectors(labels=labels))
+    assert list(plan.queries.ids) == ["x", "y", "z"]
+    assert relevant_ids(plan) == [["v0", "v3"], [], ["v1"]]
+    assert list(plan.sources) == ["s", "s", "z"]
+    unlabelled = plan_queries(VectorsQueries(file=str(tmp_path / "asked.npy")), vectors())
+    assert not unlabelled.judged
+    assert any("set dataset.label_column" in notice for notice in unlabelled.notices)
+
+
+@pytest.mark.parametrize(
+    ("content", "labels", "reason"),
+    [
+        ("query,label,relevant\na.png,cat,00.png\n", ["cat"] * 10, "in one column, relevant .* or label"),
+        ("query,ignored\na.png,00.png\n", ["cat"] * 10, "in one column, relevant .* or label"),
+        ("query,label\na.png,cat\n", None, "judges by label, and the gallery has no labels"),
+        ("query,label\na.png,cat\na.png,dog\n", ["cat"] * 10, "row 2: a.png has the labels cat and dog"),
+    ],
+)
+def test_a_table_of_labels_that_does_not_fit_is_an_error(
+    root: Path, content: str, labels: list[str | None] | None, reason: str
+) -> None:
+    (root / "wanted.csv").write_text(content)
+    with pytest.raises(QueryError, match=reason):
+        plan_queries(FilesQueries(root=str(root), relevance="wanted.csv"), images(labels=labels))
+
+
+def test_what_is_called_labels_in_someone_elses_hdf5_is_passed_over(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "v.hdf5", random_vectors(4), labels=np.zeros((4, 7)), test=random_vectors(2))
+    gallery = opened(tmp_path / "v.hdf5")
+    assert gallery.labels is None
+    assert not plan_queries(VectorsQueries(), gallery).judged
+    write_hdf5(tmp_path / "w.hdf5", random_vectors(4), labels=["a", "b", "a", ""], test=random_vectors(1))
+    assert opened(tmp_path / "w.hdf5").labels == ["a", "b", "a", None]
+
+
+def test_pairs_of_an_hdf5_that_name_no_rows_are_an_error(tmp_path: Path) -> None:
+    more = {"test": random_vectors(2), "test_relevant": np.array([[0, 9]])}
+    write_hdf5(tmp_path / "v.hdf5", random_vectors(4), **more)
+    with pytest.raises(QueryError, match=r"test_relevant of .* names row 9, which the gallery has not"):
+        plan_queries(VectorsQueries(), opened(tmp_path / "v.hdf5"))

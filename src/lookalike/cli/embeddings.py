@@ -30,8 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     bundle = _bundle(options, progress)
     write_bundle(bundle, target, kind, options.shard_size, progress)
     print(f"{_described(bundle)} in {target}")
-    if kind == "npy":
-        print(f"search them: lookalike run {_overrides(bundle, target)}")
+    for notice in bundle.notices:
+        progress.say(notice)
+    print(f"search them: lookalike run {_overrides(bundle, target)}")
     return 0
 
 
@@ -44,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         "import",
         help="vectors in any format into a folder as clip-retrieval has them",
         description="Write vectors of any format that dataset=embeddings reads as float32 .npy shards with a "
-        "parquet of ids beside each; of an ann-benchmarks HDF5, its queries and neighbours too.",
+        "parquet of ids beside each; the queries that came with them (in an ann-benchmarks HDF5, or in "
+        "queries/ beside them), their neighbours and relevance too.",
     )
     importing.add_argument("source", help="a file of vectors, or a folder of them")
     importing.add_argument("target", type=Path, help="a new folder, or an empty one")
@@ -102,10 +104,7 @@ def _bundle(options: argparse.Namespace, progress: Progress) -> Bundle:
         caption_column=options.caption_column,
         drop_zeros=options.drop_zeros,
     )
-    bundle = bundle_of_files(config, progress)
-    for notice in bundle.notices:
-        progress.say(notice)
-    return bundle
+    return bundle_of_files(config, progress)
 
 
 def _overrides(bundle: Bundle, folder: Path) -> str:
@@ -113,9 +112,9 @@ def _overrides(bundle: Bundle, folder: Path) -> str:
     parts = ["dataset=embeddings", f"dataset.root={folder}"]
     if not bundle.of_directions:
         parts.append("dataset.normalize=false")
-    if bundle.queries is None:
-        return " ".join([*parts, "queries=in_gallery"])
-    return " ".join([*parts, "queries=vectors", f"queries.file={folder}/queries/vectors.npy"])
+    if bundle.metric == "ip" and not bundle.of_directions:
+        parts.append("index.metric=ip")
+    return " ".join([*parts, f"queries={'in_gallery' if bundle.queries is None else 'vectors'}"])
 
 
 def _described(bundle: Bundle) -> str:
@@ -124,4 +123,6 @@ def _described(bundle: Bundle) -> str:
         parts.append(f"{len(bundle.queries):,} queries")
     if bundle.neighbours is not None:
         parts.append(f"{bundle.neighbours.shape[1]} exact neighbours each")
+    if bundle.plan is not None and bundle.plan.judged:
+        parts.append("and what each should find")
     return ", ".join(parts)

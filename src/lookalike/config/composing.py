@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lookalike import schemas
 from lookalike.credentials import set_aside
 from lookalike.errors import ConfigError
+from lookalike.queries.vectors import brings_queries
 
 CONFIG_NAME = "config"
 
@@ -37,6 +38,7 @@ SCHEMAS: dict[str, dict[str, type[Any]]] = {
         "transformers": schemas.TransformersModel,
     },
     "queries": {
+        "auto": schemas.AutoQueries,
         "copies": schemas.CopiesQueries,
         "held_out": schemas.HeldOutQueries,
         "in_gallery": schemas.InGalleryQueries,
@@ -156,9 +158,28 @@ def parse(config: DictConfig) -> schemas.Experiment:
         raise ConfigError(["the primary config is no experiment; let it inherit /schema/experiment@_here_"])
     if unknown := list(_unknown(experiment)):
         raise ConfigError([f"there is no setting {key}; leave it out" for key in unknown])
+    if isinstance(experiment.queries, schemas.AutoQueries):
+        experiment.queries = suitable_queries(experiment.queries, experiment.dataset)
     if experiment.tracking.uri:
         experiment.tracking.uri = set_aside(experiment.tracking.uri)
     return experiment
+
+
+def suitable_queries(chosen: schemas.AutoQueries, dataset: schemas.Dataset) -> schemas.Queries:
+    """What is asked where no protocol is named: edited copies of images; of ready vectors, which cannot be
+    edited, the queries that came with them, else vectors of the gallery.
+    """
+    kind: type[schemas.CopiesQueries | schemas.InGalleryQueries | schemas.VectorsQueries] = (
+        schemas.CopiesQueries
+    )
+    if isinstance(dataset, schemas.VectorDataset):
+        own = isinstance(dataset, schemas.EmbeddingsDataset) and brings_queries(dataset)
+        kind = schemas.VectorsQueries if own else schemas.InGalleryQueries
+    said = {name: getattr(chosen, name) for name in ("seed", "duplicates")}
+    if kind is schemas.CopiesQueries:
+        said["edits"] = chosen.edits
+    all_of_them = kind is schemas.VectorsQueries and chosen.n == "auto"
+    return kind(n=None if all_of_them else chosen.n, **said)
 
 
 def _unknown(node: Any, path: str = "") -> Iterator[str]:

@@ -10,14 +10,14 @@ from typing import Any
 from lookalike import schemas
 from lookalike.config.image_sources import source_annotation_faults, source_faults
 from lookalike.datasets import count_rows, open_dataset
-from lookalike.datasets.embeddings import announced_shape
+from lookalike.datasets.embeddings import announced_shape, brings_labels
 from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.embed import shard_faults
 from lookalike.errors import ConfigError, UserError
 from lookalike.index.families import faults as index_faults
 from lookalike.models import open_model
 from lookalike.progress import SILENT, Progress
-from lookalike.queries.vectors import own_queries
+from lookalike.queries.vectors import brings_queries
 from lookalike.resolving import AUTO as UNTIL_COUNTED
 from lookalike.resolving import Resolved, resolve
 from lookalike.schemas import Experiment
@@ -290,9 +290,8 @@ def _query_faults(experiment: Experiment) -> Iterator[str]:
 
 
 def _brings_queries(dataset: schemas.Dataset) -> bool:
-    """Whether the gallery's file has queries of its own, which are the default then."""
-    root = isinstance(dataset, schemas.EmbeddingsDataset) and dataset.root
-    return bool(root) and own_queries([Path(str(root))]) is not None
+    """Whether queries came with the gallery, which are the default then."""
+    return isinstance(dataset, schemas.EmbeddingsDataset) and brings_queries(dataset)
 
 
 def _file_faults(setting: str, value: str | None, what: str, required: bool = False) -> Iterator[str]:
@@ -312,7 +311,7 @@ def _annotation_faults(queries: str, kind: str, dataset: schemas.Dataset) -> Ite
         column = {"labels": "label_column", "captions": "caption_column"}.get(kind)
         if column is None:
             yield f"queries={queries} needs {kind}, which dataset={dataset.name} has not; by=label may do"
-        elif not getattr(dataset, column):
+        elif not getattr(dataset, column) and not (kind == "labels" and brings_labels(dataset)):
             yield f"queries={queries} needs dataset.{column}; set it to a column of the parquet"
 
 

@@ -22,10 +22,11 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
     """Return int64 (len(images),): the first row with the same bytes; the row itself when it is unique.
 
     Only files of equal size are read. Kept in the store under the images' ids and fingerprints. What cannot
-    be read is nobody's duplicate, nor are ready vectors, which have no files of their own.
+    be read is nobody's duplicate. Of ready vectors, which have no files of their own, it is what came with
+    them (``duplicate_of``).
     """
     if isinstance(images, VectorSet):
-        return np.arange(len(images), dtype=np.int64)
+        return _as_told(images)
     listing = json.dumps([list(images.ids), list(images.fingerprints)]).encode()
     recipe = Recipe(
         kind="duplicates",
@@ -41,6 +42,15 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
 
     groups: np.ndarray = np.load(store.obtain(recipe, build).file("groups.npy"), allow_pickle=False)
     return groups
+
+
+def _as_told(vectors: VectorSet) -> np.ndarray:
+    if vectors.duplicate_of is None:
+        return np.arange(len(vectors), dtype=np.int64)
+    first_of: dict[str, int] = {}
+    names = zip(vectors.ids, vectors.duplicate_of, strict=True)
+    rows = (first_of.setdefault(first or id_, row) for row, (id_, first) in enumerate(names))
+    return np.fromiter(rows, np.int64, len(vectors))
 
 
 def rows_with_the_same_bytes(queries: ImageSet, gallery: ImageSet) -> list[list[int]]:

@@ -26,6 +26,8 @@ from lookalike.progress import SILENT, Progress
 ID_COLUMNS = ("id", "image_path", "key")
 """Tried in this order where ``dataset.id_column`` is not set."""
 ROWS_AT_A_TIME = 8_192
+LABEL_COLUMN, DUPLICATES_COLUMN = "label", "duplicate_of"
+"""Read where there is one, unless ``dataset.label_column`` names another."""
 WHOLLY_READ = ("csv",)
 """Formats without a header that tells how many vectors there are."""
 
@@ -47,7 +49,7 @@ def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILE
     files = [file for file in files if file not in empty]
     if not tables and (named := config.id_column or config.label_column or config.caption_column):
         raise DatasetError(f"there is no parquet beside {files[0]} to read the column {named} from; add one")
-    columns = _read_all(tables, files, opened, config, progress)
+    columns = _read_all(tables, files, opened, config, progress) if tables else _own_columns(opened)
     vectors = VectorSet(
         ids=_ids(columns.get("id"), opened),
         arrays=[one.rows for one in opened],
@@ -57,6 +59,7 @@ def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILE
         drop_zeros=config.drop_zeros,
         labels=columns.get("label"),
         captions=columns.get("caption"),
+        duplicate_of=columns.get(DUPLICATES_COLUMN),
         shard_size=config.shard_size,
         notices=tuple(dict.fromkeys(_notices(opened, empty))),
     )
@@ -116,6 +119,17 @@ def announced_shape(config: schemas.EmbeddingsDataset) -> tuple[int, int] | None
     if config.drop_zeros:
         return None
     return sum(len(one.rows) for one in opened), opened[0].rows.shape[1]
+
+
+def brings_labels(config: schemas.EmbeddingsDataset) -> bool:
+    """Whether the vectors have labels though no column is named, beside them or in their file."""
+    try:
+        files = find_vector_files(Path(config.root or "").expanduser(), config.format)
+        if tables := find_tables(Path(config.root or "").expanduser(), files):
+            return any(LABEL_COLUMN in parquet_shape(table)[1] for table in tables)
+        return any("label" in one.columns for one in _open_all(files, config, SILENT)[0])
+    except DatasetError:
+        return False
 
 
 def _format(file: Path, config: schemas.EmbeddingsDataset) -> str:
@@ -180,13 +194,28 @@ def _read_all(
     progress: Progress,
 ) -> Columns:
     """Return the columns "id", "label" and "caption" (those there are) of all shards end to end."""
-    read: Columns = {}
+    shards: list[Columns] = []
     with progress.bar("reading ids", len(tables), "files") as bar:
-        for table, file, one in zip(tables, files, opened, strict=False):
-            for role, values in _read_one(table, file, len(one.rows), config).items():
-                read.setdefault(role, []).extend(values)
+        for table, file, one in zip(tables, files, opened, strict=True):
+            shards.append(_read_one(table, file, len(one.rows), config))
             bar.advance()
-    return read
+    return _end_to_end(shards, opened)
+
+
+def _own_columns(opened: Sequence[VectorFile]) -> Columns:
+    """Return what the files themselves say of their rows."""
+    return _end_to_end(
+        [{name: list(values) for name, values in one.columns.items()} for one in opened], opened
+    )
+
+
+def _end_to_end(shards: Sequence[Columns], opened: Sequence[VectorFile]) -> Columns:
+    """Return the columns of all shards; None for the rows of a shard that has not such a one."""
+    columns: Columns = {role: [] for shard in shards for role in shard}
+    for shard, one in zip(shards, opened, strict=True):
+        for role, values in columns.items():
+            values.extend(shard.get(role) or [None] * len(one.rows))
+    return columns
 
 
 def _read_one(table: Path, file: Path, count: int, config: schemas.EmbeddingsDataset) -> Columns:
@@ -197,8 +226,9 @@ def _read_one(table: Path, file: Path, count: int, config: schemas.EmbeddingsDat
         )
     columns = {
         "id": config.id_column or next((name for name in ID_COLUMNS if name in present), None),
-        "label": config.label_column,
+        "label": config.label_column or (LABEL_COLUMN if LABEL_COLUMN in present else None),
         "caption": config.caption_column,
+        DUPLICATES_COLUMN: DUPLICATES_COLUMN if DUPLICATES_COLUMN in present else None,
     }
     chosen = {role: column for role, column in columns.items() if column is not None}
     values = read_columns(table, list(chosen.values()))

@@ -189,6 +189,8 @@ class VectorSet:
     labels: Annotations = None
     captions: Annotations = None
     groups: Annotations = None
+    duplicate_of: Annotations = None
+    """The id of the first row whose image had the same bytes, where that is another one."""
     max_bad_fraction: float = 0.0
     shard_size: int = 100_000
     notices: tuple[str, ...] = ()
@@ -222,6 +224,7 @@ class VectorSet:
             labels=_pick(self.labels, chosen),
             captions=_pick(self.captions, chosen),
             groups=_pick(self.groups, chosen),
+            duplicate_of=_pick(self.duplicate_of, chosen),
             rows=chosen if self.rows is None else self.rows[chosen],
         )
 

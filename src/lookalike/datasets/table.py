@@ -32,15 +32,17 @@ ROWS_PER_BYTE, ROWS_ALWAYS = 4_096, 1 << 20
 """A parquet that announces more rows than its size explains is damaged or made to take memory."""
 
 
-def read_columns(table: Path, columns: Sequence[str]) -> Columns:
-    """Return the named columns as text, equally long; an empty or missing value is None.
+def read_columns(table: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> Columns:
+    """Return the named columns as text, equally long, and of the ``optional`` ones those that there are.
+
+    An empty or missing value is None.
 
     The ending tells the format: ``.parquet``, or ``.csv`` and ``.tsv``: a header line, then records of as
     many fields, separated by commas, semicolons, tabs or bars, in UTF-8 or in what a byte order mark says.
     Raises DatasetError when the table is missing, damaged or of another format, or has a column not once; of
     a text, with the line.
     """
-    readers: dict[str, Callable[[Path, Sequence[str]], Columns]] = {
+    readers: dict[str, Callable[[Path, Sequence[str], Sequence[str]], Columns]] = {
         ".csv": _read_text,
         ".tsv": _read_text,
         ".parquet": _read_parquet,
@@ -51,7 +53,7 @@ def read_columns(table: Path, columns: Sequence[str]) -> Columns:
     if not table.is_file():
         fault = "is no file" if table.exists() else "does not exist"
         raise DatasetError(f"the table {table} {fault}; check its name")
-    return reader(table, list(dict.fromkeys(columns)))
+    return reader(table, list(dict.fromkeys(columns)), optional)
 
 
 def encoding_of(file: Path) -> str:
@@ -91,10 +93,10 @@ def undecodable(file: Path, encoding: str, error: UnicodeError) -> DatasetError:
     return DatasetError(f"{file} is not {encoding.upper()} ({parser_reason(error)}); save the file as UTF-8")
 
 
-def _read_text(table: Path, columns: Sequence[str]) -> Columns:
+def _read_text(table: Path, columns: Sequence[str], optional: Sequence[str]) -> Columns:
     encoding = encoding_of(table)
     separator, header = _header(table, encoding, columns)
-    _check(table, columns, header)
+    columns = _chosen(table, columns, optional, header)
     places = {column: header.index(column) for column in columns}
     values: Columns = {column: [] for column in columns}
     records = _records(table, encoding, separator)
@@ -162,10 +164,10 @@ def parquet_shape(table: Path) -> tuple[int, list[str]]:
         return file.metadata.num_rows, list(file.schema_arrow.names)
 
 
-def _read_parquet(table: Path, columns: Sequence[str]) -> Columns:
+def _read_parquet(table: Path, columns: Sequence[str], optional: Sequence[str]) -> Columns:
     with _parquet(table) as file:
-        _check(table, columns, file.schema_arrow.names)
-        read = file.read(columns=list(columns))
+        columns = _chosen(table, columns, optional, file.schema_arrow.names)
+        read = file.read(columns=columns)
         return {
             column: [
                 _text(value, table, column, row) for row, value in enumerate(read.column(column).to_pylist())
@@ -206,11 +208,16 @@ def _text(value: Any, table: Path, column: str, row: int) -> str | None:
     return str(value)
 
 
-def _check(table: Path, columns: Sequence[str], present: Sequence[str]) -> None:
+def _chosen(
+    table: Path, columns: Sequence[str], optional: Sequence[str], present: Sequence[str]
+) -> list[str]:
+    """Return the columns to read; DatasetError when one that is not optional is missing."""
     missing = [column for column in columns if column not in present]
     if missing:
         raise DatasetError(
             f"{table} has no column {', '.join(missing)}; it has {', '.join(present) or 'no columns at all'}"
         )
+    columns = [*columns, *(column for column in dict.fromkeys(optional) if column in present)]
     if twice := [column for column in columns if list(present).count(column) > 1]:
         raise DatasetError(f"{table} has several columns called {', '.join(twice)}; rename all but one")
+    return columns

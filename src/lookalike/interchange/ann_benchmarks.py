@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import numpy as np
 
 from lookalike.datasets.vector_files import hdf5
 from lookalike.errors import UserError
-from lookalike.interchange.bundle import Bundle, Vectors
+from lookalike.interchange.bundle import Bundle, Vectors, query_columns, relevance_of
 from lookalike.interchange.rows import ROWS_AT_A_TIME
 from lookalike.progress import Bar
 
 
 def write_hdf5(bundle: Bundle, path: Path, bar: Bar) -> None:
-    """Write train, ids and, where there are some, test, neighbors and distances.
+    """Write train, ids and, where there are some, test, neighbors and distances, labels and relevance.
 
     ``distance`` is euclidean for l2, and angular (1 − cosine) for inner products of unit vectors. UserError
     for other inner products, which ann-benchmarks has no word for, and without h5py.
@@ -36,9 +36,16 @@ def write_hdf5(bundle: Bundle, path: Path, bar: Bar) -> None:
         file.attrs["distance"] = "angular" if angular else "euclidean"
         file.attrs["dimension"], file.attrs["point_type"] = bundle.gallery.dim, "float"
         _write_rows(file, hdf5.GALLERY, bundle.gallery, bar)
-        _write_ids(file, bundle.gallery)
+        _write_texts(file, hdf5.IDS, bundle.gallery.ids)
+        for name, values in (
+            (hdf5.COLUMNS["label"], bundle.labels),
+            (hdf5.COLUMNS["duplicate_of"], bundle.duplicate_of),
+        ):
+            if values is not None:
+                _write_texts(file, name, values)
         if bundle.queries is not None:
             _write_rows(file, hdf5.QUERIES, bundle.queries, bar)
+            _write_asked(file, bundle)
         if bundle.neighbours is not None:
             file[hdf5.NEIGHBOURS] = bundle.neighbours.astype(np.int32)
         if bundle.scores is not None:
@@ -83,10 +90,26 @@ def _write_rows(file: Any, name: str, vectors: Vectors, bar: Bar) -> None:
         bar.advance(len(block))
 
 
-def _write_ids(file: Any, vectors: Vectors) -> None:
+def _write_texts(file: Any, name: str, texts: Sequence[str | None]) -> None:
     import h5py
 
-    ids = file.create_dataset(hdf5.IDS, (len(vectors),), h5py.string_dtype())
-    for start in range(0, len(vectors), ROWS_AT_A_TIME):
-        stop = min(start + ROWS_AT_A_TIME, len(vectors))
-        ids[start:stop] = list(vectors.ids[start:stop])
+    written = file.create_dataset(name, (len(texts),), h5py.string_dtype())
+    for start in range(0, len(texts), ROWS_AT_A_TIME):
+        stop = min(start + ROWS_AT_A_TIME, len(texts))
+        written[start:stop] = [text or "" for text in texts[start:stop]]
+
+
+def _write_asked(file: Any, bundle: Bundle) -> None:
+    """What is known of the queries beside their vectors; relevance as pairs of rows."""
+    for column, values in query_columns(bundle).items():
+        if values is not None:
+            _write_texts(file, hdf5.QUERY_COLUMNS[column], values)
+    named = relevance_of(bundle)
+    if not any(named.values()) or bundle.plan is None:
+        return
+    query_row = {id_: row for row, id_ in enumerate(bundle.plan.queries.ids)}
+    row_of = {id_: row for row, id_ in enumerate(bundle.gallery.ids)}
+    for column, name in (("relevant", hdf5.RELEVANT), ("ignored", hdf5.IGNORED)):
+        pairs = [(query_row[query], row_of[id_]) for query, id_ in named.get(column, ())]
+        if pairs:
+            file[name] = np.array(pairs, np.int64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from lookalike.export.appearing import appearing, check_free
 from lookalike.interchange.ann_benchmarks import write_hdf5
-from lookalike.interchange.bundle import Bundle, Vectors
+from lookalike.interchange.bundle import Bundle, Vectors, query_columns, relevance_of
 from lookalike.interchange.rows import (
     write_fbin,
     write_fvecs,
@@ -20,9 +21,8 @@ from lookalike.interchange.rows import (
     write_npy_shards,
 )
 from lookalike.progress import SILENT, Bar, Progress
-
-QUERIES = "queries"
-"""Folder of the queries, apart from the gallery's: the whole target can be named as ``dataset.root``."""
+from lookalike.queries.vectors import FOLDER as QUERIES
+from lookalike.queries.vectors import RELEVANCE
 
 
 def write_bundle(
@@ -31,11 +31,14 @@ def write_bundle(
     """Write ``bundle`` to ``target`` as one of :data:`KINDS`; vectors become float32 and pass block by block.
 
     - ``npy``: clip-retrieval's folder: ``img_emb/`` in shards of ``shard_size`` rows and ``metadata/`` with
-      ids, captions and labels; ``queries/`` with ``vectors.npy``, ``neighbours.npy``, ``scores.npy``;
-    - ``hdf5``: one file as ann-benchmarks has them, with ``ids`` beside ``train``;
+      ids, captions, labels and duplicates; ``queries/`` with ``vectors.npy``, ``neighbours.npy``,
+      ``scores.npy``;
+    - ``hdf5``: one file as ann-benchmarks has them, with ``ids`` and more beside ``train``;
     - ``fbin``: ``base.fbin`` and ``base.parquet``; ``queries/query.fbin`` and ``queries/groundtruth.bin``;
     - ``fvecs``: ``base.fvecs`` and ``base.parquet``; ``queries/query.fvecs``, ``queries/groundtruth.ivecs``.
 
+    Beside the queries' vectors lie a parquet of their ids, labels, sources and edits, and ``relevance.csv``
+    with what each should find and what is ignored for it, where that is known; HDF5 has both in itself.
     Scores (of ``scores.npy`` and ``groundtruth.bin``) are squared distances or inner products. UserError
     when the target is taken, cannot be written, or the layout cannot hold the bundle; DatasetError when a
     vector cannot be ranked.
@@ -56,6 +59,7 @@ def _write_npy_folder(bundle: Bundle, folder: Path, shard_size: int, bar: Bar) -
         return
     (folder / QUERIES).mkdir()
     write_npy(folder / QUERIES / "vectors.npy", bundle.queries, bar)
+    _write_asked(bundle, folder / QUERIES / "vectors.parquet")
     if bundle.neighbours is not None:
         np.save(folder / QUERIES / "neighbours.npy", bundle.neighbours)
     if bundle.scores is not None:
@@ -88,6 +92,7 @@ def _write_flat_folder(
     if bundle.queries is not None:
         (folder / QUERIES).mkdir()
         write(folder / QUERIES / f"query.{suffix}", bundle.queries, bar)
+        _write_asked(bundle, folder / QUERIES / "query.parquet")
 
 
 KINDS: Mapping[str, Callable[[Bundle, Path, int, Bar], None]] = MappingProxyType(
@@ -102,13 +107,38 @@ KINDS: Mapping[str, Callable[[Bundle, Path, int, Bar], None]] = MappingProxyType
 
 def _write_metadata(bundle: Bundle, path: Path, start: int, stop: int) -> None:
     """Ids and what else is known of rows start to stop, in the columns that clip-retrieval reads."""
+    columns = {
+        "id": bundle.gallery.ids,
+        "caption": bundle.captions,
+        "label": bundle.labels,
+        "duplicate_of": bundle.duplicate_of,
+    }
+    _write_texts(path, {name: values and values[start:stop] for name, values in columns.items()})
+
+
+def _write_texts(path: Path, columns: Mapping[str, Sequence[str | None] | None]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {"id": bundle.gallery.ids, "caption": bundle.captions, "label": bundle.labels}
     table = {
-        name: pa.array(list(values[start:stop]), pa.string())
-        for name, values in columns.items()
-        if values is not None
+        name: pa.array(list(values), pa.string()) for name, values in columns.items() if values is not None
     }
     pq.write_table(pa.table(table), path)
+
+
+def _write_asked(bundle: Bundle, path: Path) -> None:
+    """What is known of the queries beside their vectors: the parquet ``path``, and ``relevance.csv``."""
+    if bundle.queries is None:
+        return
+    _write_texts(path, query_columns(bundle))
+    named = relevance_of(bundle)
+    if not any(named.values()):
+        return
+    with path.with_name(RELEVANCE).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["query", *named])
+        for place, column in enumerate(named):
+            for query, id_ in named[column]:
+                row = [""] * len(named)
+                row[place] = id_
+                table.writerow([query, *row])

@@ -9,7 +9,7 @@ from lookalike.datasets import ImageSet, VectorSet
 from lookalike.datasets.duplicates import rows_with_the_same_bytes
 from lookalike.datasets.folder import expand_root, scan_images
 from lookalike.errors import DatasetError, QueryError
-from lookalike.queries.judgements import read_judgements
+from lookalike.queries.judgements import Judgements, read_judgements
 from lookalike.queries.plan import QueryPlan
 from lookalike.queries.sample import sample
 
@@ -35,13 +35,17 @@ def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> Q
         images = scan_images(root, options)
     except DatasetError as error:
         raise QueryError(str(error)) from error
-    relevant, ignored = None, None
+    judged, ignored = Judgements(), None
     if config.relevance:
         table = root / Path(config.relevance).expanduser()
-        relevant = read_judgements(table, images.ids, dataset.ids)
+        judged = read_judgements(table, images.ids, dataset.ids, dataset.labels)
+        named = judged.relevant_ids or [()] * len(images)
+        junk = judged.ignored_ids or [()] * len(images)
         ignored = [
-            [dataset.ids[row] for row in rows if dataset.ids[row] not in answers]
-            for rows, answers in zip(rows_with_the_same_bytes(images, dataset), relevant, strict=True)
+            [*more, *(dataset.ids[row] for row in rows if dataset.ids[row] not in answers)]
+            for rows, answers, more in zip(
+                rows_with_the_same_bytes(images, dataset), named, junk, strict=True
+            )
         ]
     rows, notices = sample(images.ids, config)
     plan = QueryPlan(
@@ -50,7 +54,8 @@ def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> Q
         gallery=dataset,
         queries=images,
         sources=images.ids,
-        relevant_ids=relevant,
+        relevant_ids=judged.relevant_ids,
+        classes=judged.classes,
         ignored_ids=ignored,
         notices=(*images.notices, *notices),
     )

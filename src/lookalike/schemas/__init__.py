@@ -48,6 +48,7 @@ from lookalike.schemas.models import (
     TransformersModel,
 )
 from lookalike.schemas.queries import (
+    AutoQueries,
     CaptionsQueries,
     CopiesQueries,
     FilesQueries,
@@ -60,6 +61,7 @@ from lookalike.schemas.queries import (
 
 __all__ = [
     "AutoIndex",
+    "AutoQueries",
     "BruteForceIndex",
     "CaptionsQueries",
     "CopiesQueries",

@@ -122,6 +122,7 @@ class EmbeddingsDataset(VectorDataset):
     else row numbers.
     """
     label_column: str | None = None
+    """Column of the parquet; null: ``label``, if there is one."""
     caption_column: str | None = None
     normalize: bool | None = None
     """Scale every vector to unit length; null: unless the file says that it is for another distance."""

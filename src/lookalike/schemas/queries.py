@@ -32,6 +32,15 @@ class CopiesQueries(Queries):
 
 
 @dataclass
+class AutoQueries(CopiesQueries):
+    """No protocol yet: what suits the dataset."""
+
+    name: str = "auto"
+    n: Any = "auto"
+    """Number of queries; ``auto``: as many as the protocol asks by itself; null: all."""
+
+
+@dataclass
 class HeldOutQueries(Queries):
     """Seeded images taken out of the gallery; relevant: their label's or group's others, if there are any."""
 
@@ -78,10 +87,10 @@ class VectorsQueries(Queries):
     name: str = "vectors"
     n: Any = None
     file: str | None = None
-    """Vectors in any format of ``dataset=embeddings``; null: the test rows of the dataset's own HDF5."""
+    """Vectors in any format of ``dataset=embeddings``; null: those that came with the gallery."""
     format: str = "auto"
     """As ``dataset.format``."""
     relevance: str | None = None
-    """CSV (query row, relevant id)."""
+    """CSV (query, relevant id), or (query, label)."""
     neighbours: str | None = None
     """Gallery rows, nearest first, a row a query: .npy, .ivecs, .ibin, .bin or .hdf5; held against ours."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class VectorFile:
     """Whether the file says that angles are compared (True) or the vectors as they are (False)."""
     notices: tuple[str, ...] = ()
     """What the user should know, a sentence each."""
+    columns: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """What else the file says of each row: ``label``, ``duplicate_of``."""
 
 
 def size_of(file: Path) -> int:

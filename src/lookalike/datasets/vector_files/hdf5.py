@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,24 @@ from lookalike.errors import DatasetError, foreign_parser
 
 GALLERY, QUERIES, NEIGHBOURS, DISTANCES, IDS = "train", "test", "neighbors", "distances", "ids"
 """Names of the datasets; ``ids`` is ours, other readers pass over it."""
-TOP = frozenset({GALLERY, QUERIES, NEIGHBOURS, DISTANCES, IDS})
+COLUMNS = {"label": "labels", "duplicate_of": "duplicate_of"}
+"""Texts a row of the gallery, ours as well: what they are -> name of the dataset."""
+QUERY_COLUMNS = {"id": "test_ids", "label": "test_labels", "source": "test_sources", "edit": "test_edits"}
+RELEVANT, IGNORED = "test_relevant", "test_ignored"
+"""Pairs of a query's row and a gallery row."""
+TOP = frozenset(
+    {
+        GALLERY,
+        QUERIES,
+        NEIGHBOURS,
+        DISTANCES,
+        IDS,
+        RELEVANT,
+        IGNORED,
+        *COLUMNS.values(),
+        *QUERY_COLUMNS.values(),
+    }
+)
 MAGIC = b"\x89HDF\r\n\x1a\n"
 OF_DIRECTIONS = {"angular": True, "cosine": True, "euclidean": False, "l2": False, "ip": False, "dot": False}
 """What the attribute ``distance`` may say, and whether it compares directions."""
@@ -44,8 +61,11 @@ def open_hdf5(file: Path, array: str | None = None) -> VectorFile:
         what = f"{name} of {file}"
         check_vectors_shape(what, dataset.shape, dataset.dtype)
         of_directions, notices = _meaning(distance_of(root, file), file)
-        ids = _ids(root, file, len(dataset)) if name == GALLERY else None
-        return VectorFile(_rows(file, dataset, what), ids, of_directions, notices)
+        ids, columns = None, {}
+        if name == GALLERY:
+            ids = read_texts(root, file, IDS, len(dataset))
+            columns = read_columns(root, file, COLUMNS, len(dataset))
+        return VectorFile(_rows(file, dataset, what), ids, of_directions, notices, columns)
 
 
 def read_matrix(root: Any, file: Path, name: str, kinds: str) -> npt.NDArray[Any] | None:
@@ -173,14 +193,37 @@ def _meaning(distance: str | None, file: Path) -> tuple[bool | None, tuple[str, 
     return False, (f"{file.name} is for the distance {distance}: compare by index.metric={metric}",)
 
 
-def _ids(root: Any, file: Path, count: int) -> list[str] | None:
-    if IDS not in root:
+def read_columns(root: Any, file: Path, names: Mapping[str, str], count: int) -> dict[str, list[str | None]]:
+    """Return those of the named datasets that hold a value for each row, as texts; an empty one is None.
+
+    What is called so and has another shape is somebody else's.
+    """
+    fitting = {column: name for column, name in names.items() if _one_a_row(root, name, count)}
+    read = {column: read_texts(root, file, name, count) for column, name in fitting.items()}
+    return {column: [text or None for text in texts] for column, texts in read.items() if texts is not None}
+
+
+def _one_a_row(root: Any, name: str, count: int) -> bool:
+    return name in root and getattr(root.get(name), "shape", None) == (count,)
+
+
+def read_texts(root: Any, file: Path, name: str, count: int) -> list[str] | None:
+    """Return ``count`` texts, None when there is no such dataset; DatasetError when it has another shape."""
+    if name not in root:
         return None
-    dataset = find(root, file, IDS)
+    dataset = find(root, file, name)
     if dataset.shape != (count,):
-        raise DatasetError(f"{IDS} of {file} has shape {dataset.shape} for {count:,} vectors; write it again")
+        raise DatasetError(
+            f"{name} of {file} has shape {dataset.shape} for {count:,} vectors; write it again"
+        )
     values = (dataset.asstr() if dataset.dtype.hasobject or dataset.dtype.kind == "S" else dataset)[()]
     return [str(value) for value in values.tolist()]
+
+
+def holds_queries(file: Path) -> bool:
+    """Whether an HDF5 file has query vectors of its own; DatasetError when it cannot be read."""
+    with opened(file) as root:
+        return QUERIES in root
 
 
 def _rows(file: Path, dataset: Any, what: str) -> Rows:
