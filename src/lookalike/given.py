@@ -30,9 +30,9 @@ def compare_given(
     """How far given neighbours agree with ours; {} when none were given.
 
     ``given_neighbours_found``: the share of our nearest that they hold, of as many as each query has there
-    (−1 fills up what has fewer: it is no wrong neighbour), ties within ``tolerance`` credited. ``given_distances_error``: the largest relative difference (absolute below 1) between given
-    distances and those that the same rows have here; only where distances came along. Warns when either
-    is off.
+    (−1 fills up what has fewer: it is no wrong neighbour), ties within ``tolerance`` credited.
+    ``given_distances_error``: the largest relative difference (absolute below 1) between given distances and
+    those that the same rows have here; only where distances came along. Warns when either is off.
     """
     given = asked.ready_neighbours
     if given is None:

@@ -109,8 +109,12 @@ def test_given_neighbours_are_held_against_ours(run_of: RunOf, tmp_path: Path) -
     right = np.argsort(-(unit[:2] @ unit.T), axis=1, kind="stable")[:, :10]
     wrong = right.copy()
     wrong[1] = np.setdiff1d(np.arange(30), right[1])[:10]
+    padded = right.copy()
+    padded[0, 4:] = padded[1] = -1  # four neighbours and none: what is given is right
+    half = padded.copy()
+    half[0, :2] = wrong[1, :2]
     shares = []
-    for given in (right, wrong):
+    for given in (right, wrong, padded, padded.astype(np.uint32), half):
         np.save(tmp_path / "given.npy", given)
         record = run_of(
             **exact_search(
@@ -121,7 +125,7 @@ def test_given_neighbours_are_held_against_ours(run_of: RunOf, tmp_path: Path) -
             )
         )
         shares.append(record.extras["given_neighbours_found"])
-    assert shares == [1.0, 0.5]
+    assert shares == [1.0, 0.5, 1.0, 1.0, 0.5]
 
 
 def test_byte_identical_images_are_relevant_together(run_of: RunOf, pictures: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets.vector_files import hdf5
@@ -47,7 +48,7 @@ def open_neighbours(file: Path) -> GivenNeighbours:
                 f"{file} holds {mapped.dtype} of shape {mapped.shape}; neighbours are integers of shape "
                 "(queries, k)"
             )
-        return GivenNeighbours(mapped, None, None)
+        return GivenNeighbours(_signed(mapped), None, None)
     return _of_hdf5(file)
 
 
@@ -63,4 +64,11 @@ def _of_hdf5(file: Path) -> GivenNeighbours:
             f"{hdf5.DISTANCES} of {file} has shape {distances.shape} and {hdf5.NEIGHBOURS} {rows.shape}; "
             "write it again"
         )
-    return GivenNeighbours(rows, distances, distance)
+    return GivenNeighbours(_signed(rows), distances, distance)
+
+
+def _signed(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same rows; where the type has no −1, its largest number stands for that."""
+    if rows.dtype.kind != "u":
+        return rows
+    return np.where(rows == np.iinfo(rows.dtype).max, -1, rows.astype(np.int64))
