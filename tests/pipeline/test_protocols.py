@@ -112,7 +112,7 @@ def test_given_neighbours_are_held_against_ours(run_of: RunOf, tmp_path: Path) -
     padded = right.copy()
     padded[0, 4:] = padded[1] = -1  # four neighbours and none: what is given is right
     half = padded.copy()
-    half[0, :2] = wrong[1, :2]
+    half[0, :2] = np.setdiff1d(np.arange(30), right[0])[:2]
     shares = []
     for given in (right, wrong, padded, padded.astype(np.uint32), half):
         np.save(tmp_path / "given.npy", given)
