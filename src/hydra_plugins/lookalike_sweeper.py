@@ -93,8 +93,10 @@ class LookalikeSweeper(BasicSweeper):
 
     def _multiply(self, lines: list[str]) -> list[list[str]]:
         """Hydra's product of override lines: ``a=1,2 b=range(3)`` is six jobs."""
+        from lookalike.config import as_typed
+
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        [jobs] = self.split_arguments(parser.parse_overrides(lines), None)
+        [jobs] = self.split_arguments(parser.parse_overrides(as_typed(lines)), None)
         return jobs
 
     def _candidate(self, lines: list[str]) -> Candidate:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from lookalike.credentials import concealed
+from lookalike.credentials import conceal_all, concealed
 from lookalike.errors import OtherVersionError, UserError
 from lookalike.store.files import fsync, read_json, remove_stale, token
 
@@ -128,11 +128,13 @@ class Record:
     def save(self, folder: Path) -> Path:
         """Write ``folder/record.json`` in one step: a reader sees the old file or the new one, whole.
 
-        NaN and infinities are left out, with the interval they bound. The same run may be saved again. The
-        finished record of another run is never replaced, nor one that another version wrote: that, and a
-        folder that cannot be written or whose disk is full, raises :class:`UserError`. What is there and
-        cannot be read is kept as ``record.damaged.json``.
+        NaN and infinities are left out, with the interval they bound, and secrets out of the error. The same
+        run may be saved again. The finished record of another run is never replaced, nor one that another
+        version wrote: that, and a folder that cannot be written or whose disk is full, raises
+        :class:`UserError`. What is there and cannot be read is kept as ``record.damaged.json``.
         """
+        if self.error is not None:
+            self.error = conceal_all(self.error)
         path = folder / FILE_NAME
         draft = folder / f".{FILE_NAME}.{token()}"
         text = json.dumps(

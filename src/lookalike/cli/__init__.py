@@ -86,11 +86,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if argv is None:
         streams.prepare()
-    code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+    code = _dispatch(_without_passwords(sys.argv[1:] if argv is None else argv))
     if (failure := streams.failure_of_output()) is not None:
         complain(f"standard output cannot be written ({failure.strerror}); what was finished is kept")
         return code or 2
     return code
+
+
+def _without_passwords(arguments: Sequence[str]) -> list[str]:
+    """The arguments; passwords in addresses, and in MLFLOW_TRACKING_URI, are set aside first of all."""
+    if os.environ.get("MLFLOW_TRACKING_URI") or any("=" in argument for argument in arguments):
+        from lookalike.credentials import set_aside_all, set_aside_environment
+
+        set_aside_environment()
+        return set_aside_all(arguments)
+    return list(arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -155,10 +165,11 @@ def overview() -> str:
 
 def unknown_verb(verb: str, arguments: Sequence[str]) -> str:
     """What to do instead: overrides without a verb were meant for ``run``."""
+    import shlex
     from difflib import get_close_matches
 
-    if "=" in verb or verb in ("-m", "--multirun", "--cfg", "-c", "--info", "-i"):
-        return f"overrides follow a verb; try: lookalike run {' '.join(arguments)}"
+    if "=" in verb or verb.startswith("-"):
+        return f"overrides follow a verb; try: lookalike run {shlex.join(arguments)}"
     close = get_close_matches(verb, VERBS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(VERBS)}"
     return f"lookalike has no verb {verb}; {hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookalike.cli.parsing import Parser
 from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override
 from lookalike.doctor import NOTE, OK, PROBLEM, Finding, examine
 from lookalike.errors import UserError
@@ -29,7 +29,7 @@ UNBROKEN = 10_000
 
 def main(arguments: Sequence[str]) -> int:
     """Print what was found; 1 when there is a problem."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike doctor",
         description="What this machine offers a run, and what will fail or mislead on it.",
     )

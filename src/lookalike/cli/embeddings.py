@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.errors import UserError
 from lookalike.filesystems import require_writable
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike embeddings", description="Vectors from and for other programs, passed on block by block."
     )
     verbs = parser.add_subparsers(required=True, metavar="import | export")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.export import export_run
 from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
@@ -16,7 +16,7 @@ from lookalike.schemas import Paths
 
 def main(arguments: Sequence[str]) -> int:
     """Write the folder and say what is in it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike export",
         description="Write a run's index, ids, search settings and model into a folder, with a serve.py that "
         "answers queries as the run did and needs no Lookalike.",

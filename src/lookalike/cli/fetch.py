@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from lookalike.cli.parsing import Parser
 from lookalike.config import COMPOSING_ERRORS, compose, expand_home, explain
 from lookalike.errors import ConfigError
 from lookalike.models import open_model
@@ -13,7 +13,7 @@ from lookalike.progress import RichProgress
 
 def main(arguments: Sequence[str]) -> int:
     """Compose the model that the overrides choose, and fetch what is missing of it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike fetch", description="Download a model's weights, so that later runs need no network."
     )
     parser.add_argument("overrides", nargs="*", help="as for `lookalike run`: model=siglip_base")

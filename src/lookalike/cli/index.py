@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lookalike.cli.parsing import Parser
 from lookalike.errors import ConfigError, IndexingError
 from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike index",
         description="FAISS index files: what one holds; indexes of shards, built apart and merged.",
     )

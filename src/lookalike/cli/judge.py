@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.errors import UserError
 from lookalike.judging import (
@@ -70,7 +71,7 @@ def _judge(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike judge",
         description="See the first answers of two runs side by side, without knowing which is which, and say "
         "which are better. Gives a win rate with its confidence interval, and a relevance file for "

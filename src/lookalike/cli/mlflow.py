@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, is_free, serve
 from lookalike.errors import TrackingError
 from lookalike.processes import python_command
@@ -20,7 +20,7 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser("lookalike mlflow", description="Open MLflow's UI on the local results.")
+    parser = Parser("lookalike mlflow", description="Open MLflow's UI on the local results.")
     parser.add_argument(
         "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
     )

@@ -21,6 +21,7 @@ from lookalike.cli.answers import (
     printable,
     score_name,
 )
+from lookalike.cli.parsing import Parser
 from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
 from lookalike.errors import ImageError, QueryError
 from lookalike.filesystems import require_writable
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike query",
         description="The nearest images of a run's gallery to an image, or to a caption.",
         epilog="A word is an image if there is such a file, if it begins as a path does (/ ./ ../ ~) or ends "

@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
 from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike report",
         description="Compare operating points on one self-contained HTML page: table, Pareto fronts, curves, "
         "a recommendation, and the images on which an index lost most.",

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 
 from lookalike.cli import FULL_ERROR, complain
+from lookalike.cli.parsing import refuse_unknown, said_of
 from lookalike.config import (
     COMPOSING_ERRORS,
     CONFIG_NAME,
+    as_typed,
     conf_folder,
     expand_home,
     explain,
     prepare_hydra,
-    while_reading_yaml,
 )
-from lookalike.credentials import set_aside_all
+from lookalike.credentials import conceal_all, set_aside_all
+from lookalike.errors import UserError
 from lookalike.filesystems import OTHER_ROOT
 from lookalike.progress import RichProgress
 from lookalike.record import Record
@@ -31,6 +36,9 @@ MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
 
 
+COMMAND = "lookalike run"
+SHOWING = ("--cfg", "-c", "--info", "-i")
+"""Flags of Hydra that show a config instead of running it."""
 QUIET, JSON = "--quiet", "--json"
 """Ours, not Hydra's: no lines but warnings, and then only the results' folder; one JSON object instead."""
 
@@ -66,11 +74,10 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
         task or Task(RichProgress(quiet), parts)
     )
     try:
-        with _hydra_raises(), _command_line(arguments):
+        with _hydra_raises(), _command_line(arguments), _shown_without_secrets(arguments):
             application()
     except COMPOSING_ERRORS as error:
-        of_the_run = isinstance(error, UnicodeDecodeError) and not while_reading_yaml(error)
-        if of_the_run or os.environ.get(FULL_ERROR) == "1":
+        if os.environ.get(FULL_ERROR) == "1":
             raise
         complain(explain(error))
         return 2
@@ -90,6 +97,20 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
 
 
 @contextmanager
+def _shown_without_secrets(arguments: Sequence[str]) -> Iterator[None]:
+    """What ``--cfg`` and ``--info`` print may quote a secret from the environment, which is left out."""
+    if not any(argument.partition("=")[0] in SHOWING for argument in arguments):
+        yield
+        return
+    shown = io.StringIO()
+    try:
+        with redirect_stdout(shown):
+            yield
+    finally:
+        print(conceal_all(shown.getvalue()), end="")
+
+
+@contextmanager
 def _hydra_raises() -> Iterator[None]:
     """Hydra raises its errors instead of printing them and exiting."""
     before = os.environ.get(FULL_ERROR)
@@ -102,16 +123,39 @@ def _hydra_raises() -> Iterator[None]:
             os.environ[FULL_ERROR] = before
 
 
-def overrides_first(arguments: Sequence[str]) -> list[str]:
-    """Overrides, then flags with their values: Hydra's parser takes no override after ``a=1 -m``."""
-    return sorted(arguments, key=lambda argument: "=" not in argument or argument.startswith("-"))
+def arranged(arguments: Sequence[str]) -> list[str]:
+    """Overrides, then flags with their values: Hydra's parser takes no override after ``a=1 -m``.
+
+    Raises UserError for a flag that there is not, or that misses its value: Hydra would print its usage.
+    """
+    parser = get_args_parser()
+    with_value = {
+        flag for action in parser._actions if action.nargs is None for flag in action.option_strings
+    }
+    overrides: list[str] = []
+    flags: list[str] = []
+    for argument in arguments:
+        is_value = bool(flags) and flags[-1] in with_value
+        is_override = "=" in argument and not argument.startswith("-") and not is_value
+        (overrides if is_override else flags).append(argument)
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(said_of(parser, COMMAND, message))
+
+    parser.error = refuse  # type: ignore[method-assign]
+    for flag in (QUIET, JSON):
+        parser.add_argument(flag, action="store_true")
+    _, left = parser.parse_known_args([*overrides, *flags])
+    if left:
+        refuse_unknown(parser, COMMAND, left)
+    return [*overrides, *flags]
 
 
 @contextmanager
 def _command_line(arguments: Sequence[str]) -> Iterator[None]:
     """Hydra reads ``sys.argv``; it is given the verb's arguments."""
     before = sys.argv
-    sys.argv = ["lookalike", *overrides_first(expand_home(arguments))]
+    sys.argv = ["lookalike", *as_typed(expand_home(arranged(arguments)))]
     try:
         yield
     finally:

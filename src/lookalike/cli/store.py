@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.progress import RichProgress
 from lookalike.schemas import Paths
 from lookalike.store import Store, upkeep
@@ -29,7 +30,7 @@ def _root(options: argparse.Namespace) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike store",
         description="What earlier runs left for reuse: embeddings, exact neighbours, indexes.",
     )

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
 from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
@@ -34,15 +35,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "lookalike sweep", description="How sweeps stand, and what to do about them."
-    )
+    parser = Parser("lookalike sweep", description="How sweeps stand, and what to do about them.")
     verbs = parser.add_subparsers(required=True, metavar="ls | status | collect | cancel | retry")
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
         "--root", help="paths.root of the sweep; default: LOOKALIKE_HOME, else the working directory"
     )
-    named = argparse.ArgumentParser(add_help=False, parents=[common])
+    named = Parser(add_help=False, parents=[common])
     named.add_argument("name", metavar="NAME", help="sweep.name, or the sweep's folder")
 
     ls = verbs.add_parser("ls", parents=[common], help="the sweeps of a root, newest first")
@@ -128,13 +127,13 @@ def _cancel(root: Path, options: argparse.Namespace) -> int:
 
 def _retry(root: Path, options: argparse.Namespace) -> int:
     from lookalike.cli.run import main as run
+    from lookalike.config import quoted
 
     folder = find_sweep(options.name, root)
     ledger = Ledger.load(folder)
     arguments = [line for line in ledger.arguments if not line.startswith("sweep.resume=")]
     if not any(line.startswith("hydra.sweep.dir=") for line in arguments):
-        quoted = os.fspath(folder).replace("'", "\\'")
-        arguments.append(f"hydra.sweep.dir='{quoted}'")
+        arguments.append(f"hydra.sweep.dir={quoted(os.fspath(folder))}")
     with _where_it_began(folder):
         if ledger.jobs:  # the root may have come from the environment of then
             os.environ[HOME] = os.fspath(

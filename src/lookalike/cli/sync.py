@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from lookalike.cli import complain
+from lookalike.cli.parsing import Parser
 from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override, root_of
 from lookalike.credentials import is_concealed
 from lookalike.errors import TrackingError, UserError
@@ -36,7 +37,7 @@ EXAMPLES = """\
 
 def main(arguments: Sequence[str]) -> int:
     """Print the counts; 1 when a store could not take its records."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike sync",
         description=DESCRIPTION,
         epilog=EXAMPLES,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.retrieval import find_run
 from lookalike.schemas import Paths
@@ -16,7 +16,7 @@ from lookalike.ui.launching import SEARCH, packed, server_command
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C. Uploads stay in memory or in a temporary folder, which is removed then."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "lookalike ui", description="Search a run's gallery in the browser, by an image or a caption."
     )
     parser.add_argument(

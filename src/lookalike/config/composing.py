@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lookalike import schemas
-from lookalike.credentials import set_aside
+from lookalike.config.typed import as_typed, quoted, register_sources
+from lookalike.credentials import set_aside, set_aside_all
 from lookalike.errors import ConfigError
 from lookalike.queries.vectors import brings_queries
 
@@ -91,8 +92,9 @@ class WorkingDirectoryConf(SearchPathPlugin):
 
 
 def prepare_hydra() -> None:
-    """Make schemas, resolvers and search path known to Hydra; needed before anything is composed."""
+    """Make schemas, search path and how files are read known to Hydra; needed before anything is composed."""
     Plugins.instance().register(WorkingDirectoryConf)
+    register_sources()
     register_schemas()
 
 
@@ -127,15 +129,17 @@ def expand_home(overrides: Sequence[str]) -> list[str]:
 def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> schemas.Experiment:
     """Compose and parse one experiment outside of a Hydra application.
 
-    ``config_dir`` joins the search path as ``--config-dir`` does. Raises Hydra's own errors when an
-    override does not fit, and :class:`ConfigError` as :func:`parse` does.
+    ``config_dir`` joins the search path as ``--config-dir`` does. Text arrives as it is typed
+    (:func:`~lookalike.config.typed.as_typed`). Raises Hydra's own errors when an override does not fit, and
+    :class:`ConfigError` as :func:`parse` does.
     """
     import hydra
 
     prepare_hydra()
-    lines = list(overrides)
+    lines = as_typed(set_aside_all(overrides))
     if config_dir is not None:
-        lines.append(f"hydra.searchpath=['file://{Path(config_dir).expanduser().resolve()}']")
+        folder = f"file://{Path(config_dir).expanduser().resolve()}"
+        lines.append(f"hydra.searchpath=[{quoted(folder)}]")
     with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
         return parse(hydra.compose(CONFIG_NAME, overrides=lines))
 

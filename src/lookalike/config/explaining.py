@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Collection
+from difflib import get_close_matches
 
 from hydra.errors import (
     HydraException,
@@ -14,13 +14,13 @@ from hydra.errors import (
 )
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError, YAMLError
 
-from lookalike.errors import parser_reason
+from lookalike.config.typed import identities, pasted, settings, text_of, text_settings
 
-COMPOSING_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError)
-"""What composing a config raises for a fault of the user's; see also :func:`while_reading_yaml`."""
-YAML_READER = "hydra._internal.core_plugins.file_config_source"
+COMPOSING_ERRORS = (HydraException, OmegaConfBaseException)
+"""What composing a config raises for a fault of the user's, beside ConfigError."""
+MOST_MEANT = 4
+"""Settings of one name that are still named when one of them may have been meant."""
 
 Rule = tuple[str, Callable[[re.Match[str], BaseException | None], str]]
 
@@ -35,11 +35,11 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException):
         return _missing_config(error)
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read; write key=value, and quote an unusual value: key='…'"
+        key, is_setting, value = error.override.partition("=")
+        unusual = f", and quote an unusual value twice: {pasted(key, value)}" if is_setting else ""
+        return f"{error.override} cannot be read; write key=value{unusual}"
     if isinstance(error, SearchPathException):
         return f"{text}; name a folder that exists"
-    if isinstance(error, YAMLError | UnicodeDecodeError):
-        return _no_yaml(error)
     for pattern, words in RULES:
         match = re.match(pattern, text)
         if match:
@@ -50,17 +50,8 @@ def explain(error: Exception) -> str:
     return said or type(error).__name__
 
 
-def while_reading_yaml(error: BaseException) -> bool:
-    """Whether an error was raised while Hydra read a file: a run may raise the like for other reasons."""
-    return any(
-        frame.f_globals.get("__name__") == YAML_READER for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
-
-
 def suggestion(name: str, names: Collection[str]) -> str:
     """``" (did you mean nlist?)"`` when one of ``names`` is close to ``name``, else nothing."""
-    from difflib import get_close_matches
-
     close = get_close_matches(name, names, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
@@ -73,20 +64,14 @@ def _missing_config(error: MissingConfigException) -> str:
     return f"{group}={name} does not exist{suggestion(name, error.options)}; choose one of {choices}"
 
 
-def _no_yaml(error: YAMLError | UnicodeDecodeError) -> str:
-    """With the file and the line, which PyYAML knows of nearly every fault."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"a YAML file of --config-dir or conf/ is not UTF-8 ({parser_reason(error)}); save it as UTF-8"
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    place = f"{mark.name}, line {mark.line + 1} is" if mark else "a config file is"
-    reason = (error.problem if isinstance(error, MarkedYAMLError) else None) or parser_reason(error)
-    return f"{place} no YAML ({reason}); mend it"
-
-
 def _comma(match: re.Match[str], cause: BaseException | None) -> str:
     key, _, value = match[1].partition("=")
-    if key == "index.factory":
-        return f"{match[1]} holds a comma, which means a sweep; quote it twice: '{key}=\"{value}\"'"
+    name = key.lstrip("+")
+    if name in text_settings():
+        return (
+            f"{match[1]} means a sweep, because of the comma; add -m to sweep, or, where the comma is part "
+            f"of the text, quote it twice: {pasted(key, text_of(value))}"
+        )
     as_list = f", or write a list: {key}=[{value}]" if "." in key else ""
     return f"{match[1]} means a sweep, because of the comma; add -m to sweep{as_list}"
 
@@ -101,7 +86,18 @@ def _unknown_key(match: re.Match[str], cause: BaseException | None) -> str:
     choices = (
         f"; it has {', '.join(names)}" if section and names else "; `lookalike run --help` lists the groups"
     )
-    return f"{what}{suggestion(name, names)}{choices}"
+    return f"{what}{suggestion(name, names) or _elsewhere(key, name)}{choices}"
+
+
+def _elsewhere(key: str, name: str) -> str:
+    """``" (did you mean search.nprobe?)"``: settings of any section that are called so, or nearly so."""
+    by_name: dict[str, list[str]] = {}
+    for setting in settings():
+        if setting not in identities():
+            by_name.setdefault(setting.rpartition(".")[2], []).append(setting)
+    close = [name] if name in by_name else get_close_matches(name, by_name, n=1)
+    meant = [setting for found in close for setting in by_name[found] if setting != key]
+    return f" (did you mean {' or '.join(meant)}?)" if 0 < len(meant) <= MOST_MEANT else ""
 
 
 def _wrong_type(match: re.Match[str], cause: BaseException | None) -> str:

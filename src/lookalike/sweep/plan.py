@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lookalike.config import Count, PlannedPoint, decide, plan_points
+from lookalike.config import Count, PlannedPoint, decide, plan_points, quoted
 from lookalike.errors import ConfigError
 from lookalike.resolving import Resolved
 from lookalike.schemas import Experiment
@@ -79,14 +79,14 @@ class Job:
         """The user's overrides and the sweep's own, values quoted."""
         lines = [
             *self.overrides,
-            f"hydra.sweep.dir={_quoted(str(sweep))}",
-            f"hydra.sweep.subdir={_quoted(self.folder)}",
+            f"hydra.sweep.dir={quoted(str(sweep))}",
+            f"hydra.sweep.subdir={quoted(self.folder)}",
             f"sweep.rows={self.experiment.rows}",
         ]
         if parent is not None:
-            lines.append(f"tracking.parent={_quoted(parent)}")
+            lines.append(f"tracking.parent={quoted(parent)}")
         if self.skip:
-            lines.append("sweep.skip=[" + ",".join(map(_quoted, self.skip)) + "]")
+            lines.append("sweep.skip=[" + ",".join(map(quoted, self.skip)) + "]")
         return lines
 
 
@@ -183,11 +183,6 @@ def builds_key(experiment: Experiment) -> str:
     depth = (experiment.search.k, experiment.measures.extra_depth)
     made = [parts["dataset"], encoder, parts["queries"], searched, depth]
     return hashlib.sha256(json.dumps(made, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _quoted(value: str) -> str:
-    """``value`` as Hydra's grammar takes any text."""
-    return "'" + value.replace("'", "\\'") + "'"
 
 
 def count_of(n: int, noun: str) -> str:

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lookalike.config import PlannedPoint, decide, parse, plan_points
+from lookalike.credentials import conceal_all
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.filesystems import require_writable
 from lookalike.progress import SILENT, Progress
@@ -165,6 +166,7 @@ class Task:
         except Exception as error:
             reason, exit_code = f"{type(error).__name__}: {error}", CRASH
             told = describe(error, keep_traceback(error, place.folder))
+        told, reason = conceal_all(told), conceal_all(reason)
         ours = self.is_ours()
         if place.in_sweep and experiment is not None and ours and not (place.folder / FILE_NAME).exists():
             with suppress(UserError):

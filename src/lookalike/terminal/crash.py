@@ -7,7 +7,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from lookalike.credentials import conceal
+from lookalike.credentials import conceal_all
 
 FILE_NAME = "traceback.txt"
 LONGEST_REASON = 300
@@ -19,7 +19,7 @@ def reason_of(error: BaseException) -> str:
     said = next(iter(str(error).strip().splitlines()), "")
     if len(said) > LONGEST_REASON:
         said = f"{said[:LONGEST_REASON]}…"
-    return conceal(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+    return conceal_all(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
 def keep_traceback(error: BaseException, folder: Path | None = None) -> Path | None:
@@ -27,7 +27,7 @@ def keep_traceback(error: BaseException, folder: Path | None = None) -> Path | N
 
     None when neither can be written.
     """
-    text = conceal("".join(traceback.format_exception(error)))
+    text = conceal_all("".join(traceback.format_exception(error)))
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,9 @@ INDENT = 4
 NARROWEST = 40
 """Columns; a narrower terminal breaks our lines itself."""
 
-_COMMAND = re.compile(r"`[^`]*`|\b(?:lookalike|python|pip) [^;)]*")
+_COMMAND = re.compile(
+    r"`[^`]*`|(?<!\S)'[^']*(?:'\"'\"'[^']*)*'(?=[\s;,.]|$)|\b(?:lookalike|python|pip) [^;)]*"
+)
 """What somebody may copy: it is broken by the terminal only, which joins it again when it is copied."""
 
 

@@ -15,11 +15,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from lookalike.credentials import conceal, set_aside
+from lookalike.credentials import conceal, conceal_all, set_aside, whole_address
 from lookalike.errors import TrackingError
 from lookalike.filesystems import FileSystem, file_system_of
 from lookalike.tracking import view
@@ -48,6 +50,20 @@ CLIENT_SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """What MLflow's client is told unless the user told it something else."""
+SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
+DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
+"""Schemes of the stores that MLflow knows by itself."""
+DRIVERS = {
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+    "pymysql": "PyMySQL",
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "pg8000": "pg8000",
+    "pymssql": "pymssql",
+    "pyodbc": "pyodbc",
+}
+"""Module of a database's driver -> the package that has it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,9 @@ class Backend:
     def on_server(cls, uri: str, must_answer: bool = True) -> Backend:
         """The store at ``uri``; :class:`TrackingError` when nobody answers there (and somebody must).
 
-        A password in ``uri`` goes to the environment, where MLflow looks for it.
+        Secrets in ``uri`` are kept in the environment. It is an error before any work when MLflow knows no
+        such store, when its database has no driver here, or when a secret of ``uri`` was set aside by
+        another process and is not in the environment.
         """
         uri = set_aside(uri)
         if uri.startswith(("file:", "./", "/")):
@@ -77,14 +95,26 @@ class Backend:
                 "use tracking=local or a server's http:// address"
             )
         backend = cls(uri)
+        _require_store(uri, backend.address)
         if must_answer:
             backend.knock()
         return backend
 
+    @property
+    def address(self) -> str:
+        """The address with its secrets, for clients alone; TrackingError when they are not known here."""
+        whole = whole_address(self.uri)
+        if whole is None:
+            raise TrackingError(
+                f"the password of {self.uri} is kept nowhere; name the whole address again, in "
+                "MLFLOW_TRACKING_URI or as tracking.uri=…"
+            )
+        return whole
+
     def knock(self, seconds: float = 5) -> None:
         """Raise :class:`TrackingError` unless the server, if it is one, answers within ``seconds``."""
         if self.uri.startswith(("http://", "https://")):
-            _knock(self.uri, seconds)
+            _knock(self.address, seconds)
 
     @property
     def network_file_system(self) -> FileSystem | None:
@@ -112,7 +142,7 @@ class Backend:
                     lambda path: MlflowClient(_sqlite_uri(path)).search_experiments(max_results=1),
                 )
                 open_home(self.folder, to_write=to_write)
-            return MlflowClient(self.uri)
+            return MlflowClient(self.address)
 
     def experiment(self, client: MlflowClient, name: str) -> str:
         """The id of the experiment called ``name``, created by whichever process asks first."""
@@ -154,15 +184,15 @@ def tracking_errors(uri: str) -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as fault:
-        below = ("mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3")
-        if not isinstance(fault, OSError) and not type(fault).__module__.startswith(below):
+        below = ("mlflow", "sqlalchemy", "sqlite3", "requests", "urllib3", *DRIVERS)
+        if not isinstance(fault, OSError | ImportError) and not type(fault).__module__.startswith(below):
             raise
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         if uri.startswith(SQLITE) and any(word in str(fault) for word in DAMAGE):
             raise TrackingError(damaged(Path(unquote(uri.removeprefix(SQLITE))), reason)) from fault
         raise TrackingError(
-            f"MLflow at {conceal(uri)} failed: {conceal(reason).rstrip('.')}; results are safe in each run's "
-            "record.json, mend the tracking backend and show them there with `lookalike sync`"
+            f"MLflow at {conceal(uri)} failed: {conceal_all(reason).rstrip('.')}; results are safe in each "
+            "run's record.json, mend the tracking backend and show them there with `lookalike sync`"
         ) from fault
 
 
@@ -186,17 +216,51 @@ def _sqlite_uri(path: Path) -> str:
     return SQLITE + str(path).replace("%", "%25").replace("?", "%3F")
 
 
+def _require_store(uri: str, address: str) -> None:
+    """Raise TrackingError when MLflow cannot open a store at ``address``, shown as ``uri``, from here."""
+    scheme = uri.partition(":")[0].partition("+")[0].lower()
+    if scheme in SERVERS:
+        return
+    if scheme in DATABASES:
+        _require_driver(uri, address)
+    elif scheme not in {each.name for each in entry_points(group="mlflow.tracking_store")}:
+        raise TrackingError(
+            f"MLflow keeps no runs at {conceal(uri)}; name a server, http://HOST:PORT, or a database of "
+            f"{', '.join(DATABASES)}"
+        )
+
+
+def _require_driver(uri: str, address: str) -> None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        make_url(address).get_dialect().import_dbapi()
+    except ImportError as fault:
+        module = str(fault.name or fault).partition(".")[0]
+        package = DRIVERS.get(module, module)
+        raise TrackingError(
+            f"{conceal(uri)} needs the driver {module}, which is not installed; pip install '{package}'"
+        ) from None
+    except (SQLAlchemyError, ValueError) as fault:
+        reason = conceal_all(str(fault).strip().partition("\n")[0]).rstrip(".")
+        raise TrackingError(
+            f"{conceal(uri)} is no address of a database ({reason}); write it as "
+            "mysql+pymysql://USER:PASSWORD@HOST/NAME"
+        ) from None
+
+
 def _knock(uri: str, seconds: float) -> None:
     """Raise unless something answers at ``uri``. MLflow itself would retry for minutes before it says so."""
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=seconds).close()
     except urllib.error.HTTPError:
         return  # it answers, if only to ask who we are
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, HTTPException) as fault:
         reason = getattr(fault, "reason", fault)
         if isinstance(reason, ssl.SSLError):
             return  # MLflow has its own settings for certificates
         raise TrackingError(
-            f"no MLflow server answers at {conceal(uri)} ({conceal(str(reason))}); "
+            f"no MLflow server answers at {conceal(uri)} ({conceal_all(str(reason))}); "
             "start it, correct tracking.uri, or use tracking=local"
         ) from fault
