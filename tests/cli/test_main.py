@@ -117,7 +117,8 @@ def test_a_place_that_cannot_be_used_is_the_users_to_mend(
 ) -> None:
     verb_that(monkeypatch, OSError(number, os.strerror(number), "/the/place"))
     assert main(["version"]) == 2
-    assert capsys.readouterr().err.startswith(f"error: /the/place cannot be used ({os.strerror(number)}); ")
+    what = "written" if number == errno.ENOSPC else "used"
+    assert capsys.readouterr().err.startswith(f"error: /the/place cannot be {what} ({os.strerror(number)}); ")
 
 
 def test_python_m_lookalike() -> None:

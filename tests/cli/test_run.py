@@ -234,7 +234,7 @@ def test_help_lists_the_groups_and_the_users_own(tmp_path: Path, capsys: Capture
     assert run("--help") == 0
     shown = capsys.readouterr().out
     choices = "embeddings, folder, huggingface, mine, sbu_captions, synthetic, twemoji, webdataset"
-    assert f"  dataset    {choices}\n" in shown
+    assert f"  dataset     {choices}\n" in shown
     assert "schema" not in shown
 
 

@@ -21,7 +21,7 @@ from tests.terminal.screens import screen_of
 
 LOOKALIKE = Path(sys.executable).with_name("lookalike")
 CTRL_C = b"\x03"
-PATIENCE_SECONDS = 400.0
+PATIENCE_SECONDS = 550.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def in_terminal(
                 else:
                     _resize(ours, resize_to)
         else:
-            raise AssertionError(f"not done after {PATIENCE_SECONDS} s: {written.decode(errors='replace')}")
+            shown = screen_of(written.decode(errors="replace"), width)
+            raise AssertionError(f"not done after {PATIENCE_SECONDS} s: {shown}")
         code = process.wait(PATIENCE_SECONDS)
     finally:
         os.close(ours)

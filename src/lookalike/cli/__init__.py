@@ -105,7 +105,9 @@ def _without_passwords(arguments: Sequence[str]) -> list[str]:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview(), end="")
+        from lookalike.terminal.words import print_help
+
+        print_help(overview())
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb == "--version":
@@ -160,7 +162,7 @@ def _explain(error: Exception) -> int:
 
 def overview() -> str:
     """What ``lookalike --help`` prints."""
-    return USAGE.format(verbs="\n".join(f"  {verb:<11}{what}" for verb, what in VERBS.items()))
+    return USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items()))
 
 
 def unknown_verb(verb: str, arguments: Sequence[str]) -> str:

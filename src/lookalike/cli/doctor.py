@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     tracking = compose_tracking(options.tracking, options.config_dir)
     if options.json:
         found = list(examine(root, tracking))
-        print(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
+        print(json.dumps([asdict(finding) for finding in found], indent=1))
     else:
         found = show(examine(root, tracking))
     return 1 if any(finding.status == PROBLEM for finding in found) else 0

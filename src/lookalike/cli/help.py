@@ -39,4 +39,4 @@ def run_help() -> str:
     with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
         loader = GlobalHydra.instance().config_loader()
         choices = {group: ", ".join(sorted(loader.get_group_options(group))) for group in GROUPS}
-    return TEXT.format(groups="\n".join(f"  {group:<11}{names}" for group, names in choices.items()))
+    return TEXT.format(groups="\n".join(f"  {group:<12}{names}" for group, names in choices.items()))

@@ -31,6 +31,7 @@ from lookalike.progress import RichProgress
 from lookalike.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep import Parts, Task
+from lookalike.terminal.words import print_help
 
 MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
     if {"-h", "--help"} & set(arguments):
         from lookalike.cli.help import run_help
 
-        print(run_help(), end="")
+        print_help(run_help())
         return 0
     quiet, as_json = QUIET in arguments, JSON in arguments
     arguments = set_aside_all([argument for argument in arguments if argument not in (QUIET, JSON)])

@@ -99,7 +99,7 @@ def _status(root: Path, options: argparse.Namespace) -> int:
             "points": [asdict(point) for point in states],
             "submissions": [asdict(submission) for submission in ledger.submissions],
         }
-        print(json.dumps(shown, ensure_ascii=False))
+        print(json.dumps(shown))
         return 0
     print(f"{ledger.name}: {_counted(states)}")
     if {point.state for point in states} - {DONE}:

@@ -49,7 +49,7 @@ def report_json(records: Sequence[Record], folder: Path) -> None:
         }
         for record in records
     ]
-    print(json.dumps({"folder": os.fspath(folder), "runs": runs}, ensure_ascii=False))
+    print(json.dumps({"folder": os.fspath(folder), "runs": runs}))
 
 
 def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Path) -> list[str]:

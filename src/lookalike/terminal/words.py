@@ -14,7 +14,9 @@ NARROWEST = 40
 """Columns; a narrower terminal breaks our lines itself."""
 
 _COMMAND = re.compile(
-    r"`[^`]*`|(?<!\S)'[^']*(?:'\"'\"'[^']*)*'(?=[\s;,.]|$)|\b(?:lookalike|python|pip) [^;)]*"
+    r"`[^`\n]*`"
+    r"|(?<!\S)'[^'\n]*(?:'\"'\"'[^'\n]*)*'(?=[\s;,.]|$)"
+    r"|\b(?:lookalike|python|pip) (?:(?!  )[^;)\n])*"
 )
 """What somebody may copy: it is broken by the terminal only, which joins it again when it is copied."""
 
@@ -53,6 +55,14 @@ def print_wrapped(text: str, stream: TextIO | None = None, indent: str = "") -> 
     """Print a sentence on ``stream``, by default standard output."""
     stream = stream or sys.stdout
     print(wrapped(text, width_of(stream), indent), file=stream)
+
+
+def print_help(text: str) -> None:
+    """Print lines of a name and what it means: on a terminal, what it means goes on below its beginning."""
+    width = width_of(sys.stdout)
+    for line in text.splitlines():
+        columns = re.match(r" +\S+( \S+)*  +", line)
+        print(wrapped(line, width, " " * (columns.end() if columns else 0)))
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
