@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -155,3 +158,27 @@ def test_make_run(tmp_path: Path) -> None:
     assert "twemoji: 4,009 images, efficientnet_lite0 (1280-d, l2)" in ended.words
     assert ended.lines[-2:] == ["4,009 images need no index. Next, your own:", NEXT]
     shutil.rmtree(tmp_path / "home")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("verb", ["sweep status tiny", "report tiny --no-images"])
+def test_other_encodings_than_utf_8(encoding: str, verb: str, folder: Path) -> None:
+    ended = lookalike(folder, *verb.split(), environment={"PYTHONIOENCODING": encoding})
+    assert ended.code == 0, ended.text
+    assert ended.text.isascii() or encoding == "latin-1"
+
+
+def test_a_run_in_ascii_whose_reader_left(folder: Path) -> None:
+    """It is done and recorded, and says that it was done."""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "LOOKALIKE_HOME": str(folder / "home")}
+    command = shlex.join([str(LOOKALIKE), "run", *TINY, "index=flat"]) + "; echo $? >&2"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"({command}) | true"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1] == "0", done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

@@ -12,21 +12,19 @@ from lookalike.index.families import EXHAUSTIVE
 from lookalike.record import Record
 from lookalike.resolving import EXACT_UP_TO
 from lookalike.schemas import Experiment
+from lookalike.terminal.words import print_wrapped
 
 NEAR_EXACT = 0.9
 """Share of the exact neighbours below which an index is not as it should be set."""
 
 
 def report(experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
-    """Print the closing table and :func:`closing_lines` to standard output.
-
-    Lines are left to the terminal to break: a path or a command that is copied is one piece again.
-    """
+    """Print the closing table and :func:`closing_lines` to standard output."""
     from lookalike.report import print_table
 
     print_table(records)
     for line in closing_lines(experiment, records, folder):
-        print(line)
+        print_wrapped(line)
 
 
 def report_json(records: Sequence[Record], folder: Path) -> None:

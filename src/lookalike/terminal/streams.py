@@ -13,10 +13,9 @@ from typing import Any, TextIO
 ERRORS = "lookalike.plain"
 """The error handler for what an encoding lacks."""
 
-PLAIN = {
-    ord(typographic): plain
-    for typographic, plain in zip("–—·×•✓✗→²“”’─…≥≤", [*'--|x*+x>2""\'-', "...", ">=", "<="], strict=True)
-}
+PLAIN = str.maketrans(
+    dict(zip("–—·×•✓✗→²“”’─α", '--|x*+x>2""\'-a', strict=True)) | {"…": "...", "≥": ">=", "≤": "<="}
+)
 """What a typewriter has for the signs that our own texts and tables use."""
 
 
