@@ -210,3 +210,9 @@ def test_what_is_named_is_checked_strictly(overrides: list[str], fault: str) -> 
     found = find_faults(compose([*vectors["base"], *overrides]))
     assert len(found) == 1
     assert found[0].startswith(fault)
+
+
+def test_one_image_and_one_query_are_said_as_such() -> None:
+    choices = resolved(2, "queries=held_out").choices
+    assert choices[0].startswith("1 image needs no index")
+    assert choices[-1] == "queries.n is 1: so many of 2 images are held out of the gallery"

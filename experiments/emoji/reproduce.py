@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.config import compose
+from lookalike.config import compose, decide
 from lookalike.record import Record
 from lookalike.report import MissedQuery, contact_sheet
 from lookalike.report.losses import lost_queries
@@ -67,7 +67,7 @@ def draw_contact_sheet(root: Path, folder: Path) -> None:
     run_folder, point = next(
         (path, point) for path, record in runs.items() for point in record.points if point.label == TOO_FAST
     )
-    experiment = compose([*runs[run_folder].overrides, f"paths.root={root}"])
+    experiment = decide(compose([*runs[run_folder].overrides, f"paths.root={root}"]))
     session = Session(experiment)
     ready = prepare(experiment, session, StageLog(session))
     relevance, exact = ready.relevance, ready.exact

@@ -80,9 +80,10 @@ def resolve(experiment: Experiment, rows: int) -> Resolved:
     if search.k is None:
         search.k = neighbours_for(n - int(_leaves_one_out(queries)), experiment.measures.cutoffs)
     index = resolve_index(experiment.index, experiment.dataset, n, search.k)
-    choices += _of_index(experiment, index, n, noun)
+    searched = f"{n:,} {noun if n != 1 else noun[:-1]}"
+    choices += _of_index(experiment, index, n, searched)
     if experiment.search.k is None and search.k < ROUND_K[-1]:
-        choices.append(f"search.k is {search.k}: {ROUND_K[-1]} would be too many of {n:,} {noun}")
+        choices.append(f"search.k is {search.k}: {ROUND_K[-1]} would be too many of {searched}")
     if experiment.queries.n == AUTO:
         choices += _of_queries(queries, rows, noun)
     decided = {"queries": queries, "search": search, "index": index}
@@ -208,12 +209,12 @@ def _of_queries(queries: schemas.Queries, rows: int, noun: str) -> Iterator[str]
     usual = type(queries)(name=queries.name).n
     if isinstance(queries, schemas.HeldOutQueries):
         if queries.n < usual:
-            yield f"queries.n is {queries.n:,}: a quarter of {rows:,} {noun}, which the gallery goes without"
+            yield f"queries.n is {queries.n:,}: so many of {rows:,} {noun} are held out of the gallery"
     elif queries.n is None:
         yield f"queries.n is null: all {rows:,} {noun} are asked for"
 
 
-def _of_index(experiment: Experiment, index: schemas.Index, n: int, noun: str) -> Iterator[str]:
+def _of_index(experiment: Experiment, index: schemas.Index, n: int, searched: str) -> Iterator[str]:
     """Which index was chosen, or which lists."""
     composed, search = experiment.index, experiment.search
     nlist = nlist_of(index)
@@ -223,20 +224,18 @@ def _of_index(experiment: Experiment, index: schemas.Index, n: int, noun: str) -
         visited = f"a search visits {index.point['nprobe']:,} of {nlist:,} lists (search.nprobe)"
     if isinstance(composed, schemas.AutoIndex) and composed.nlist is None:
         if isinstance(index, schemas.FlatIndex):
-            yield (
-                f"{n:,} {noun} need no index: exact search takes {exact_ms(n)} a query; "
-                "index=ivf_flat tries lists"
-            )
+            needless = f"{searched} {'needs' if n == 1 else 'need'} no index"
+            yield f"{needless}: exact search takes {exact_ms(n)} a query; index=ivf_flat tries lists"
             return
         if isinstance(experiment.dataset, schemas.TwemojiDataset):
             yield f"index=ivf_flat shows an index; {n:,} emoji need none (index=flat is exact)"
         else:
             yield (
-                f"index=ivf_flat with {nlist:,} lists suits {n:,} {noun}; index=flat is exact, "
+                f"index=ivf_flat with {nlist:,} lists suits {searched}; index=flat is exact, "
                 f"at {exact_ms(n)} a query"
             )
     elif getattr(composed, "nlist", 0) is None:
-        yield f"index.nlist is {nlist:,}, which suits {n:,} {noun}"
+        yield f"index.nlist is {nlist:,}, which suits {searched}"
     if visited:
         yield visited
 

@@ -64,7 +64,8 @@ def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Pat
     sizes = [int(record.data["gallery_size"]) for record in records if "gallery_size" in record.data]
     if sizes and max(sizes) <= EXACT_UP_TO:
         ready = isinstance(experiment.dataset, schemas.VectorDataset)
-        needless = f"{max(sizes):,} {'vectors' if ready else 'images'} need no index"
+        noun = "vector" if ready else "image"
+        needless = f"{max(sizes):,} {noun}s need no index" if max(sizes) > 1 else f"1 {noun} needs no index"
         if isinstance(experiment.dataset, schemas.TwemojiDataset):
             lines.append(f"{needless}. Next, your own:")
             lines.append("  lookalike run dataset=folder dataset.root=~/Pictures dataset.limit=5000")
