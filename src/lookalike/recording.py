@@ -186,7 +186,7 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
                 np.savez(file, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)
                 file.flush()
                 os.fsync(file.fileno())  # a record that outlives a power cut names no empty file
-            kept = _publish(draft, path)
+            kept = publish_beside(draft, path)
             fsync(path.parent)
             fsync(path.parent.parent)
         finally:
@@ -194,7 +194,7 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
     return kept
 
 
-def _publish(draft: Path, path: Path) -> Path:
+def publish_beside(draft: Path, path: Path) -> Path:
     """Give ``draft`` the name of ``path``, or the next free one: a record may refer to what is there."""
     for number in count(1):
         name = path if number == 1 else path.with_stem(f"{path.stem}.{number}")

@@ -25,10 +25,56 @@ mount -o remount,size=64m "$disk"
 """Runs a command on a small disk, lists what it left, and runs it again with room; prints both exit codes."""
 
 
-def in_own_mounts() -> list[str]:
+NO_ROOM_FOR_A_SWEEP = """\
+set -u
+disk=$1 size=$2; shift 2
+mount -t tmpfs -o $size tmpfs "$disk" || exit 99
+timeout 120 "$@" tracking=local >&2; code=$?
+find "$disk" -name '.*.db.*' -o -name '*.csv' -size 0
+mount -o remount,size=64m,nr_inodes=100k "$disk"
+"$@" tracking=local >&2; again=$?
+mount -o remount,ro "$disk"
+"$1" -m lookalike report --root "$disk" --filter "metrics.knn_recall_at_1 >= 0" --out "$disk/../page.html" >&2
+"$1" - "$disk/mlruns/mlflow.db" <<'EOF'
+import sqlite3, sys
+query = "SELECT count(*) FROM runs WHERE status = 'RUNNING'"
+print("running", *sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute(query).fetchone())
+EOF
+echo "$code $again"
+"""
+"""Runs a sweep on a small disk, then goes on with room, then reads it where nothing can be written."""
+
+
+def in_own_mounts(script: str = FULL_DISK) -> list[str]:
     """How to run something whose mounts nobody else sees; root needs no user namespace for that."""
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", "--mount", *as_root, "sh", "-c", FULL_DISK, "sh"]
+    return ["unshare", "--mount", *as_root, "sh", "-c", script, "sh"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and mount namespaces are Linux's")
+@pytest.mark.parametrize("size", ["size=64m,nr_inodes=64", "size=1400k"], ids=["inodes", "bytes"])
+def test_a_sweep_without_room_ends_in_sentences_and_goes_on_when_there_is_some(
+    tmp_path: Path, size: str
+) -> None:
+    """Nothing hangs in retries, nothing ends in a traceback, and nothing stays RUNNING."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    overrides = [*QUICK[:-1], *vectors(tmp_path, random_vectors(400, 64))]
+    command = [sys.executable, "-m", "lookalike", "run", "-m", f"paths.root={disk}", *overrides]
+    command += ["sweep.name=small", "index=flat,hnsw"]
+    done = subprocess.run(
+        [*in_own_mounts(NO_ROOM_FOR_A_SWEEP), str(disk), size, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *left, running, codes = done.stdout.splitlines()
+    code, again = codes.split()
+    assert code in "12" and again == "0", done
+    assert (left, running) == ([], "running 0"), done
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr or "is full" in done.stderr
+    assert (tmp_path / "page.html").exists(), done
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and mount namespaces are Linux's")

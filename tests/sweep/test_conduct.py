@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.config import compose
-from lookalike.errors import ConfigError
+from lookalike.errors import ConfigError, UserError
 from lookalike.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep import Candidate, Order, Outcome, Task, conduct
@@ -153,3 +153,16 @@ def test_overlapping_jobs_measure_each_point_once(tmp_path: Path) -> None:
         ["ivf_flat nlist=64 nprobe=16"],
     ]
     assert len(world.sessions) == 1
+
+
+def test_a_comparison_that_cannot_be_written_closes_the_parent_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "comparison.csv").mkdir()  # what a full disk does, at any place
+    world, notes = World(), Notes()
+    with pytest.raises(UserError, match=r"results cannot be written to .* free some space"):
+        sweep(world, tmp_path, notes=notes)
+    assert world.tracker.events[-1][:2] == ("finish", "parent-id")
+    assert f"lookalike report {tmp_path}" in "".join(notes.warned)
+    assert world.reports, "the table is shown all the same"
+    assert not [
+        path for path in tmp_path.iterdir() if path.name.startswith(".") and "comparison" in path.name
+    ]

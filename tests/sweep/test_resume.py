@@ -360,3 +360,28 @@ def test_a_process_that_was_suspended_before_its_first_job_does_not_replace_the_
         sweep(world, folder)
     assert count_states(look(folder)[1]) == {"done": 4}
     assert len(Ledger.load(folder).jobs) == 3
+
+
+def test_a_record_of_another_version_is_not_measured_again(folder: Path) -> None:
+    world = Failing()
+    sweep(world, folder)
+    world.measured()
+    path = next(folder.glob("*/record.json"))
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2', 1))
+    with pytest.raises(UserError, match=r"written by another version .* in format 2 .* use that version"):
+        sweep(world, folder)
+    assert world.measured() == []
+    assert '"format": 2' in path.read_text()
+
+
+def test_a_damaged_record_is_named_and_its_points_are_measured_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = Failing()
+    sweep(world, folder)
+    world.measured()
+    path = next(folder.glob("index=flat*/record.json"))
+    path.write_text("[" * 100_000)
+    assert sweep(world, folder) == 0
+    assert world.measured() == ["flat"]
+    assert f"a record is left out: {path}" in capsys.readouterr().err

@@ -212,11 +212,5 @@ def test_what_killed_processes_left_is_removed_and_drafts_in_use_stay(root: Path
     assert [path for path in new if not path.exists()] == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_home_that_may_only_be_read_is_read(root: Path) -> None:
-    (root / "mlruns" / "mlflow.db").chmod(0o444)
-    open_home(root / "mlruns", to_write=False)
-
-
 def test_a_backend_that_is_no_file_system_is_nobodys_home() -> None:
     Backend("http://127.0.0.1:1").check_inside("s3://bucket/artifacts")

@@ -17,6 +17,7 @@ import pytest
 from lookalike.cli.sync import _own_config
 from lookalike.errors import OtherVersionError, UserError
 from lookalike.record import Record
+from lookalike.recording import publish_beside
 from lookalike.report import comparison_csv, comparison_markdown
 from lookalike.report.selection import runs_in, select
 from lookalike.retrieval import find_run
@@ -319,3 +320,14 @@ def test_a_file_name_of_raw_bytes_does_not_cost_the_record(tmp_path: Path) -> No
     record.config["dataset"]["root"] = os.fsdecode(b"caf\xe9")
     record.save(tmp_path)
     assert Record.load(tmp_path).config["dataset"]["root"] == "caf?"
+
+
+def test_raw_results_of_another_run_stay_where_its_record_names_them(tmp_path: Path) -> None:
+    first, names = b"of the finished record", []
+    for number, content_ in enumerate((first, b"of a late process", b"of a later one")):
+        draft = tmp_path / f".draft.{number}"
+        draft.write_bytes(content_)
+        names.append(publish_beside(draft, tmp_path / "flat.npz").name)
+        draft.unlink(missing_ok=True)
+    assert names == ["flat.npz", "flat.2.npz", "flat.3.npz"]
+    assert (tmp_path / "flat.npz").read_bytes() == first
