@@ -28,7 +28,7 @@ def check(logged: list[Logged], found: Snapshot, experiment: str) -> None:
     assert len({run.shape for run in runs.values()}) == 1
     point = saved[0].points[0]
     one = next(iter(runs.values()))
-    assert one.files == {"config.yaml", "record.json"} and one.inputs == 1
+    assert one.files == {"config.yaml", "record.json", "index.json"} and one.inputs == 1
     assert {name: sorted(steps) for name, steps in one.metrics.items()} == {
         **{name: [0] for name in point.metrics},
         **{f"{name}_at_k": sorted(point.curve(name)) for name in point.curves},

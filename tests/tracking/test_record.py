@@ -247,11 +247,11 @@ def test_a_raw_path_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> N
 
 def test_a_server_that_only_a_record_names_is_not_used(tmp_path: Path) -> None:
     record = records.make_record()
-    record.config["tracking"] = {"kind": "server", "uri": "http://x.example/;rm -r ~", "experiment": "e"}
+    record.config["tracking"] = {"kind": "server", "uri": "http://x.example/;rm -r ~", "experiment": "a b"}
     with pytest.raises(UserError) as error:
         _own_config(record)
     assert str(error.value).endswith(
-        "lookalike sync tracking=server 'tracking.uri=http://x.example/;rm -r ~'"
+        "lookalike sync tracking=server 'tracking.uri=http://x.example/;rm -r ~' 'tracking.experiment=a b'"
     )
 
 

@@ -70,6 +70,8 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
 ) -> None:
     """Jobs log one record after the other; the server is killed while they do, and started again."""
     config = schemas.Tracking(kind="server", uri=server.uri, experiment="a death")
+    sync = ["sync", "--root", str(tmp_path), "tracking=server", f"tracking.uri={server.uri}"]
+    sync += [f"tracking.experiment='{config.experiment}'"]
     parent = tracker_of(config, tmp_path).start_sweep("a sweep", "four jobs of three records")
     assert parent is not None
     folders = write_sweep(tmp_path / "multirun" / "2026-11-22" / "12-00-00", config, parent)
@@ -98,14 +100,14 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
     assert all("safe in each run's record.json" in error or "answers" in error for error in errors)
     before = snapshot(database.uri, server.artifacts)
 
-    assert main(["sync", "--root", str(tmp_path)]) == 1, "the server is still away"
+    assert main(sync) == 1, "the server is still away"
     told = capsys.readouterr()
     assert told.out == "12 records: 0 complete, 0 completed, 0 created, 12 failed\n"
     assert "no MLflow server answers" in told.err
     assert snapshot(database.uri, server.artifacts) == before
 
     server.start()
-    assert main(["sync", "--root", str(tmp_path)]) == 0
+    assert main(sync) == 0
     assert re.match(
         r"12 records: [1-9]\d* complete, \d+ completed, [1-9]\d* created", capsys.readouterr().out
     )
@@ -121,7 +123,7 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
     assert whole_before and whole_before <= set(after.tables["runs"]), "what was complete stays as it was"
     assert set(before.tables["metrics"]) <= set(after.tables["metrics"])
 
-    assert main(["sync", "--root", str(tmp_path)]) == 0
+    assert main(sync) == 0
     assert capsys.readouterr().out == "12 records: 12 complete, 0 completed, 0 created\n"
     assert snapshot(database.uri, server.artifacts) == after
 

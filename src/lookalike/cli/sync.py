@@ -187,8 +187,10 @@ def _own_config(record: Record) -> Tracking:
     if told.get("kind") == "server":
         address = "ADDRESS" if is_concealed(uri) else uri
         without = "; its password is not kept in records" if is_concealed(uri) else ""
+        experiment = str(told.get("experiment", Tracking.experiment))
+        more = "" if experiment == Tracking.experiment else f" {quote(f'tracking.experiment={experiment}')}"
         raise TrackingError(
             f"a record was meant for the server {uri}{without}; where it goes is yours to say: "
-            f"lookalike sync tracking=server {quote(f'tracking.uri={address}')}"
+            f"lookalike sync tracking=server {quote(f'tracking.uri={address}')}{more}"
         )
     return Tracking(**{name: told[name] for name in ("kind", "experiment") if name in told})

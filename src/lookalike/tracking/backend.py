@@ -190,9 +190,10 @@ def tracking_errors(uri: str) -> Iterator[None]:
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         if uri.startswith(SQLITE) and any(word in str(fault) for word in DAMAGE):
             raise TrackingError(damaged(Path(unquote(uri.removeprefix(SQLITE))), reason)) from fault
+        there = f" tracking=server tracking.uri={conceal(uri)}" if uri.startswith("http") else ""
         raise TrackingError(
             f"MLflow at {conceal(uri)} failed: {conceal_all(reason).rstrip('.')}; results are safe in each "
-            "run's record.json, mend the tracking backend and show them there with `lookalike sync`"
+            f"run's record.json, mend the tracking backend and show them there with `lookalike sync{there}`"
         ) from fault
 
 
