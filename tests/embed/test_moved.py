@@ -19,6 +19,7 @@ from lookalike.embed.shards import PLACES, open_vectors, shard_recipe
 from lookalike.errors import DatasetError
 from lookalike.progress import Progress
 from lookalike.store import Store
+from lookalike.store.reasons import FIRST_OF_ITS_KIND
 from tests.datasets.shards import jpeg, write_shard
 from tests.embed.grey import Grey, embed, grey_images
 
@@ -195,6 +196,16 @@ def test_shards_say_what_changed_in_them(root: Path, tmp_path: Path) -> None:
     artifacts = embed(store, opened(touch(root), store, shard_size=2)).artifacts
     assert [artifact.reused for artifact in artifacts] == [True, True, False]
     assert artifacts[2].reason == "1 image added"
+
+
+def test_another_gallery_is_not_compared(root: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    embed(store, opened(root, store))
+    for number in range(9):
+        paint(tmp_path / "other" / f"{number}.ppm", number)
+    paint(tmp_path / "other/a/1.ppm", 99)
+    (artifact,) = embed(store, opened(tmp_path / "other", store)).artifacts
+    assert artifact.reason == FIRST_OF_ITS_KIND
 
 
 def test_another_model_is_named_as_the_reason(root: Path, tmp_path: Path) -> None:

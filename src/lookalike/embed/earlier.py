@@ -15,6 +15,7 @@ from lookalike.datasets.known import METADATA, read_bad_contents, read_texts
 from lookalike.embed.shards import EMBEDDINGS_VERSION, KINDS, VECTORS, Copies, files_of, shaping
 from lookalike.environment import cores, cpu_model
 from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.reasons import explain
 
 OUTDATED = "made by Lookalike "
 """How the reason for making again begins where an older Lookalike had made it."""
@@ -49,29 +50,41 @@ def explain_rows(
     model_recipe: Mapping[str, Any],
     shard: ImageSet | TextSet | VectorSet,
     whole: ImageSet | TextSet | VectorSet,
-) -> str | None:
+) -> str:
     """Why ``shard`` of the set ``whole`` has to be made: what changed, came or went since it was made last.
 
-    None when nothing like it was made. What an older Lookalike made of it is named.
+    Else what another model or setting made of it, or an older Lookalike; other galleries are not compared.
     """
-    artifacts = [
-        artifact
-        for artifact in islice(store.artifacts(stage.kind), RELATIVES)
-        if _is_of(artifact, model_recipe)
-    ]
+    artifacts = list(islice(store.artifacts(stage.kind), RELATIVES))
     current = [artifact for artifact in artifacts if artifact.manifest["version"] == EMBEDDINGS_VERSION]
-    if isinstance(shard, VectorSet):
-        if changed := _changed_files(shard, current):
+    mine = [artifact for artifact in current if _is_of(artifact, model_recipe)]
+    if isinstance(shard, VectorSet) or isinstance(whole, VectorSet):
+        if changed := _changed_files(shard, mine) if isinstance(shard, VectorSet) else None:
             return f"{changed} changed"
-    elif not isinstance(whole, VectorSet) and (change := _changed_rows(shard, whole, current)):
+    elif change := _changed_rows(shard, whole, mine):
         return change
-    ids = set(shard.ids)
     for artifact in artifacts:
         version = artifact.manifest["version"]
-        if version != EMBEDDINGS_VERSION and not ids.isdisjoint(_known_rows(artifact)):
+        if version != EMBEDDINGS_VERSION and _is_of(artifact, model_recipe) and _is_alike(artifact, shard):
             again = "checked again" if isinstance(shard, VectorSet) else "embedded again"
             return f"{OUTDATED}{MADE_BY.get(version, 'of another version')}: {again}, once"
-    return None
+    rows = {name: stage.parameters[name] for name in ("rows", "content")}
+    return explain(
+        stage,
+        (
+            {**artifact.manifest, "parameters": {**artifact.manifest["parameters"], **rows}}
+            for artifact in current
+            if not _is_of(artifact, model_recipe) and _is_alike(artifact, shard)
+        ),
+    )
+
+
+def _is_alike(artifact: Artifact, shard: ImageSet | TextSet | VectorSet) -> bool:
+    """Whether it is of the same gallery, by the names of files of vectors or of half of the rows."""
+    if isinstance(shard, VectorSet) and (files := artifact.facts.get("files")):
+        return not {file["name"] for file in files}.isdisjoint(file["name"] for file in files_of(shard))
+    rows = _known_rows(artifact)
+    return 2 * sum(id_ in rows for id_ in shard.ids) >= min(len(rows), len(shard)) > 0
 
 
 def _changed_rows(
@@ -84,8 +97,9 @@ def _changed_rows(
     wanted = set(whole.ids)
     tables = [prints for artifact in artifacts if (prints := _known_rows(artifact))]
     nearest = max(tables, key=lambda prints: len(prints.keys() & wanted), default={})
-    if nearest.keys().isdisjoint(wanted):
-        return None
+    shared = nearest.keys() & wanted
+    if 2 * len(shared) < min(len(nearest), len(wanted)) or not shared:
+        return None  # another gallery with a few of the names
     known: defaultdict[str, set[str]] = defaultdict(set)
     for prints in [nearest] if len(whole) <= whole.shard_size else tables:
         for id_, fingerprint in prints.items():
@@ -96,6 +110,8 @@ def _changed_rows(
         "added": sum(id_ not in known for id_, _ in rows),
         "removed": len(nearest.keys() - wanted),
     }
+    if counts["changed"] == len(rows) and all(id_.isdecimal() for id_, _ in rows):
+        return None  # row numbers name nothing: another gallery
     noun = "text" if isinstance(shard, TextSet) else "image"
     said = [f"{count:,} {verb}" for verb, count in counts.items() if count]
     if not said:

@@ -143,7 +143,14 @@ def write_vectors(
     vectors were read from, each with its fingerprint and the SHA-256 that ``file_hash`` gives. Memory: one
     block.
     """
-    files = [
+    facts: dict[str, Any] = {"vectors": len(inputs)}
+    parts = inputs.mapped_parts() or []
+    described = [_describe_part(part) for part in parts]  # before the check: what changes later shows
+    if parts and _can_stay(inputs, parts, title, progress):
+        facts |= {"in_place": True, "dim": inputs.dim, "parts": described}
+    else:
+        _convert(inputs, draft, title, progress)
+    facts["files"] = [
         {
             "name": file["name"],
             "fingerprint": file["fingerprint"],
@@ -151,13 +158,6 @@ def write_vectors(
         }
         for file in files_of(inputs)
     ]
-    facts: dict[str, Any] = {"vectors": len(inputs), "files": files}
-    parts = inputs.mapped_parts() or []
-    described = [_describe_part(part) for part in parts]  # before the check: what changes later shows
-    if parts and _can_stay(inputs, parts, title, progress):
-        facts |= {"in_place": True, "dim": inputs.dim, "parts": described}
-    else:
-        _convert(inputs, draft, title, progress)
     _write_metadata(inputs, range(len(inputs)), draft, {})
     _write_ledger(inputs, [], draft, {})
     return facts
