@@ -64,8 +64,11 @@ def test_records_report_store_and_runs_stay_readable(home: Path, capfd: pytest.C
     assert main(["sync"]) == 0  # what later versions log is added
     assert "0 created" in capfd.readouterr().out
     assert main(["sync"]) == 0
-    assert "3 records: 3 complete, 0 completed, 0 created" in capfd.readouterr().out
+    assert "3 records: 0 complete, 3 completed, 0 created" in capfd.readouterr().out, "references to indexes"
     assert status_of_runs(home) == before
+    assert main(["sync"]) == 0
+    assert "3 records: 3 complete, 0 completed, 0 created" in capfd.readouterr().out
+    assert len(list((home / "mlruns/artifacts").glob("*/artifacts/index.json"))) == 3, "not where it was made"
 
 
 def test_images_are_embedded_again_once_and_the_old_ones_pruned_on_request(
