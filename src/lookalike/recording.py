@@ -35,12 +35,15 @@ CUTOFFS_PER_QUERY = (1, 10)
 
 def describe_data(
     experiment: Experiment,
-    plan: QueryPlan,
+    asked: QueryPlan,
     gallery: Embeddings,
     queries: Embeddings,
     twins: npt.NDArray[np.int64] | None,
 ) -> dict[str, Any]:
-    """What was searched for, and in what; ``twins`` are the gallery's duplicate groups, if they matter."""
+    """What was searched for, and in what: all counts are of that, not of what was planned.
+
+    ``asked``: the queries that were embedded; ``twins``: the planned gallery's groups of duplicates, if any.
+    """
     bad = {image.id: image for image in (*gallery.bad, *queries.bad)}
     return {
         "dataset": experiment.dataset.name,
@@ -49,14 +52,14 @@ def describe_data(
         "dim": gallery.dim,
         "queries": experiment.queries.name,
         "query_count": len(queries),
-        "protocol": plan.protocol,
-        "protocol_description": plan.description + _mistakes(experiment.measures),
-        "duplicates": None if twins is None else int(np.count_nonzero(twins != np.arange(len(twins)))),
-        "missing_images": plan.gallery.missing if isinstance(plan.gallery, ImageSet) else 0,
+        "protocol": asked.protocol,
+        "protocol_description": asked.describe(len(gallery)) + _mistakes(experiment.measures),
+        "duplicates": None if twins is None else len(gallery) - len(np.unique(twins[gallery.kept])),
+        "missing_images": asked.gallery.missing if isinstance(asked.gallery, ImageSet) else 0,
         "bad_images": [
             {"id": image.id, "location": image.location, "reason": image.reason} for image in bad.values()
         ],
-        "notices": [*plan.gallery.notices, *plan.notices],
+        "notices": [*asked.gallery.notices, *asked.notices],
     }
 
 

@@ -259,7 +259,7 @@ def measure_points(
     extra = ready.relevance.max_ignored + int(measures.drop_first)
     timed = time_points(searcher, queries.matrix, points, search, extra_k=extra, progress=progress)
 
-    record.data = describe_data(experiment, ready.plan, gallery, queries, ready.twins)
+    record.data = describe_data(experiment, ready.asked, gallery, queries, ready.twins)
     record.model = {"name": embedded_by(experiment), "recipe": ready.embedder.recipe(ready.plan.gallery)}
     record.index = describe_index(index, built, served, searcher.load_seconds)
     record.timing = describe_timing(timed)

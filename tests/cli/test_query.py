@@ -273,3 +273,32 @@ def test_words_that_are_captions(word: str) -> None:
 
 def test_the_latest_run_is_asked(home: Path) -> None:
     assert find_run(home).point.label == "flat"
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_labels_are_printed_where_there_are_some(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for row in range(6):
+        folder = tmp_path / "photos" / "ab"[row % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (40 * row, 9, 99)).save(folder / f"{row}.png")
+    monkeypatch.setenv("LOOKALIKE_HOME", str(tmp_path / "home"))
+    of_photos = ["dataset=folder", f"dataset.root={tmp_path / 'photos'}", "dataset.labels=folder"]
+    quick = [
+        "model=pixels",
+        "index=flat",
+        "search.k=2",
+        "tracking=none",
+        "measures.bootstrap=0",
+        "search.seconds=0.01",
+    ]
+    assert main(["run", *of_photos, *quick, "queries=in_gallery"]) == 0
+    capsys.readouterr()
+    assert main(["query", str(tmp_path / "photos/b/3.png"), "--k", "2", *flags]) == 0
+    out = capsys.readouterr().out
+    if flags:
+        assert json.loads(out)["queries"][0]["found"][0]["label"] == "b"
+    else:
+        heads, first, *_ = [line.split("\t") for line in out.splitlines()]
+        assert (heads[-1], first[2], first[-1]) == ("label", "b/3.png", "b")

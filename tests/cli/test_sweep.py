@@ -57,6 +57,9 @@ def test_status_tells_each_point_and_of_failures_why_and_where(tmp_path: Path, c
         "  …",
         f"  log: {folder}/bad/traceback.txt",
         "",
+        "skipped: nprobe=9",
+        "  too many",
+        "",
         "go on with: lookalike sweep retry mine",
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from lookalike.datasets import ImageSet, open_dataset
+from lookalike.datasets import ImageSet, count_rows, open_dataset
 from lookalike.errors import DatasetError, ImageError
 from lookalike.schemas import FolderDataset
 
@@ -295,3 +296,18 @@ def test_a_table_that_does_not_fit_is_an_error(
         (root / options["table"]).write_text(content, encoding="latin-1")
     with pytest.raises(DatasetError, match=reason):
         opened(root, **options)
+
+
+def test_the_gallery_can_be_the_rows_of_the_table(tmp_path: Path) -> None:
+    for name in "abcdef":
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+    (tmp_path / "some.csv").write_text("path,kind\nb.png,x\nd.png,y\ne.png,x\n")
+    config = FolderDataset(root=str(tmp_path), table="some.csv", table_only=True)
+    chosen = open_dataset(config)
+    assert isinstance(chosen, ImageSet)
+    assert list(chosen.ids) == ["b.png", "d.png", "e.png"]
+    assert any("3 of 6 images have no row in some.csv and were left out" in said for said in chosen.notices)
+    assert count_rows(config) == 3
+    labelled = open_dataset(replace(config, labels="kind", limit=2))
+    assert len(labelled) == 2, "the limit counts what the table names"
+    assert None not in (labelled.labels or [None])

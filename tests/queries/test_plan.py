@@ -162,6 +162,15 @@ def test_take_keeps_everything_of_a_query_together() -> None:
     assert by_id(some) == {id_: by_id(plan)[id_] for id_ in some.queries.ids}
 
 
+def test_a_description_counts_what_was_asked_and_searched() -> None:
+    held_out = plan_queries(HeldOutQueries(n=4), images()).take([0, 2])
+    assert held_out.describe(5) == "2 images held out of 7", "two queries and one image were bad"
+    assert copies().take([0, 1, 7]).description == "2 originals × 7 edits"
+    assert plan_queries(InGalleryQueries(n=4), images()).take([1]).description == (
+        "1 gallery images, each itself ignored"
+    )
+
+
 # --- what does not fit -------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ def plan(
 
     return QueryPlan(
         protocol="test",
-        description="",
+        wording="",
         gallery=vectors(n),
         queries=queries,
         sources=queries.ids,

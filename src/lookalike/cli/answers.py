@@ -94,13 +94,15 @@ def _common_folder(retriever: Retriever) -> str:
 
 def _plain_lines(retriever: Retriever, answered: Sequence[Answered]) -> Iterator[str]:
     compared = any(one.comparison for one in answered)
-    heads = ["query", "rank", "id", "score", "path"]
-    yield "\t".join([*heads, "answer", "mark"] if compared else heads)
+    labels = retriever.gallery.labels
+    heads = ["query", "rank", "id", "score", "path", *(["answer", "mark"] if compared else [])]
+    yield "\t".join([*heads, "label"] if labels is not None else heads)
     for one in answered:
         for answer, hits, marked, mark in _answers(one):
             for rank, (row, id_, score) in enumerate(_hits(hits), 1):
                 cells = [one.query.name, str(rank), id_, f"{score:.6g}", retriever.gallery.locations[row]]
                 cells += [answer, mark if row in marked else ""] if compared else []
+                cells += [] if labels is None else [labels[row] or ""]
                 yield "\t".join(map(printable, cells))
 
 
@@ -122,33 +124,38 @@ def _table(retriever: Retriever, one: Answered) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    answers = _answers(one)
+    answers, labels = _answers(one), retriever.gallery.labels
     with_paths = one.comparison is None and not _common_folder(retriever)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("", justify="right", style="dim")
     for name, *_ in answers:
         table.add_column(name if one.comparison else "id", overflow="fold")
         table.add_column({"l2": "distance²", "ip": "product"}[retriever.metric], justify="right")
+        if labels is not None:
+            table.add_column("label", overflow="fold")
     if with_paths:
         table.add_column("path", overflow="fold", style="dim")
     for place in range(max(len(hits) for _, hits, *_ in answers)):
-        cells = [cell for _, hits, marked, _ in answers for cell in _cells(hits, marked, place)]
+        cells = [cell for _, hits, marked, _ in answers for cell in _cells(hits, marked, place, labels)]
         if with_paths:
             cells.append(printable(retriever.gallery.locations[int(one.found.rows[place])]))
         table.add_row(str(place + 1), *map(_literal, cells))
     return table
 
 
-def _cells(hits: Hits, marked: frozenset[int], place: int) -> tuple[Text | str, Text | str]:
-    """Id and score of one place of an answer, both red and crossed where they are marked."""
+def _cells(
+    hits: Hits, marked: frozenset[int], place: int, labels: Sequence[str | None] | None
+) -> list[Text | str]:
+    """Id, score and label, if there are labels, of one place of an answer, red and crossed where marked."""
     from rich.text import Text
 
     if place >= len(hits):
-        return "–", ""
+        return ["–", "", *([] if labels is None else [""])]
     is_marked = int(hits.rows[place]) in marked
     style = "bold red" if is_marked else ""
     id_, score = printable(hits.ids[place]), f"{hits.scores[place]:.4f}"
-    return Text(f"{'✗ ' if is_marked else '  '}{id_}" if marked else id_, style), Text(score, style)
+    label = [] if labels is None else [Text(printable(labels[int(hits.rows[place])] or "–"), style)]
+    return [Text(f"{'✗ ' if is_marked else '  '}{id_}" if marked else id_, style), Text(score, style), *label]
 
 
 def _literal(cell: Text | str) -> Text:
@@ -177,6 +184,8 @@ def as_json(
 
 
 def _query_as_json(retriever: Retriever, one: Answered) -> dict[str, Any]:
+    labels = retriever.gallery.labels
+
     def listed(hits: Hits, marked: frozenset[int], mark: str) -> list[dict[str, Any]]:
         return [
             {
@@ -184,6 +193,7 @@ def _query_as_json(retriever: Retriever, one: Answered) -> dict[str, Any]:
                 "id": id_,
                 "score": score,
                 "path": retriever.gallery.locations[row],
+                **({} if labels is None else {"label": labels[row]}),
                 **({mark.replace(" ", "_"): row in marked} if mark else {}),
             }
             for row, id_, score in _hits(hits)

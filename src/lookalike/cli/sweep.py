@@ -18,7 +18,7 @@ from lookalike.progress import RichProgress
 from lookalike.schemas import Paths
 from lookalike.sweep.collecting import cancel, collect, look
 from lookalike.sweep.ledger import FILE_NAME, Ledger
-from lookalike.sweep.states import AT_WORK, DONE, PENDING, TO_RETRY, PointState, count_states
+from lookalike.sweep.states import AT_WORK, DONE, PENDING, SKIPPED, TO_RETRY, PointState, count_states
 from lookalike.sweep.task import Parts
 from lookalike.terminal.words import print_table
 
@@ -189,10 +189,10 @@ def _job_of(point: PointState) -> str:
 
 
 def _reasons(states: Sequence[PointState]) -> Iterator[list[str]]:
-    """Of points that failed alike in one job: which, the first lines of what went wrong, where to read on."""
+    """Of points that failed or were skipped alike: which, the first lines of why, where to read on."""
     alike: dict[tuple[str, ...], list[PointState]] = {}
     for point in states:
-        if point.state in TO_RETRY:
+        if point.state in (*TO_RETRY, SKIPPED):
             alike.setdefault((point.state, point.folder, point.why), []).append(point)
     for (state, _, why), points in alike.items():
         lines = [line for line in why.splitlines() if line.strip()]

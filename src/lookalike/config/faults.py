@@ -260,6 +260,8 @@ def _table_faults(dataset: schemas.FolderDataset, root: Path) -> Iterator[str]:
                 f"dataset.{name}={column} is a column of no table; set dataset.table to a CSV or "
                 f"parquet{folders}"
             )
+    if dataset.table_only and not dataset.table:
+        yield "dataset.table_only=true needs a table; set dataset.table to a CSV or parquet"
     if dataset.table and not (root / Path(dataset.table).expanduser()).is_file():
         yield f"dataset.table={dataset.table} does not exist in dataset.root; name a CSV or parquet file"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lookalike import schemas
 from lookalike.datasets.embeddings import count_vectors
-from lookalike.datasets.folder import count_images, expand_root
+from lookalike.datasets.folder import count_images, expand_root, open_folder
 from lookalike.datasets.huggingface import count_huggingface
 from lookalike.datasets.sbu_captions import count_photos
 from lookalike.datasets.twemoji import twemoji_folder
@@ -32,6 +32,8 @@ def count_rows(config: schemas.Dataset, progress: Progress = SILENT, store: Stor
 
 
 def _folder(config: schemas.FolderDataset, progress: Progress) -> int:
+    if config.table_only:
+        return len(open_folder(config, progress))
     root = expand_root(config.root, "dataset.root")
     with progress.bar("listing images", None, "images"):
         return count_images(root)

@@ -37,11 +37,12 @@ FOLDER_LABELS = "folder"
 def open_folder(config: schemas.FolderDataset, progress: Progress = SILENT) -> ImageSet:
     """Return the images below ``config.root`` with what ``config.table`` says of them.
 
-    Images that the table does not name have no label, group or caption. Raises DatasetError when the root is
+    Images that the table does not name have no label, group or caption, or, with ``config.table_only``, are
+    left out, before ``config.limit`` counts. Raises DatasetError when the root is
     unset, missing or holds no image, and for the table's faults (see :func:`_annotate`).
     """
     root = expand_root(config.root, "dataset.root")
-    images = scan_images(root, config, progress)
+    images = scan_images(root, replace(config, limit=None) if config.table_only else config, progress)
     if config.labels == FOLDER_LABELS:
         images = replace(images, labels=[_folder_of(id_, root) for id_ in images.ids])
     columns = {
@@ -53,7 +54,10 @@ def open_folder(config: schemas.FolderDataset, progress: Progress = SILENT) -> I
         )
         if column is not None
     }
-    return _annotate(images, root, columns, config) if columns else images
+    if not config.table_only:
+        return _annotate(images, root, columns, config) if columns else images
+    images = _annotate(images, root, columns, config)
+    return images.take(nested_sample(images.ids, config.limit, config.seed, "dataset"))
 
 
 def expand_root(root: str | None, setting: str) -> Path:
@@ -245,7 +249,8 @@ def _annotate(
     none of the images. Rows without an image and images without a row are a notice.
     """
     if not config.table:
-        settings = " ".join(f"dataset.{kind}={column}" for kind, column in columns.items())
+        only = {"table_only": "true"} if config.table_only else {}
+        settings = " ".join(f"dataset.{kind}={column}" for kind, column in (columns | only).items())
         raise DatasetError(f"{settings} needs a table; name a CSV or parquet file with dataset.table=")
     table = root / Path(config.table).expanduser()
     path_column = config.table_path_column
@@ -268,9 +273,16 @@ def _annotate(
             f"called {images.ids[0]}; write paths relative to {root}, or set dataset.table_path_column"
         )
     notices = list(images.notices)
-    if without_row:
+    if without_row and config.table_only:
+        notices.append(
+            f"{without_row:,} of {len(images):,} images have no row in {table.name} and were left out "
+            "(dataset.table_only)"
+        )
+        images = images.take([place for place, row in enumerate(matched) if row is not None])
+        matched = [row for row in matched if row is not None]
+    elif without_row:
         notices.append(f"{without_row:,} of {len(images):,} images have no row in {table.name}")
-    without_image = len(row_of) - (len(images) - without_row)
+    without_image = len(row_of) - (len(matched) - matched.count(None))
     if without_image and config.limit is None:
         notices.append(f"{without_image:,} rows of {table.name} name no image below {root}")
     annotations: dict[str, Annotations] = {

@@ -36,7 +36,7 @@ def plan_captions(config: schemas.CaptionsQueries, dataset: ImageSet | VectorSet
         first_with.setdefault(text, id_)
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(chosen):,} captions",
+        wording="{queries} captions",
         gallery=dataset,
         queries=TextSet(
             ids=[f"{id_}#caption" for id_, _ in chosen],

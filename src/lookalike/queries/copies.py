@@ -53,7 +53,7 @@ def plan_copies(config: schemas.CopiesQueries, dataset: ImageSet | VectorSet) ->
     )
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(originals):,} originals × {len(edits)} edits",
+        wording=f"{{sources}} originals × {len(edits)} edits",
         gallery=dataset,
         queries=queries,
         sources=sources,

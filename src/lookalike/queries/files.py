@@ -10,7 +10,7 @@ from lookalike.datasets.duplicates import rows_with_the_same_bytes
 from lookalike.datasets.folder import expand_root, scan_images
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
-from lookalike.queries.plan import QueryPlan
+from lookalike.queries.plan import QueryPlan, literal
 from lookalike.queries.sample import sample
 
 
@@ -50,7 +50,7 @@ def plan_files(config: schemas.FilesQueries, dataset: ImageSet | VectorSet) -> Q
     rows, notices = sample(images.ids, config)
     plan = QueryPlan(
         protocol=config.name,
-        description=f"{len(rows):,} images of {root.name}",
+        wording=f"{{queries}} images of {literal(root.name)}",
         gallery=dataset,
         queries=images,
         sources=images.ids,

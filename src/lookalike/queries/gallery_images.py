@@ -37,7 +37,7 @@ def plan_held_out(config: schemas.HeldOutQueries, dataset: ImageSet | VectorSet)
     useless = tells_nothing(_annotations(dataset, kind), kind, _kind(dataset))
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(queries):,} {_kind(dataset)} held out of {len(dataset):,}",
+        wording=f"{{queries}} {_kind(dataset)} held out of {{all}}",
         gallery=gallery,
         queries=_as_queries(queries),
         sources=list(queries.ids),
@@ -52,7 +52,7 @@ def plan_in_gallery(config: schemas.InGalleryQueries, dataset: ImageSet | Vector
     queries = dataset.take(rows)
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(queries):,} gallery {_kind(dataset)}, each itself ignored",
+        wording=f"{{queries}} gallery {_kind(dataset)}, each itself ignored",
         gallery=dataset,
         queries=_as_queries(queries),
         sources=list(queries.ids),
@@ -88,7 +88,7 @@ def plan_labels(config: schemas.LabelsQueries, dataset: ImageSet | VectorSet) ->
     queries = dataset.take(rows)
     return QueryPlan(
         protocol=config.name,
-        description=f"{len(queries):,} gallery images, leave-one-out by {config.by}",
+        wording=f"{{queries}} gallery {_kind(dataset)}, leave-one-out by {config.by}",
         gallery=dataset,
         queries=_as_queries(queries),
         sources=list(queries.ids),

@@ -30,8 +30,10 @@ class QueryPlan:
     """Queries against a gallery; everything "per query" is in the order of ``queries``."""
 
     protocol: str
-    description: str
-    """What a table's caption says of the queries: ``200 originals × 7 edits``."""
+    wording: str
+    """What a table's caption says of the queries: ``{queries}`` and ``{sources}`` stand for how many,
+    ``{all}`` for queries and gallery together; see :meth:`describe`.
+    """
     gallery: ImageSet | VectorSet
     queries: ImageSet | TextSet | VectorSet
     sources: Sequence[str]
@@ -55,6 +57,19 @@ class QueryPlan:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    @property
+    def description(self) -> str:
+        """What a table's caption says of the queries: ``200 originals × 7 edits``."""
+        return self.describe(len(self.gallery))
+
+    def describe(self, gallery_size: int) -> str:
+        """The description of what was really asked: these queries, in a gallery of ``gallery_size``."""
+        return self.wording.format(
+            queries=f"{len(self):,}",
+            sources=f"{len(set(self.sources)):,}",
+            all=f"{len(self) + gallery_size:,}",
+        )
 
     @property
     def judged(self) -> bool:
@@ -92,3 +107,8 @@ def tells_nothing(values: Sequence[str | None] | None, kind: str, noun: str) -> 
     if values and max(counts.values(), default=0) < 2:
         return f"no two {noun} share a {kind}, so there is nothing to find"
     return None
+
+
+def literal(name: str) -> str:
+    """``name`` as a part of a plan's wording, in which braces mean something."""
+    return name.replace("{", "{{").replace("}", "}}")

@@ -17,7 +17,7 @@ from lookalike.datasets.vector_files.formats import AUTO, FORMATS, format_of, op
 from lookalike.datasets.vector_files.neighbours import GivenNeighbours, open_neighbours
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
-from lookalike.queries.plan import Classes, QueryPlan
+from lookalike.queries.plan import Classes, QueryPlan, literal
 from lookalike.queries.sample import sample
 
 ROWS_AT_A_TIME = 8_192
@@ -68,7 +68,7 @@ def plan_vectors(config: schemas.VectorsQueries, dataset: ImageSet | VectorSet) 
         notices = (*notices, f"{file.name} has labels and the gallery has none; set dataset.label_column")
     plan = QueryPlan(
         protocol=config.name,
-        description=f"{len(rows):,} vectors of {file.name}",
+        wording=f"{{queries}} vectors of {literal(file.name)}",
         gallery=dataset,
         queries=queries,
         sources=_sources(more.get("source"), queries.ids),

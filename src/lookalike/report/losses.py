@@ -67,7 +67,7 @@ def write_losses(
         page,
         f"What {point.label} missed",
         f"{record.data['dataset']}: {len(gallery):,} images, {record.model['name']}; "
-        f"{ready.plan.description}; "
+        f"{ready.asked.describe(len(gallery))}; "
         f"knn_recall@{point.k} is {np.nanmean(recall):.3f} over {len(recall):,} queries",
         worst=lost_queries(ready, run_folder, point, worst),
         best=lost_queries(ready, run_folder, point, best),

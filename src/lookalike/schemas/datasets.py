@@ -56,6 +56,8 @@ class FolderDataset(ImageDataset):
     """CSV or parquet; relative to ``root`` unless absolute."""
     table_path_column: str = "path"
     """The column that names the image, relative to ``root``."""
+    table_only: bool = False
+    """Search only the images that the table names."""
 
 
 @dataclass
