@@ -89,7 +89,7 @@ def test_one_line_a_hit_when_piped(home: Path, tmp_path: Path, capsys: pytest.Ca
     query = cropped_and_recompressed(ids(home)[0], tmp_path)
     assert main(["query", query.name, "--k", "4"]) == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["query", "rank", "id", "score", "path"]
+    assert lines[0] == ["query", "rank", "id", "score", "path", "label"]
     assert [line[:2] for line in lines[1:]] == [[query.name, str(rank)] for rank in range(1, 5)]
     assert lines[1][2] == ids(home)[0]
     assert lines[1][4] == str(twemoji_folder() / ids(home)[0])

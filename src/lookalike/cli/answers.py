@@ -95,14 +95,14 @@ def _common_folder(retriever: Retriever) -> str:
 def _plain_lines(retriever: Retriever, answered: Sequence[Answered]) -> Iterator[str]:
     compared = any(one.comparison for one in answered)
     labels = retriever.gallery.labels
-    heads = ["query", "rank", "id", "score", "path", *(["answer", "mark"] if compared else [])]
-    yield "\t".join([*heads, "label"] if labels is not None else heads)
+    heads = ["query", "rank", "id", "score", "path", *([] if labels is None else ["label"])]
+    yield "\t".join([*heads, "answer", "mark"] if compared else heads)
     for one in answered:
         for answer, hits, marked, mark in _answers(one):
             for rank, (row, id_, score) in enumerate(_hits(hits), 1):
                 cells = [one.query.name, str(rank), id_, f"{score:.6g}", retriever.gallery.locations[row]]
-                cells += [answer, mark if row in marked else ""] if compared else []
                 cells += [] if labels is None else [labels[row] or ""]
+                cells += [answer, mark if row in marked else ""] if compared else []
                 yield "\t".join(map(printable, cells))
 
 
