@@ -1,4 +1,4 @@
-"""What some tests talk to: a browser, a SLURM scheduler, a PostgreSQL server.
+"""What some tests need beside Python: a browser, SLURM, PostgreSQL, a small disk.
 
 As a program, which ``make test`` runs, it installs what is missing, on Debian and Ubuntu, as root or with
 passwordless sudo. It starts no service, now or at the next boot; ``SERVICES=no`` declines. Where it cannot
@@ -60,6 +60,12 @@ SERVICES = (
         ("postgresql",),
         ("postgresql",),
         "install it, so that initdb is on the PATH",
+    ),
+    Service(
+        "mounts",
+        "a small disk",
+        (),
+        elsewhere="use Linux, as root or with unprivileged user namespaces",
     ),
 )
 
@@ -127,7 +133,7 @@ def is_installed(service: Service) -> bool:
         return find_browser() is not None
     if service.marker == "slurm":
         return has_slurm_packages() or cluster_answers()
-    return find_postgres() is not None
+    return not service.packages or find_postgres() is not None
 
 
 def how_to_have(service: Service) -> str | None:
@@ -140,7 +146,24 @@ def how_to_have(service: Service) -> str | None:
         return "make test installs it, unless SERVICES=no"
     if service.marker == "slurm" and as_root() is None and not cluster_answers():
         return "run as root, as slurmd has to"
+    if service.marker == "mounts" and not can_mount():
+        return service.elsewhere
     return None
+
+
+def in_own_mounts() -> list[str]:
+    """What precedes a command whose mounts nobody else sees; root needs no user namespace for that."""
+    return ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+
+
+@functools.cache
+def can_mount() -> bool:
+    """Whether this user can have a disk of its own."""
+    command = [*in_own_mounts(), "mount", "-t", "tmpfs", "tmpfs", "/tmp"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def has_apt() -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.services import in_own_mounts
+
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240.0
 """Within which a process gets to what a test waits for."""
@@ -112,7 +114,7 @@ def start_on_a_small_disk(
     Returns what the first one said, its exit code and how many artifacts of ``kind`` it published among it,
     and the JSON of the second. Asserts that nobody was shown a traceback.
     """
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", size, str(disk)]
+    command = [*in_own_mounts(), "sh", "-c", ON_A_SMALL_DISK, "sh", size, str(disk)]
     done = subprocess.run(
         [*command, sys.executable, f"tests.faults.{module}", *map(str, arguments)],
         cwd=CHECKOUT,

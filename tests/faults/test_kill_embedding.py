@@ -233,6 +233,7 @@ def test_who_waits_takes_over_when_the_other_is_killed(world: World, tmp_path: P
 # --- a full disk -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mounts
 @pytest.mark.parametrize(
     "size", [pytest.param("200k", id="among the blocks"), pytest.param("900k", id="late")]
 )

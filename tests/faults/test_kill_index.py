@@ -194,6 +194,7 @@ def test_who_waits_takes_over_when_the_other_is_killed(world: World, tmp_path: P
 # --- a full disk -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mounts
 @pytest.mark.parametrize(("size", "way"), [("700k", "one-go"), ("1200k", "apart"), ("2m", "apart")])
 def test_a_full_disk_is_an_error_with_a_cure_and_publishes_nothing(
     size: str, way: str, world: World, tmp_path: Path

@@ -43,6 +43,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(services, "search_path", lambda: str(tmp_path))
     monkeypatch.setattr(services, "find_postgres", lambda: None)
+    monkeypatch.setattr(services, "can_mount", lambda: True)
     services.as_root.cache_clear()
     services.cluster_answers.cache_clear()
     return tmp_path
@@ -123,6 +124,16 @@ def test_the_cure_is_one_that_works_here(
         (machine / "apt-get").unlink()
     monkeypatch.setattr(services, "as_root", lambda: root)
     assert services.how_to_have(BROWSER) == says
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_small_disk_is_nothing_to_install(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    monkeypatch.setattr(services, "can_mount", lambda: can)
+    mounts = services.SERVICES[-1]
+    assert services.is_installed(mounts)
+    assert services.how_to_have(mounts) == (None if can else mounts.elsewhere)
 
 
 def test_slurm_needs_root_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.pipeline.command_line import QUICK, Run, drafts
 from tests.pipeline.inputs import images, random_vectors, vectors
+from tests.services import in_own_mounts
 
 FULL_DISK = """\
 set -u
@@ -45,13 +46,7 @@ echo "$code $again"
 """Runs a sweep on a small disk, then goes on with room, then reads it where nothing can be written."""
 
 
-def in_own_mounts(script: str = FULL_DISK) -> list[str]:
-    """How to run something whose mounts nobody else sees; root needs no user namespace for that."""
-    as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", "--mount", *as_root, "sh", "-c", script, "sh"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and mount namespaces are Linux's")
+@pytest.mark.mounts
 @pytest.mark.parametrize("size", ["size=64m,nr_inodes=64", "size=1400k"], ids=["inodes", "bytes"])
 def test_a_sweep_without_room_ends_in_sentences_and_goes_on_when_there_is_some(
     tmp_path: Path, size: str
@@ -63,7 +58,7 @@ def test_a_sweep_without_room_ends_in_sentences_and_goes_on_when_there_is_some(
     command = [sys.executable, "-m", "lookalike", "run", "-m", f"paths.root={disk}", *overrides]
     command += ["sweep.name=small", "index=flat,hnsw"]
     done = subprocess.run(
-        [*in_own_mounts(NO_ROOM_FOR_A_SWEEP), str(disk), size, *command],
+        [*in_own_mounts(), "sh", "-c", NO_ROOM_FOR_A_SWEEP, "sh", str(disk), size, *command],
         capture_output=True,
         text=True,
         check=False,
@@ -77,7 +72,7 @@ def test_a_sweep_without_room_ends_in_sentences_and_goes_on_when_there_is_some(
     assert (tmp_path / "page.html").exists(), done
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="tmpfs and mount namespaces are Linux's")
+@pytest.mark.mounts
 @pytest.mark.parametrize(
     ("size", "kept"),
     [
@@ -92,7 +87,10 @@ def test_a_full_disk_publishes_nothing_by_halves(tmp_path: Path, size: str, kept
     command = [sys.executable, "-m", "lookalike", "run", f"paths.root={disk}", *QUICK, *overrides]
 
     done = subprocess.run(
-        [*in_own_mounts(), str(disk), size, *command], capture_output=True, text=True, check=False
+        [*in_own_mounts(), "sh", "-c", FULL_DISK, "sh", str(disk), size, *command],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     *left, codes = done.stdout.splitlines()
