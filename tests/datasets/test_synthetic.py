@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lookalike.config import compose, find_faults
-from lookalike.config.faults import known_dim, known_gallery_size
+from lookalike.config.faults import known_dim
 from lookalike.datasets import VectorSet, open_dataset
+from lookalike.datasets.counting import count_rows
 from lookalike.datasets.sets import Rows
 from lookalike.datasets.synthetic import BLOCK_ROWS
 from lookalike.environment import threads
@@ -159,7 +160,7 @@ def test_shards_change_nothing_that_is_found(tmp_path: Path) -> None:
     ("override", "fault"),
     [
         ("dataset.n=0", "dataset.n=0 is too small"),
-        ("dataset.n=50", "search.k=100 exceeds the gallery's 50 images"),
+        ("dataset.n=50 search.k=100", "search.k=100 exceeds the gallery's 38 images"),
         ("dataset.dim=0", "dataset.dim=0 is too small"),
         ("dataset.clusters=0", "dataset.clusters=0 is too small"),
         ("dataset.spread=-1", "dataset.spread=-1.0 is too small"),
@@ -171,11 +172,13 @@ def test_shards_change_nothing_that_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_faults_are_found_before_any_work(override: str, fault: str) -> None:
-    faults = find_faults(compose(["dataset=synthetic", "dataset.dim=50", "queries=held_out", override]))
+    faults = find_faults(
+        compose(["dataset=synthetic", "dataset.dim=50", "queries=held_out", *override.split()])
+    )
     assert any(fault in said for said in faults), faults
 
 
 def test_size_and_dimensions_are_known_without_making_any() -> None:
     experiment = compose(["dataset=synthetic", "dataset.n=1234", "dataset.dim=99", "queries=held_out"])
-    assert (known_gallery_size(experiment.dataset), known_dim(experiment)) == (1234, 99)
+    assert (count_rows(experiment.dataset), known_dim(experiment)) == (1234, 99)
     assert find_faults(experiment) == []
