@@ -128,3 +128,31 @@ def test_temporary_files_go_when_it_ends(home: Home, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert said.startswith(f"searching fine on {running.address} (Ctrl-C ends it)\n")
     assert running.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1", "https://a.example"]
+)
+def test_a_websocket_of_another_page_is_refused(app: Served, origin: str) -> None:
+    assert upgraded(app, origin) == 403
+
+
+def test_a_websocket_of_its_own_page_is_taken(app: Served) -> None:
+    assert upgraded(app, f"http://127.0.0.1:{app.port}") == 101
+
+
+def upgraded(app: Served, origin: str) -> int:
+    """The status of the answer to a websocket's handshake from a page of ``origin``."""
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=20)
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Origin": origin,
+    }
+    try:
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()

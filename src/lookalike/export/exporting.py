@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from lookalike.store.files import new_array
 FORMAT = 1
 SETTINGS_FILE = "export.json"
 INDEX_FILE = "index.faiss"
+IDS_FILE = "ids.jsonl"
 VECTORS_FILE = "embeddings.npy"
 OUR_ERROR = "from lookalike.errors import ImageError\n"
 ITS_OWN_ERROR = 'class ImageError(ValueError):\n    """An image that cannot be decoded, and why."""\n\n\n'
@@ -50,12 +52,18 @@ def export_run(run: OpenedRun, folder: Path, copy_weights: bool = False) -> list
             copy_files(model.files, draft)
             (draft / "decoding.py").write_text(_decoding(), encoding="utf-8")
         settings = _settings(run, index, model)
+        settings["files"] = {name: _sha256_of(draft / name) for name in (index["file"], IDS_FILE)}
         text = json.dumps(settings, indent=1, ensure_ascii=False)
         (draft / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
         packages = [*(["faiss-cpu"] if run.built.index else []), "numpy", *(_needed(model))]
         lines = "".join(f"{package}=={_published(package)}\n" for package in packages)
         (draft / "requirements.txt").write_text(lines, encoding="utf-8")
         return sorted(path.relative_to(draft) for path in draft.rglob("*") if path.is_file())
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _settings(run: OpenedRun, index: dict[str, Any], model: ModelFiles | None) -> dict[str, Any]:
@@ -132,7 +140,7 @@ def _write_ids(run: OpenedRun, folder: Path) -> None:
     ids, locations = list(run.vectors.ids), list(run.gallery.locations)
     table = pa.table({"row": np.arange(len(ids)), "id": ids, "location": locations})
     pq.write_table(table, folder / "ids.parquet")
-    with (folder / "ids.jsonl").open("w", encoding="utf-8") as file:
+    with (folder / IDS_FILE).open("w", encoding="utf-8") as file:
         for pair in zip(ids, locations, strict=True):
             file.write(json.dumps(pair) + "\n")
 

@@ -46,7 +46,7 @@ def server_command(script: str, host: str, port: int, arguments: Sequence[str]) 
     if host in LOOPBACK:  # a name of the internet that was made to point here (DNS rebinding) is not answered
         flags += [f"--server.allowedHosts={name}" for name in LOOPBACK]
     place = str(Path(__file__).with_name(script))
-    return python_command("streamlit", "run", place, *flags, "--", *arguments)
+    return python_command("lookalike.ui.streamlit_process", "run", place, *flags, "--", *arguments)
 
 
 def packed(options: Mapping[str, Any]) -> str:
