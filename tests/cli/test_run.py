@@ -286,3 +286,22 @@ def test_a_users_yaml_that_is_none_is_one_sentence(
     said = capsys.readouterr().err
     assert reason in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m", "index=flat,hnsw")])
+def test_mlflows_own_variables_are_named_once_when_they_are_not_used(
+    sweep: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://h:5000")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "my photos")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://r")
+    notes = Notes()
+    assert run("index=flat", *sweep, notes=notes) == 0
+    assert [line for line in notes.said if "MLFLOW" in line] == [
+        "notice: MLFLOW_TRACKING_URI=http://h:5000 is not used; to log there: tracking=server",
+        "notice: MLFLOW_EXPERIMENT_NAME=my photos is not used; to log there: 'tracking.experiment=my photos'",
+        "notice: MLFLOW_REGISTRY_URI is not used; tracking.experiment says where runs go",
+    ]
+    used = Notes()
+    assert run("index=flat", *sweep, "tracking=server", "tracking.experiment=my photos", notes=used) == 0
+    assert [line for line in used.said if "MLFLOW_REGISTRY" not in line and "MLFLOW" in line] == []

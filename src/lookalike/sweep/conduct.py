@@ -27,7 +27,7 @@ from lookalike.sweep.resume import (
 from lookalike.sweep.states import records_below
 from lookalike.sweep.task import CRASH, Outcome, Parts, require_places
 from lookalike.terminal.crash import FILE_NAME as TRACEBACK
-from lookalike.tracking import Tracker
+from lookalike.tracking import Tracker, environment_notices
 
 Launch = Callable[[list[list[str]], Callable[[], bool]], Sequence[Outcome]]
 """(overrides of each job, whether the sweep is still ours) -> how each ended, in order."""
@@ -71,6 +71,8 @@ def conduct(
         raise ConfigError(all_faults(candidates) or [f"{what}: {why}" for what, why in plan.skipped])
     require_places(plan.jobs[0].experiment, order.folder)
     tracker = parts.open_tracker(plan.jobs[0].experiment)
+    for unused in environment_notices(plan.jobs[0].experiment.tracking):
+        progress.say(f"notice: {unused}")
     if notice := parts.one_writer_notice(plan.jobs[0].experiment):
         progress.warn(notice)
     with in_hands(order.folder) as lease:

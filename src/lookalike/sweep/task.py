@@ -32,7 +32,7 @@ from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
 from lookalike.sweep.resume import InHandsError, set_aside
 from lookalike.terminal.crash import describe, keep_traceback
 from lookalike.terminal.words import print_wrapped
-from lookalike.tracking import Tracker
+from lookalike.tracking import Tracker, environment_notices
 
 CRASH, USER_ERROR = 1, 2
 """Exit codes: we have to mend it; the user can."""
@@ -194,6 +194,9 @@ class Task:
         if experiment.sweep.phase == BUILD:
             self.parts.build(experiment, self._session_of(experiment))
             return Outcome(str(place.folder))
+        if not place.in_sweep:  # a sweep has said it once
+            for notice in environment_notices(experiment.tracking):
+                self.progress.say(f"notice: {notice}")
         tracker = self.parts.open_tracker(experiment)
         untracked: str | None = None
         try:

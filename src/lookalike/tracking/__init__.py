@@ -6,13 +6,16 @@ cannot be reached costs a view, never a result.
 
 from __future__ import annotations
 
+import os
+import shlex
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Protocol
 
 from lookalike import schemas
+from lookalike.credentials import conceal
 from lookalike.errors import TrackingError
 from lookalike.record import Record
 from lookalike.tracking.families import Family
@@ -132,6 +135,24 @@ def one_writer_notice(config: schemas.Tracking, root: Path, mlruns: str = "mlrun
     )
 
 
+def environment_notices(config: schemas.Tracking, environ: Mapping[str, str] | None = None) -> list[str]:
+    """MLflow's variables in ``environ``, by default the process's, that do not decide where runs go."""
+    environ = os.environ if environ is None else environ
+    notices = []
+    uri = environ.get("MLFLOW_TRACKING_URI")
+    if uri and config.kind != "none" and uri != config.uri:
+        cure = "tracking=server" if config.kind == "local" else "leave tracking.uri out"
+        notices.append(f"MLFLOW_TRACKING_URI={conceal(uri)} is not used; to log there: {cure}")
+    name = environ.get("MLFLOW_EXPERIMENT_NAME")
+    if name and config.kind != "none" and name != config.experiment:
+        setting = shlex.quote(f"tracking.experiment={name}")
+        notices.append(f"MLFLOW_EXPERIMENT_NAME={name} is not used; to log there: {setting}")
+    for other in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "MLFLOW_REGISTRY_URI"):
+        if environ.get(other) and config.kind != "none":
+            notices.append(f"{other} is not used; tracking.experiment says where runs go")
+    return notices
+
+
 def local_uri(root: Path, mlruns: str = "mlruns") -> str:
     """The tracking URI of the local backend under ``root``: what ``lookalike mlflow`` serves."""
     from lookalike.tracking.backend import Backend
@@ -159,6 +180,7 @@ __all__ = [
     "Family",
     "NoTracker",
     "Tracker",
+    "environment_notices",
     "local_page",
     "local_uri",
     "one_writer_notice",
