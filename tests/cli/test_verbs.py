@@ -185,3 +185,16 @@ def test_mlflow_names_another_port_when_one_is_taken(tmp_path: Path) -> None:
 def test_addresses_are_ones_that_a_browser_can_open() -> None:
     assert address("0.0.0.0", 5000) == "http://127.0.0.1:5000"
     assert address("127.0.0.1", 5001) == "http://127.0.0.1:5001"
+
+
+def test_store_ls_names_the_datasets_and_models_that_artifacts_were_used_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from tests.pipeline.command_line import QUICK
+
+    monkeypatch.setenv("LOOKALIKE_HOME", str(tmp_path))
+    data = ["dataset=synthetic", "dataset.n=50", "dataset.dim=4"]
+    assert main(["run", *QUICK, *data, "queries=in_gallery"]) == 0
+    capsys.readouterr()
+    assert main(["store", "ls", "--kind", "index"]) == 0
+    assert " synthetic" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.progress import RichProgress
+from lookalike.record import FILE_NAME, read_records
 from lookalike.schemas import Paths
 from lookalike.store import Store, upkeep
 from lookalike.store.files import readable_bytes
@@ -72,11 +73,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(store: Store, options: argparse.Namespace) -> int:
-    entries = upkeep.entries(store, options.kind)
+    entries, users = upkeep.entries(store, options.kind), _users(_root(options))
     rows = [
         (
             entry.kind,
             entry.key[:12],
+            ", ".join(users.get(entry.key, ())),
             entry.built_at[:16],
             readable_bytes(entry.bytes),
             f"{entry.build_seconds:.1f} s",
@@ -84,11 +86,23 @@ def _list(store: Store, options: argparse.Namespace) -> int:
         )
         for entry in entries
     ]
-    print_table(("kind", "key", "built (UTC)", "size", "took", "because"), rows)
+    print_table(("kind", "key", "dataset, model", "built (UTC)", "size", "took", "because"), rows)
     print(
         f"{len(entries)} artifacts, {readable_bytes(sum(entry.bytes for entry in entries))} in {store.root}"
     )
     return 0
+
+
+def _users(root: Path) -> dict[str, dict[str, None]]:
+    """The key of each artifact -> datasets and models of the runs that used it, by their records."""
+    users: dict[str, dict[str, None]] = {}
+    paths = [path for kind in ("outputs", "multirun") for path in sorted((root / kind).rglob(FILE_NAME))]
+    for _, record in read_records(paths):
+        dataset = str(record.config.get("dataset", {}).get("name", ""))
+        names = [name for name in (dataset, str(record.model.get("name", ""))) if name]
+        for key in (key for entry in record.stages for key in entry.get("keys", ())):
+            users.setdefault(key, {}).update(dict.fromkeys(names))
+    return users
 
 
 def _verify(store: Store, options: argparse.Namespace) -> int:
