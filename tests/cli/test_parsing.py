@@ -61,3 +61,22 @@ def test_unusual_overrides_are_told_as_a_shell_takes_them(capsys: Capture) -> No
     assert capsys.readouterr().err == (
         "error: overrides follow a verb; try: lookalike run 'dataset.root=my photos' -m\n"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["é 李 😀", "it's [1](2){3};#=:", "..", "a:b:c", "two\nlines", "x" * 5000, "-"]
+)
+@pytest.mark.parametrize(
+    "verb",
+    [["report"], ["query", "a.jpg", "--run"], ["sweep", "status"], ["export"], ["judge", "x"], ["sync"]],
+)
+def test_any_name_is_looked_for_without_a_traceback(
+    verb: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    home = tmp_path / "it's, [my] (ho=me) é"
+    home.mkdir()
+    monkeypatch.setenv("LOOKALIKE_HOME", str(home))
+    monkeypatch.chdir(home)
+    assert main([*verb, name]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ") and "did not expect" not in shown
