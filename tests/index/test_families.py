@@ -204,8 +204,8 @@ def test_faiss_ignores_no_family_metric() -> None:
     [
         (schemas.BruteForceIndex(), "brute_force builds none"),
         (schemas.HnswIndex(), "a graph's links lead to vectors of its own part only"),
-        (schemas.IvfPqFastscanRefineIndex(pq_m=8), "a refine step finds finer codes by position"),
-        (schemas.IvfRabitqIndex(), "a refine step"),
+        (schemas.IvfPqFastscanRefineIndex(nlist=64, pq_m=8), "a refine step finds finer codes by position"),
+        (schemas.IvfRabitqIndex(nlist=64), "a refine step"),
         (schemas.FactoryIndex(factory="IVF8,PQ8x4fs"), "fast-scan list"),
     ],
     ids=lambda value: getattr(value, "family", ""),
@@ -220,4 +220,7 @@ def test_shards_apart_are_for_families_that_can_merge(config: schemas.Index, wor
 
 def test_shards_apart_of_unknown_dimensions_are_checked_later() -> None:
     assert stock.faults(schemas.HnswIndex(shards_apart=True)) == []
-    assert stock.faults(schemas.OpqIvfPqIndex(shards_apart=True, pq_m=8), 128) == []
+    assert stock.faults(schemas.OpqIvfPqIndex(nlist=64, shards_apart=True, pq_m=8), 128) == []
+    assert stock.faults(schemas.OpqIvfPqIndex(shards_apart=True, pq_m=8), 128) == [], (
+        "before lists are chosen"
+    )

@@ -228,6 +228,8 @@ def _apart_faults(config: Index, d: int | None) -> Iterator[str]:
     cure = f"leave it out of index={config.family}"
     if isinstance(config, schemas.BruteForceIndex):
         yield f"index.shards_apart=true needs an index, and brute_force builds none; {cure}"
+    elif getattr(config, "nlist", 1) is None:
+        return  # the index is looked at again when its number of lists is chosen
     elif d is not None and (
         reason := why_unmergeable(blank_index(factory_string(config, d), d, config.metric))
     ):
