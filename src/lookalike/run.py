@@ -126,6 +126,12 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
         "queries", (data, model), lambda: embedder.embed(plan.queries, "queries"), lambda made: made.artifacts
     )
 
+    if cut := sum(artifact.facts.get("texts_cut", 0) for artifact in queries.artifacts):
+        session.notice(
+            f"{cut:,} of {len(queries):,} captions are longer than the model's text tower reads, and cut "
+            "at its length; shorter ones say all of what they ask"
+        )
+
     twins = None
     known = isinstance(plan.gallery, ImageSet) or plan.gallery.duplicate_of is not None
     if plan.judged and known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import checkpoints
 from lookalike.datasets import TextSet, open_dataset
 from lookalike.datasets.sbu_captions import JSON_NAME, photo_path
 from lookalike.models import open_model
+from lookalike.progress import RichProgress
 from lookalike.queries import plan_queries
 from lookalike.record import Record
 from lookalike.run import run
@@ -191,3 +193,17 @@ def test_queries_of_one_caption_are_one_observation(sbu: Path) -> None:
         by_text.setdefault(text, set()).add(source)
     assert all(len(sources) == 1 for sources in by_text.values())
     assert len(by_text) == len(set(plan.sources)) < len(plan)
+
+
+def test_captions_that_were_cut_are_counted(
+    sbu: Path, checkpoint: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = home / "long captions"
+    shutil.copytree(sbu, root)
+    lists = json.loads((root / JSON_NAME).read_text())
+    lists["captions"] = [text + " red" * 90 * (row % 2) for row, text in enumerate(lists["captions"])]
+    (root / JSON_NAME).write_text(json.dumps(lists))
+    for again in ("first", "reused"):
+        config = experiment(root, checkpoint, home)
+        run(config, home / again, Session(config, RichProgress()))
+        assert " captions are longer than the model's text tower reads" in capsys.readouterr().err

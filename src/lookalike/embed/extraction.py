@@ -170,6 +170,7 @@ class TextExtraction:
 
     def __init__(self, encoder: Encoder, texts: TextSet) -> None:
         self.encoder, self.texts = encoder, texts
+        self._cut_before = getattr(encoder, "texts_cut", 0)
 
     def fastest_batch_size(self, rows: Sequence[int]) -> int:
         """An encoder makes its own batches of texts."""
@@ -183,8 +184,8 @@ class TextExtraction:
             yield Rows(vectors, rows, [], {})
 
     def facts(self) -> dict[str, Any]:
-        """Nothing that could be told apart."""
-        return {}
+        """How many texts were cut at the length that the text tower reads."""
+        return {"texts_cut": getattr(self.encoder, "texts_cut", 0) - self._cut_before}
 
 
 def _ahead(work: Callable[[T], R], items: Iterable[T], workers: int, ahead: int) -> Generator[R]:

@@ -50,6 +50,8 @@ class TransformersEncoder:
         self.processor = load_processor(folder)
         self.model = load_weights(folder, self.dtype, pooling).to(device)
         self._tokenizer: Any = None
+        self.texts_cut = 0
+        """Texts so far that were longer than the text tower reads."""
         grey = Image.new("RGB", (64, 64), (127, 127, 127))
         self.dim = int(self._vectors([self.preprocess(grey)]).shape[1])
 
@@ -104,11 +106,14 @@ class TransformersEncoder:
 
     @torch.inference_mode()
     def _text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        longest = self.model.config.text_config.max_position_embeddings
+        whole = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        self.texts_cut += sum(len(ids) > longest for ids in whole)
         tokens = self.tokenizer(
             list(texts),
             padding=self.padding,
             truncation=True,
-            max_length=self.model.config.text_config.max_position_embeddings,
+            max_length=longest,
             return_tensors="pt",
         )
         return to_numpy(self.model.get_text_features(**tokens.to(self.device)).pooler_output)
