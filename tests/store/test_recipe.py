@@ -110,3 +110,14 @@ def test_many_differences_are_counted() -> None:
     old = Recipe("index", 1, dict.fromkeys("abcde", 1), {})
     new = Recipe("index", 1, dict.fromkeys("abcde", 2), {})
     assert explain(new, [manifest(old)]) == "a 1 → 2, b 1 → 2, c 1 → 2 and 2 more"
+
+
+def test_a_reason_compares_with_what_was_made_of_the_same_gallery() -> None:
+    def made(gallery: str, **parameters: object) -> dict[str, object]:
+        return {"version": 1, "parameters": parameters, "parents": {"gallery": gallery}}
+
+    recipe = Recipe("index", 1, {"nlist": 8, "seed": 1, "family": "ivf_flat"}, {"gallery": "mine"})
+    unrelated = made("another", nlist=8, seed=1, family="ivf_flat")
+    related = made("mine", nlist=4, seed=2, family="ivf_flat")
+    assert explain(recipe, [unrelated, related]) == "nlist 4 → 8, seed 2 → 1"
+    assert explain(recipe, [unrelated]) == "gallery changed"

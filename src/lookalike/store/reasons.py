@@ -20,12 +20,18 @@ def explain(recipe: Recipe, relatives: Iterable[Mapping[str, Any]]) -> str:
 
     Says "nlist 64 → 128", "embeddings changed" for a parent, "first of its kind" without relatives.
     """
-    nearest = min((differences(manifest, recipe) for manifest in relatives), key=len, default=None)
+    compared = [(_shared(manifest, recipe), differences(manifest, recipe)) for manifest in relatives]
+    nearest = min(compared, key=lambda pair: (-pair[0], len(pair[1])), default=(0, None))[1]
     if nearest is None:
         return FIRST_OF_ITS_KIND
     said = ", ".join(nearest[:MOST_DIFFERENCES])
     unsaid = len(nearest) - MOST_DIFFERENCES
     return f"{said} and {unsaid} more" if unsaid > 0 else said
+
+
+def _shared(manifest: Mapping[str, Any], recipe: Recipe) -> int:
+    """How many parents both have: an index of the same gallery says more than one of another gallery."""
+    return sum(manifest["parents"].get(role) == key for role, key in recipe.parents.items())
 
 
 def differences(manifest: Mapping[str, Any], recipe: Recipe) -> list[str]:
