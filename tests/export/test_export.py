@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from lookalike.cli import main
 from lookalike.errors import UserError
 from lookalike.export import export_run
-from lookalike.export.exporting import OUR_ERROR
+from lookalike.export.exporting import _decoding
 from lookalike.retrieval import OpenedRun, Retriever, find_run
 from lookalike.schemas import (
     BruteForceIndex,
@@ -213,10 +214,8 @@ def test_bad_queries_are_one_line(bare: BarePython, world: Path, tmp_path: Path)
 
 
 def test_decoding_can_be_cut_loose() -> None:
-    from lookalike.datasets import images
-
-    source = Path(images.__file__).read_text(encoding="utf-8")
-    assert source.count("lookalike") == OUR_ERROR.count("lookalike") == 1
+    for program in _decoding().values():
+        assert not re.search(r"^\s*(from|import) lookalike", program, re.MULTILINE)
 
 
 # --- the folder --------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ IDS_FILE = "ids.jsonl"
 VECTORS_FILE = "embeddings.npy"
 OUR_ERROR = "from lookalike.errors import ImageError\n"
 ITS_OWN_ERROR = 'class ImageError(ValueError):\n    """An image that cannot be decoded, and why."""\n\n\n'
+OUR_PNG = "from lookalike.datasets.png import PixelChunks, is_png\n"
+ITS_OWN_PNG = "from png import ImageError, PixelChunks, is_png\n"
 ROWS_AT_A_TIME = 65_536
 
 
@@ -50,7 +52,8 @@ def export_run(run: OpenedRun, folder: Path, copy_weights: bool = False) -> list
         shutil.copyfile(STANDALONE / "serve.py", draft / "serve.py")
         if model is not None:
             copy_files(model.files, draft)
-            (draft / "decoding.py").write_text(_decoding(), encoding="utf-8")
+            for name, program in _decoding().items():
+                (draft / name).write_text(program, encoding="utf-8")
         settings = _settings(run, index, model)
         settings["files"] = {name: _sha256_of(draft / name) for name in (index["file"], IDS_FILE)}
         text = json.dumps(settings, indent=1, ensure_ascii=False)
@@ -145,9 +148,18 @@ def _write_ids(run: OpenedRun, folder: Path) -> None:
             file.write(json.dumps(pair) + "\n")
 
 
-def _decoding() -> str:
-    """How the run decoded images, with an error of its own instead of ours."""
-    source = (Path(datasets.__file__).parent / "images.py").read_text(encoding="utf-8")
-    if OUR_ERROR not in source:
-        raise RuntimeError("datasets/images.py no longer imports its error as export expects")
-    return source.replace(OUR_ERROR, ITS_OWN_ERROR)
+def _decoding() -> dict[str, str]:
+    """Return the programs that decode images as the run did, by file name, cut loose from our package."""
+    home = Path(datasets.__file__).parent
+    programs = {}
+    for name, source, replacements in (
+        ("png.py", "png.py", {OUR_ERROR: ITS_OWN_ERROR}),
+        ("decoding.py", "images.py", {OUR_ERROR: "", OUR_PNG: ITS_OWN_PNG}),
+    ):
+        text = (home / source).read_text(encoding="utf-8")
+        for ours, its_own in replacements.items():
+            if ours not in text:
+                raise RuntimeError(f"datasets/{source} no longer has the line that export replaces: {ours!r}")
+            text = text.replace(ours, its_own)
+        programs[name] = text
+    return programs
