@@ -211,7 +211,7 @@ def _of_queries(queries: schemas.Queries, rows: int, noun: str) -> Iterator[str]
         if queries.n < usual:
             yield f"queries.n is {queries.n:,}: so many of {rows:,} {noun} are held out of the gallery"
     elif queries.n is None:
-        yield f"queries.n is null: all {rows:,} {noun} are asked for"
+        yield f"queries.n: each of the {rows:,} {noun} is a query"
 
 
 def _of_index(experiment: Experiment, index: schemas.Index, n: int, searched: str) -> Iterator[str]:

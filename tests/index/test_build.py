@@ -147,7 +147,7 @@ def test_another_gallery_is_another_index(store: Store) -> None:
     build_index(IVF, Embeddings.from_array(GALLERY, key="a"), store)
     built = build_index(IVF, Embeddings.from_array(GALLERY, key="b"), store)
     assert built.index is not None
-    assert built.index.reason.startswith("embeddings changed")
+    assert built.index.reason.startswith("new embeddings")
 
 
 @pytest.mark.parametrize("position", range(1, 10))

@@ -120,4 +120,6 @@ def test_a_reason_compares_with_what_was_made_of_the_same_gallery() -> None:
     unrelated = made("another", nlist=8, seed=1, family="ivf_flat")
     related = made("mine", nlist=4, seed=2, family="ivf_flat")
     assert explain(recipe, [unrelated, related]) == "nlist 4 → 8, seed 2 → 1"
-    assert explain(recipe, [unrelated]) == "gallery changed"
+    assert explain(recipe, [unrelated]) == "new gallery"
+    exact = Recipe("exact", 1, {"depth": 30}, {"gallery": "mine", "queries": "these"})
+    assert explain(exact, [made("another", depth=40)]) == "new gallery and queries"

@@ -78,7 +78,7 @@ def test_a_hit_is_quick(store: Store) -> None:
 def test_reasons_name_what_changed(store: Store) -> None:
     store.obtain(recipe_of(64), Builder())
     assert store.obtain(recipe_of(128), Builder()).reason == "nlist 64 → 128"
-    assert store.obtain(recipe_of(128, embeddings="e2"), Builder()).reason == "embeddings changed"
+    assert store.obtain(recipe_of(128, embeddings="e2"), Builder()).reason == "new embeddings"
     assert store.obtain(recipe_of(kind="exact"), Builder()).reason == "first of its kind"
 
 

@@ -16,14 +16,19 @@ MOST_DIFFERENCES = 3
 
 
 def explain(recipe: Recipe, relatives: Iterable[Mapping[str, Any]]) -> str:
-    """How ``recipe`` differs from the manifest among ``relatives`` that differs least (the first such).
+    """Return how ``recipe`` differs from the nearest of ``relatives``, manifests of artifacts of its kind.
 
-    Says "nlist 64 → 128", "embeddings changed" for a parent, "first of its kind" without relatives.
+    That is the one with most parents in common, among these the one that differs least, the first such:
+    "nlist 64 → 128". Where none has a parent in common, what there is was made of other data or by another
+    model, and it says "new gallery and queries"; without relatives "first of its kind".
     """
     compared = [(_shared(manifest, recipe), differences(manifest, recipe)) for manifest in relatives]
-    nearest = min(compared, key=lambda pair: (-pair[0], len(pair[1])), default=(0, None))[1]
-    if nearest is None:
+    if not compared:
         return FIRST_OF_ITS_KIND
+    shared, nearest = min(compared, key=lambda pair: (-pair[0], len(pair[1])))
+    if recipe.parents and not shared:
+        first, *others = recipe.parents
+        return f"new {first}" + (f" and {others[0]}" if len(others) == 1 else "")
     said = ", ".join(nearest[:MOST_DIFFERENCES])
     unsaid = len(nearest) - MOST_DIFFERENCES
     return f"{said} and {unsaid} more" if unsaid > 0 else said
