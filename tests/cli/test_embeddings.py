@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -424,3 +425,17 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "needs h5py, which is not installed; pip install 'lookalike[hdf5]'" in done.stderr
+
+
+def test_the_suggested_command_is_what_a_shell_takes(tmp_path: Path, command: Command) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32))
+    ended = imported(command, tmp_path / "v.npy", tmp_path / "it's (mine), é $HOME")
+    assert ended.code == 0, ended.err
+    [line] = [line for line in ended.out.splitlines() if line.startswith("search them: lookalike ")]
+    suggested = line.removeprefix("search them: lookalike ")
+    overrides = shlex.join([f"paths.root={tmp_path / 'home'}", *QUICK])
+    program = shlex.quote(str(Path(sys.executable).with_name("lookalike")))
+    done = subprocess.run(
+        ["bash", "-c", f"{program} {suggested} {overrides}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.cli.parsing import Parser
+from lookalike.config.typed import pasted
 from lookalike.datasets.vector_files.formats import AUTO, FORMATS
 from lookalike.errors import UserError
 from lookalike.filesystems import require_writable
@@ -110,7 +111,7 @@ def _bundle(options: argparse.Namespace, progress: Progress) -> Bundle:
 
 def _overrides(bundle: Bundle, folder: Path) -> str:
     """What searches an imported folder as its source wanted it searched."""
-    parts = ["dataset=embeddings", f"dataset.root={folder}"]
+    parts = ["dataset=embeddings", pasted("dataset.root", str(folder))]
     if not bundle.of_directions:
         parts.append("dataset.normalize=false")
     if bundle.metric == "ip" and not bundle.of_directions:

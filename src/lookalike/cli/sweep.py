@@ -10,6 +10,7 @@ from contextlib import chdir
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 
 from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
@@ -108,7 +109,7 @@ def _status(root: Path, options: argparse.Namespace) -> int:
         print("\n".join(["", *block]))
     found = {point.state for point in states}
     if found & set(TO_RETRY) and not found & set(AT_WORK):
-        print(f"\ngo on with: lookalike sweep retry {options.name}")
+        print(f"\ngo on with: lookalike sweep retry {quote(options.name)}")
     return 0
 
 

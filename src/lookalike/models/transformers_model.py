@@ -6,6 +6,7 @@ This module describes and fetches a checkpoint without importing torch or transf
 
 from __future__ import annotations
 
+import shlex
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,10 +130,10 @@ class Transformers:
             ) from error
 
     def _find(self) -> Checkpoint:
-        parts = [f"run `lookalike fetch model={self.name} model.name_or_path={self.config.name_or_path}"]
+        parts = [f"model={self.name}", f"model.name_or_path={self.config.name_or_path}"]
         if self.config.revision:
             parts.append(f"model.revision={self.config.revision}")
-        cure = " ".join(parts) + "` while online"
+        cure = f"run `lookalike fetch {shlex.join(parts)}` while online"
         return Checkpoint.find(self.config.name_or_path, self.config.revision, cure, self._cache)
 
     def _checkpoint(self) -> Checkpoint:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from lookalike import schemas
 from lookalike.index.families import EXHAUSTIVE
@@ -116,4 +117,4 @@ def short(folder: Path) -> str:
 
 def _root_option(root: str) -> str:
     """Nothing when ``lookalike mlflow`` finds the root by itself."""
-    return "" if root in (".", os.environ.get("LOOKALIKE_HOME")) else f" --root {root}"
+    return "" if root in (".", os.environ.get("LOOKALIKE_HOME")) else f" --root {quote(root)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from shlex import quote
 
 from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
@@ -84,7 +85,7 @@ def cancel(folder: Path, parts: Parts, progress: Progress) -> int:
     working = [point for point in states if point.state in AT_WORK]
     progress.say(
         f"{ledger.name}: cancelled {count_of(len(working), 'point')}; "
-        f"go on with: lookalike sweep retry {folder.name}"
+        f"go on with: lookalike sweep retry {quote(folder.name)}"
     )
     return 0
 

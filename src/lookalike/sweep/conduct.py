@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from lookalike.errors import ConfigError
@@ -146,7 +147,7 @@ class _Sweep:
         points = count_of(sum(len(job.points) for job in jobs), "point")
         numbers = ", ".join(each.job_id for each in submitted)
         self.progress.say(f"submitted: {points} in {count_of(len(jobs), 'job')}, SLURM {numbers}")
-        self.progress.say(f"follow it: lookalike sweep status {short(folder)}")
+        self.progress.say(f"follow it: lookalike sweep status {quote(short(folder))}")
         return 0
 
     def _gathered(self) -> Any:

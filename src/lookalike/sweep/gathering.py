@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Any
 
@@ -75,7 +76,7 @@ def gathered(
                 write_reports(found, folder, name, show_losses, progress)
             except UserError as error:
                 fault = error
-                progress.warn(f"{error}; then: lookalike report {folder}")
+                progress.warn(f"{error}; then: lookalike report {quote(str(folder))}")
             records = [record for _, _, record in found]
             try:
                 end = status or _worst([end, *(record.status for record in records)])
@@ -173,7 +174,7 @@ def _write_page(runs: Sequence[Run], folder: Path, title: str, progress: Progres
     try:
         write_report(make_report(chosen, title), folder / FILE_NAME, root=Path(runs[0][0].paths.root))
     except Exception as error:  # nor may the report: the comparison is written already
-        progress.warn(f"the report could not be written: {error}; try: lookalike report {folder}")
+        progress.warn(f"the report could not be written: {error}; try: lookalike report {quote(str(folder))}")
 
 
 def records_in(folder: Path) -> list[Record]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.progress import Progress
@@ -47,7 +48,7 @@ class InHandsError(UserError):
         """Return the error of a process that was suspended and finds the sweep taken over."""
         return cls(
             f"another process took over the sweep in {folder} while this one was suspended; "
-            f"its results stand, see them with: lookalike sweep status {folder.name}"
+            f"its results stand, see them with: lookalike sweep status {quote(folder.name)}"
         )
 
 
@@ -165,9 +166,10 @@ def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
     states = {point.key: point for point in point_states(ledger, folder, queue)}
     at_work = sorted({task.partition("_")[0] for task, state in queue.items() if not state.is_over})
     if at_work:
+        name = quote(folder.name)
         raise InHandsError(
             f"SLURM still has jobs of the sweep {ledger.name} ({', '.join(at_work)}); wait for them "
-            f"(lookalike sweep status {folder.name}) or take them back (lookalike sweep cancel {folder.name})"
+            f"(lookalike sweep status {name}) or take them back (lookalike sweep cancel {name})"
         )
     done = finished_keys(records_below(folder).values())
     taken = {job.folder for job in ledger.jobs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -188,7 +189,8 @@ def _show_outcome(page: Page, options: Mapping[str, Any]) -> None:
         queries = page.contest.terms.queries
         folder = page.sitting.folder / QUERIES if queries == GALLERY else queries
         st.text("What you marked can now be measured:")
-        command = f"lookalike run queries=files queries.root={folder} queries.relevance={table}"
+        settings = [f"queries.root={folder}", f"queries.relevance={table}"]
+        command = f"lookalike run queries=files {shlex.join(settings)}"
         st.code(command, language=None, wrap_lines=True)
     st.caption("Close this page and end the command with Ctrl-C.")
 
