@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import get_type_hints
 
+import cloudpickle
 import pytest
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 
 from lookalike import schemas
 from lookalike.config import as_typed, compose, explain
-from lookalike.config.composing import SCHEMAS
-from lookalike.config.typed import identities, quoted, settings, text_settings
+from lookalike.config.composing import SCHEMAS, prepare_hydra
+from lookalike.config.typed import (
+    TypedFiles,
+    TypedPackages,
+    identities,
+    quoted,
+    settings,
+    text_settings,
+)
 from lookalike.errors import ConfigError
 
 NUMBERS = [
@@ -222,3 +233,12 @@ def test_nor_in_an_experiment_but_in_a_config_of_its_own(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"mine\.yaml: model\.name says which model it is"):
         compose(["experiment=mine"], tmp_path)
     assert compose(["model=tiny"], tmp_path).model.name == "tiny"
+
+
+def test_a_job_restores_the_sources_and_hydra_registers_its_own_beside_them() -> None:
+    """What a cluster's node does, see ``Singleton.set_state``."""
+    prepare_hydra()
+    state = pickle.loads(cloudpickle.dumps(Singleton.get_state()))
+    Singleton.set_state(state)
+    assert SourcesRegistry.instance().types["file"] is TypedFiles
+    assert SourcesRegistry.instance().types["pkg"] is TypedPackages

@@ -258,6 +258,12 @@ class TypedPackages(ImportlibResourcesConfigSource):
         return _load(self, config_path, files(self.path).joinpath(self._normalize_file_name(config_path)))
 
 
+# A cluster's job restores Hydra's registry, these in it, and only then registers Hydra's own: it takes two
+# classes of one name for the same and keeps the first, and refuses any other.
+TypedFiles.__name__ = FileConfigSource.__name__
+TypedPackages.__name__ = ImportlibResourcesConfigSource.__name__
+
+
 def register_sources() -> None:
     """Let Hydra read config files by the sources of this module: text as written, without passwords."""
     SourcesRegistry.instance().types |= {"file": TypedFiles, "pkg": TypedPackages}
