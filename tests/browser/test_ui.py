@@ -248,7 +248,9 @@ def test_a_judgement_is_blind_goes_on_and_ends_in_a_win_rate_and_a_relevance_fil
     assert "3 of 3 pairs judged" in said and str(file) in said
 
     gallery = open_dataset(FolderDataset(root=str(home.pictures)))
-    judged = read_judgements(file.with_name("relevance.csv"), [first["query"]], gallery.ids)
+    judged = read_judgements(
+        file.with_name("relevance.csv"), [first["query"]], gallery.ids, gallery.labels
+    ).relevant_ids
     assert judged == [(marked,)]
     copy, original = file.parent / "queries" / first["query"], home.pictures / first["query"]
     assert copy.read_bytes() == original.read_bytes()

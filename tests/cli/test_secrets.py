@@ -182,6 +182,7 @@ def test_nothing_shows_it(
 ) -> None:
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("THE_ADDRESS", MYSQL)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # of earlier tests, whose streams are closed
     lookalike(arguments)
     shown = capsys.readouterr()
     assert shown.out + shown.err != ""

@@ -61,7 +61,8 @@ def test_tables_and_file_names_may_be_composed_or_not(
         "query,relevant\n" + "\n".join(f"{in_table(name)},{in_table('plain.jpg')}" for name in NAMES),  # type: ignore[operator]
         encoding="utf-8",
     )
-    assert read_judgements(root / "relevant.csv", images.ids, images.ids) == [("plain.jpg",)] * len(NAMES)
+    judged = read_judgements(root / "relevant.csv", images.ids, images.ids, None)
+    assert judged.relevant_ids == [("plain.jpg",)] * len(NAMES)
 
 
 def test_two_files_that_differ_in_composition_alone_are_told_apart(tmp_path: Path) -> None:

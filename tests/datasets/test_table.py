@@ -135,7 +135,7 @@ def of_folder(folder: Path) -> None:
 
 
 def of_judgements(folder: Path) -> None:
-    read_judgements(folder / "t.csv", ["a.png"], ["a.png"])
+    read_judgements(folder / "t.csv", ["a.png"], ["a.png"], None)
 
 
 def of_shard(folder: Path) -> None:

@@ -120,7 +120,7 @@ READERS = {
     "judgements": Reader(
         "t.csv",
         lambda file: file.write_text("query,relevant\n0,a.jpg\n1,b.jpg\n"),
-        lambda file: read_judgements(file, ["0", "1"], ["a.jpg", "b.jpg"]),
+        lambda file: read_judgements(file, ["0", "1"], ["a.jpg", "b.jpg"], None),
     ),
     "captions": Reader(LINES_NAME, lambda file: file.write_text("one\ntwo\n"), read_captions),
     "captions json": Reader(JSON_NAME, write_captions, read_captions),

@@ -230,7 +230,8 @@ def test_what_was_marked_is_a_relevance_file_with_its_query_images(tmp_path: Pat
     assert table is not None
     copied = [path.relative_to(folder / "queries").as_posix() for path in (folder / "queries").rglob("*.png")]
     assert copied == ["cats/1.png"], "only what was judged is a query"
-    assert read_judgements(table, copied, ["x, y.png", "ü.png", "z.png"]) == [("x, y.png", "ü.png")]
+    judged = read_judgements(table, copied, ["x, y.png", "ü.png", "z.png"], None)
+    assert judged.relevant_ids == [("x, y.png", "ü.png")]
 
 
 def test_marks_that_were_taken_back_leave_no_relevance_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lookalike.interchange import KINDS, Bundle, bundle_of_files, bundle_of_run,
 from lookalike.progress import Progress, RichProgress
 from lookalike.retrieval import OpenedRun, find_run
 from lookalike.schemas import EmbeddingsDataset, Paths
+from lookalike.terminal.words import print_wrapped
 
 HDF5_SUFFIXES = FORMATS["hdf5"].suffixes
 
@@ -31,10 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     require_writable(target.parent, cure="name another place to write to")
     bundle = _bundle(options, progress)
     write_bundle(bundle, target, kind, options.shard_size, progress)
-    print(f"{_described(bundle)} in {target}")
+    print_wrapped(f"{_described(bundle)} in {target}")
     for notice in bundle.notices:
         progress.say(notice)
-    print(f"search them: lookalike run {_overrides(bundle, target)}")
+    print_wrapped(f"search them: lookalike run {_overrides(bundle, target)}")
     return 0
 
 

@@ -12,6 +12,7 @@ from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.retrieval import OpenedRun, find_run
 from lookalike.schemas import Paths
+from lookalike.terminal.words import print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,6 +41,6 @@ def main(arguments: Sequence[str]) -> int:
     require_writable(options.folder, cure="name another folder to export to")
     run = OpenedRun.open(find_run(root, options.run), root, RichProgress())
     files = export_run(run, options.folder.expanduser(), options.copy_weights)
-    print(f"{run.point.label} of {run.record.name}: {', '.join(map(str, files))}")
-    print(f"try it: python {options.folder / 'serve.py'} IMAGE")
+    print_wrapped(f"{run.point.label} of {run.record.name}: {', '.join(map(str, files))}")
+    print_wrapped(f"try it: python {options.folder / 'serve.py'} IMAGE")
     return 0

@@ -12,6 +12,7 @@ from lookalike.cli.parsing import Parser
 from lookalike.errors import ConfigError, IndexingError
 from lookalike.filesystems import require_writable
 from lookalike.progress import RichProgress
+from lookalike.terminal.words import print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,5 +152,5 @@ def _merge(options: argparse.Namespace) -> int:
         total = sum(part.vectors for part in members)
         with RichProgress().bar("merging", total, "vectors") as bar:
             write_index(merge_parts(members, options.renumber, bar.advance), place)
-    print(f"{total:,} vectors of {len(members)} files in {target}")
+    print_wrapped(f"{total:,} vectors of {len(members)} files in {target}")
     return 0

@@ -11,6 +11,7 @@ from lookalike.cli.serving import add_serving_options, address, is_free, serve
 from lookalike.errors import TrackingError
 from lookalike.processes import python_command
 from lookalike.schemas import Paths
+from lookalike.terminal.words import print_wrapped
 from lookalike.tracking import local_page, local_uri
 from lookalike.tracking.home import ARTIFACTS, DATABASE, open_home
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
     command = server_command(root, options.host, options.port)
     page = address(options.host, options.port) + local_page(root)
-    print(f"MLflow on {page} (Ctrl-C ends it)", flush=True)
+    print_wrapped(f"MLflow on {page} (Ctrl-C ends it)")
     quiet = {name: os.environ.get(name, value) for name, value in QUIET.items()}
     return serve(command, quiet, page, options)
 

@@ -15,7 +15,7 @@ from lookalike.schemas import Paths
 from lookalike.store import Store, upkeep
 from lookalike.store.files import readable_bytes
 from lookalike.store.uses import keys_in_use
-from lookalike.terminal.words import print_table
+from lookalike.terminal.words import print_table, print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -111,7 +111,9 @@ def _verify(store: Store, options: argparse.Namespace) -> int:
         checked += 1
         if finding.problem is not None:
             damaged += 1
-            print(f"{finding.kind} {finding.key[:12]}: {finding.problem}; the next run builds it again")
+            print_wrapped(
+                f"{finding.kind} {finding.key[:12]}: {finding.problem}; the next run builds it again"
+            )
     print(f"{checked} artifacts verified, {damaged} damaged")
     return 1 if damaged else 0
 

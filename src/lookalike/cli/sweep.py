@@ -21,7 +21,7 @@ from lookalike.sweep.collecting import cancel, collect, look
 from lookalike.sweep.ledger import FILE_NAME, Ledger
 from lookalike.sweep.states import AT_WORK, DONE, PENDING, SKIPPED, TO_RETRY, PointState, count_states
 from lookalike.sweep.task import Parts
-from lookalike.terminal.words import print_table
+from lookalike.terminal.words import print_table, print_wrapped
 
 SHOWN_ERROR_LINES = 3
 HOME = "LOOKALIKE_HOME"
@@ -102,14 +102,14 @@ def _status(root: Path, options: argparse.Namespace) -> int:
         }
         print(json.dumps(shown))
         return 0
-    print(f"{ledger.name}: {_counted(states)}")
+    print_wrapped(f"{ledger.name}: {_counted(states)}")
     if {point.state for point in states} - {DONE}:
         print_table(("state", "point", "job"), [(p.state, p.label, _job_of(p)) for p in states])
     for block in _reasons(states):
         print("\n".join(["", *block]))
     found = {point.state for point in states}
     if found & set(TO_RETRY) and not found & set(AT_WORK):
-        print(f"\ngo on with: lookalike sweep retry {quote(options.name)}")
+        print_wrapped(f"\ngo on with: lookalike sweep retry {quote(options.name)}")
     return 0
 
 

@@ -11,6 +11,7 @@ from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.retrieval import find_run
 from lookalike.schemas import Paths
+from lookalike.terminal.words import print_wrapped
 from lookalike.ui.launching import SEARCH, packed, server_command
 
 
@@ -33,6 +34,6 @@ def main(arguments: Sequence[str]) -> int:
     command = server_command(SEARCH, options.host, options.port, [script_options])
     require_free(options.host, options.port, "ui")
     page = address(options.host, options.port)
-    print(f"searching {place.record.name} on {page} (Ctrl-C ends it)", flush=True)
+    print_wrapped(f"searching {place.record.name} on {page} (Ctrl-C ends it)")
     with tempfile.TemporaryDirectory(prefix="lookalike-ui-") as temporary:
         return serve(command, {"TMPDIR": temporary}, page, options)

@@ -52,9 +52,9 @@ def wrapped(text: str, width: int | None, indent: str = "") -> str:
 
 
 def print_wrapped(text: str, stream: TextIO | None = None, indent: str = "") -> None:
-    """Print a sentence on ``stream``, by default standard output."""
+    """Print a sentence on ``stream``, by default standard output, at once."""
     stream = stream or sys.stdout
-    print(wrapped(text, width_of(stream), indent), file=stream)
+    print(wrapped(text, width_of(stream), indent), file=stream, flush=True)
 
 
 def print_help(text: str) -> None:
