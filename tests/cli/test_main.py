@@ -121,6 +121,18 @@ def test_a_place_that_cannot_be_used_is_the_users_to_mend(
     assert capsys.readouterr().err.startswith(f"error: /the/place cannot be {what} ({os.strerror(number)}); ")
 
 
+def test_a_working_directory_that_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["run", "index=flat"]) == 2
+    assert capsys.readouterr().err == (
+        "error: the working directory was deleted; change to one that exists\n"
+    )
+
+
 def test_python_m_lookalike() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lookalike", "version"], capture_output=True, text=True, check=True

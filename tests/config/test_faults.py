@@ -93,6 +93,17 @@ def test_what_is_possible_has_no_faults(overrides: list[str]) -> None:
     assert find_faults(compose([PIXELS, *overrides])) == []
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "name",
+    ["search.seconds", "measures.confidence", "measures.tie_tolerance", "dataset.max_bad_fraction"],
+)
+def test_numbers_are_finite(name: str, value: str) -> None:
+    """A run of search.seconds=nan did not end."""
+    found = find_faults(compose([PIXELS, "dataset=folder", "dataset.root=.", f"{name}={value}"]))
+    assert f"{name}={value} is not a finite number; give one" in found
+
+
 def test_all_faults_come_at_once() -> None:
     experiment = compose([PIXELS, "search.k=0", "index.nlist=0", "queries=captions", "tracking.uri=x"])
     found = find_faults(experiment)

@@ -133,7 +133,7 @@ def test_links_are_followed_but_loops_are_not(root: Path, tmp_path: Path) -> Non
     (root / "gone.png").symlink_to(root / "nowhere.png")
     images = opened(root)
     assert images.ids == ["birds/bird.png", *IDS]
-    assert images.notices == ("1 links to a folder around them were not followed",)
+    assert images.notices == ("1 link to a folder above, which would lead round in a circle: not followed",)
 
 
 @pytest.mark.parametrize(

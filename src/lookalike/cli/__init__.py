@@ -28,6 +28,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 VERBS = {
     "run": "one experiment, or a sweep with -m: lookalike run index=hnsw search.ef_search=[16,64]",
@@ -112,6 +113,11 @@ def _dispatch(arguments: list[str]) -> int:
     verb, rest = arguments[0], arguments[1:]
     if verb == "--version":
         verb = "version"
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        complain("the working directory was deleted; change to one that exists")
+        return 2
     if verb in COMPLETION_FLAGS:
         verb, rest = "completion", arguments
     elif verb not in VERBS:

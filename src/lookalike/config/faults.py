@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,7 @@ def count_gallery(experiment: Experiment, progress: Progress = SILENT) -> int:
 def _faults_without_counting(experiment: Experiment) -> list[str]:
     faults = [
         *_choice_faults(experiment),
+        *_infinite(asdict(experiment)),
         *_range_faults(experiment),
         *_dataset_faults(experiment.dataset),
         *_shard_faults(experiment.dataset, None),
@@ -138,6 +141,15 @@ def _faults_without_counting(experiment: Experiment) -> list[str]:
         *_sweep_faults(experiment.sweep),
     ]
     return list(dict.fromkeys(faults))
+
+
+def _infinite(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    """Settings that are nan or inf: no number of ours may be, and with one a run need not end."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _infinite(value, f"{section}{name}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{section}{name}={value} is not a finite number; give one"
 
 
 def _size_faults(resolved: Resolved) -> list[str]:

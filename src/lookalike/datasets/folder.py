@@ -217,7 +217,8 @@ class _Scan:
         if self.unreadable_folders:
             yield f"{self.unreadable_folders:,} folders could not be listed; check their permissions"
         if self.loops:
-            yield f"{self.loops:,} links to a folder around them were not followed"
+            link = "link" if self.loops == 1 else "links"
+            yield f"{self.loops:,} {link} to a folder above, which would lead round in a circle: not followed"
 
 
 def _counted(kinds: Counter[str]) -> str:
