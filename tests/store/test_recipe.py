@@ -123,3 +123,14 @@ def test_a_reason_compares_with_what_was_made_of_the_same_gallery() -> None:
     assert explain(recipe, [unrelated]) == "new gallery"
     exact = Recipe("exact", 1, {"depth": 30}, {"gallery": "mine", "queries": "these"})
     assert explain(exact, [made("another", depth=40)]) == "new gallery and queries"
+
+
+def test_another_family_is_the_whole_reason() -> None:
+    """Its parameters are others: "side 8 added, dtype float32 removed" tells nothing."""
+    pixels, lite0 = {"family": "pixels", "side": 8}, {"family": "lite0", "dtype": "float32", "pooling": "avg"}
+    recipe = Recipe("queries", 1, {**pixels, "rows": 4}, {})
+    another = manifest(Recipe("queries", 1, {**lite0, "rows": 4}, {}))
+    assert explain(recipe, [another]) == "family lite0 → pixels"
+    assert explain(
+        recipe, [another, manifest(Recipe("queries", 1, {**pixels, "side": 16, "rows": 7}, {}))]
+    ) == ("rows 7 → 4, side 16 → 8")

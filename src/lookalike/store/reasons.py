@@ -25,13 +25,19 @@ def explain(recipe: Recipe, relatives: Iterable[Mapping[str, Any]]) -> str:
     compared = [(_shared(manifest, recipe), differences(manifest, recipe)) for manifest in relatives]
     if not compared:
         return FIRST_OF_ITS_KIND
-    shared, nearest = min(compared, key=lambda pair: (-pair[0], len(pair[1])))
+    shared, nearest = min(compared, key=lambda pair: (-pair[0], bool(_another_family(pair[1])), len(pair[1])))
     if recipe.parents and not shared:
         first, *others = recipe.parents
         return f"new {first}" + (f" and {others[0]}" if len(others) == 1 else "")
+    if another := _another_family(nearest):
+        return another  # what else differs belongs to another kind of thing
     said = ", ".join(nearest[:MOST_DIFFERENCES])
     unsaid = len(nearest) - MOST_DIFFERENCES
     return f"{said} and {unsaid} more" if unsaid > 0 else said
+
+
+def _another_family(lines: Iterable[str]) -> str:
+    return next((line for line in lines if line.startswith("family ")), "")
 
 
 def _shared(manifest: Mapping[str, Any], recipe: Recipe) -> int:
