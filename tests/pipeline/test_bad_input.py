@@ -160,7 +160,7 @@ CASES = {
     ),
     "factory with an unquoted comma": Case(
         lambda tmp: images(tmp, FACTORY, "index.factory=IVF4,Flat"),
-        "index.factory=IVF4,Flat holds a comma, which means a sweep",
+        "index.factory=IVF4,Flat means a sweep, because of the comma",
         "quote it twice: 'index.factory=\"IVF4,Flat\"'",
     ),
     "zero K": Case(lambda tmp: images(tmp, "search.k=0"), "search.k=0 is no positive whole number", "give 1"),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.slurm.conftest import Site, eventually, save_vectors, submitted
@@ -16,7 +17,9 @@ HELD = "+hydra.launcher.additional_parameters.hold=true"
 """Jobs stay in the queue until somebody lets them go."""
 
 
-MIXED = "['index=flat', 'index=factory index.factory=PQ4']"
+def read(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_bytes())
+    return record
 
 
 def records(site: Site, sweep: str) -> dict[str, dict[str, Any]]:
@@ -26,13 +29,18 @@ def records(site: Site, sweep: str) -> dict[str, dict[str, Any]]:
 
 
 def test_a_job_that_fails_is_failed_for_slurm_too(site: Site) -> None:
-    save_vectors(site.vectors / "v.npy", 200, 16)  # product quantisation wants 256 to learn from
+    good, bad = site.home / "good", site.home / "bad"
+    for folder in (good, bad):  # that a vector is no number shows only when it is read
+        folder.mkdir()
+        save_vectors(folder / "v.npy", 200, 16)
+    np.save(bad / "v.npy", np.full((200, 16), np.nan, np.float32))
 
-    ended = site.run(site.sweep(f"hydra.sweeper.blocks={MIXED}", "sweep.name=mixed"))
+    ended = site.run(site.sweep(f"dataset.root={good},{bad}", "index=flat", "sweep.name=mixed"))
 
     assert ended.returncode == 1
-    states = {name: record["status"] for name, record in records(site, "mixed").items()}
-    assert states == {"index=flat": "finished", "index=factory-index.factory=PQ4": "failed"}
+    paths = (site.home / "multirun" / "mixed").glob("*/record.json")
+    states = {record["config"]["dataset"]["root"]: record["status"] for record in map(read, paths)}
+    assert states == {str(good): "finished", str(bad): "failed"}
     time = submitted(ended.stderr)["time"]
     by_slurm = [site.cluster.wait_for_end(f"{time}_{number}") for number in (0, 1)]
     assert by_slurm == ["COMPLETED", "FAILED"]

@@ -46,11 +46,20 @@ def experiment_of(record: Record) -> Experiment:
 
 
 def _chosen(group: str, values: Mapping[str, Any]) -> Any:
-    """``values`` as the class that has exactly these fields; of several, the one that is called so."""
+    """Return ``values`` as the class that has these fields; of several, the one that is called so.
+
+    Fields that an older record does not have yet take their defaults, at which they do nothing. A config of
+    the user's own name is of the class with the fewest others.
+    """
     base, telling = CHOICES[group]
-    fitting = [schema for schema in _subclasses(base) if {f.name for f in fields(schema)} == set(values)]
-    named = [schema for schema in fitting if _default(schema, telling) == values.get(telling)]
-    for schema in (*named, *(fitting if len(fitting) == 1 else ())):
+    others = {
+        schema: len(names - set(values))
+        for schema in _subclasses(base)
+        if (names := {field.name for field in fields(schema)}) >= set(values)
+    }
+    named = [schema for schema in others if _default(schema, telling) == values.get(telling)]
+    fewest = [schema for schema, count in others.items() if count == min(others.values())]
+    for schema in (*sorted(named, key=lambda schema: others[schema]), *(fewest if len(fewest) == 1 else ())):
         return schema(**values)
     raise LookupError(f"{group}: {values.get(telling)}")
 
