@@ -4,7 +4,7 @@ Every image is a query, once with all images in 10 classes and once with 10 imag
 100 for each, are there already. The baseline does by hand what a careful numpy user would: labels compared
 with labels block by block, cumulative sums, and the same bootstrap of the same resamples. Ours counts ties,
 repeated and missing rows as well. The ratio is our seconds / the baseline's, the larger of the two cases;
-the goal is at most 1.5. Each is done in a fresh process; the peak of its memory holds the found neighbours
+the goal is at most 2. Each is done in a fresh process; the peak of its memory holds the found neighbours
 (1.2 GB of the full size) and the exact ones as far as they are mapped.
 
     python benchmarks/relevance_at_scale.py [--size tiny|small|full]
@@ -31,7 +31,7 @@ RESAMPLES = {"tiny": 50, "small": 1_000, "full": 1_000}
 K = 100
 CUTOFFS = [1, *range(10, K + 1, 10)]
 TOLERANCE = 1e-5
-GOAL = 1.5
+GOAL = 2.0
 AT_ONCE = 20_000
 """Queries that the baseline looks at together."""
 

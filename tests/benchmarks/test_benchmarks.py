@@ -42,7 +42,7 @@ def last_line(script: str, folder: Path) -> dict[str, Any]:
         pytest.param("embedding_vs_limit", 0.92),
         pytest.param("csv_vs_pandas", 25.0),
         pytest.param("merge_vs_single", 1.15),
-        pytest.param("relevance_at_scale", 1.5),
+        pytest.param("relevance_at_scale", 2.0),
         pytest.param("slurm_overhead", 1.0, marks=pytest.mark.slurm),
     ],
 )
