@@ -147,3 +147,4 @@ def test_a_reused_run_never_loads_torch(tmp_path: Path) -> None:
     second = loaded_by("run", *small, cwd=tmp_path)
     assert "mlflow" in second, "the run was logged as always"
     assert second & {"torch", "transformers"} == set()
+    assert "pandas" not in loaded_by("run", *small, "tracking=none", cwd=tmp_path), "mlflow alone wants it"

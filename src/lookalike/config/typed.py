@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import UnionType
@@ -305,10 +305,12 @@ class _Misplaced(Exception):
     """A setting that stands where it may not."""
 
 
+@lru_cache(maxsize=512)
 def read_yaml(text: str, config_path: str) -> Any:
     """The content of a config of Hydra's, ``config_path`` being ``group/name``: text settings as written.
 
-    Passwords in addresses are set aside. Raises ``yaml.YAMLError``.
+    Passwords in addresses are set aside. Raises ``yaml.YAMLError``. Hydra composes each run twice, and a
+    sweep once a point, of the same files: what was read is kept, so it is not to be changed.
     """
     loader = get_yaml_loader()(text)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lookalike.datasets import ImageSet, TextSet, VectorSet
 from lookalike.datasets.fingerprints import size_in
-from lookalike.datasets.known import METADATA, read_bad_contents, read_texts
+from lookalike.datasets.known import METADATA, read_bad_contents, read_parquet, read_texts
 from lookalike.embed.shards import EMBEDDINGS_VERSION, KINDS, VECTORS, Copies, files_of, shaping
 from lookalike.environment import cores, cpu_model
 from lookalike.store import Artifact, Recipe, Store
@@ -27,14 +27,12 @@ RELATIVES = 200
 
 def find_copies(store: Store, model_recipe: Mapping[str, Any], inputs: ImageSet | TextSet) -> list[Copies]:
     """What need not be embedded again, at most one source for each row."""
-    import pyarrow.parquet as pq
-
     wanted = {pair: row for row, pair in enumerate(zip(inputs.ids, inputs.fingerprints, strict=True))}
     found = []
     for artifact in _made_by(store, model_recipe):
         if not wanted:
             break
-        table = pq.read_table(artifact.file(METADATA))
+        table = read_parquet(artifact.file(METADATA))
         pairs = zip(table["id"].to_pylist(), table["fingerprint"].to_pylist(), strict=True)
         matches = [(wanted.pop(pair), there) for there, pair in enumerate(pairs) if pair in wanted]
         if matches:

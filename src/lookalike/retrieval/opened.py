@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from lookalike.datasets import ImageSet, VectorSet, open_dataset
-from lookalike.datasets.known import METADATA
+from lookalike.datasets.known import METADATA, read_parquet
 from lookalike.embed import Embedder, Embeddings
 from lookalike.embed.shards import open_vectors, shaping
 from lookalike.errors import ImageError, ModelError, UserError
@@ -188,16 +188,10 @@ def _artifacts(record: Record, store: Store, stage: str) -> list[Artifact]:
 
 def _vectors(record: Record, store: Store, stage: str) -> Embeddings:
     """The gallery's embeddings, or the queries'."""
-    import pyarrow.parquet as pq
-
     artifacts = _artifacts(record, store, stage)
     keys = tuple(artifact.key for artifact in artifacts)
     shards = tuple(chain.from_iterable(map(open_vectors, artifacts)))
-    ids = [
-        id_
-        for one in artifacts
-        for id_ in pq.read_table(one.file(METADATA), columns=["id"])["id"].to_pylist()
-    ]
+    ids = [id_ for one in artifacts for id_ in read_parquet(one.file(METADATA), ["id"])["id"].to_pylist()]
     return Embeddings(shards, ids, np.arange(len(ids)), keys, shards[0].shape[1], artifacts=tuple(artifacts))
 
 

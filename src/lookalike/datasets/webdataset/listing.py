@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lookalike.datasets.fingerprints import file_fingerprint
 from lookalike.datasets.images import EXTENSIONS
+from lookalike.datasets.known import read_parquet
 from lookalike.datasets.webdataset.headers import Member, Members, read_members
 from lookalike.errors import DatasetError, foreign_parser
 from lookalike.store import Recipe, Store
@@ -90,7 +91,7 @@ def list_tar(tar: Tar, store: Store | None) -> Listing:
     artifact = store.obtain(recipe, build)
     return Listing(
         tar,
-        pq.read_table(artifact.file(TABLE)),
+        read_parquet(artifact.file(TABLE)),
         **{name: artifact.facts[name] for name in ("left_out", "cut", "replaced", "others")},
     )
 
