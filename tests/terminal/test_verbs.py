@@ -115,7 +115,7 @@ def test_what_a_verb_shows(verb: str, folder: Path) -> None:
 def test_a_page_is_served_until_ctrl_c(verb: str, address: str, folder: Path) -> None:
     port = {"mlflow": "47311", "ui": "47312"}[verb]
     ended = lookalike(folder, verb, "--no-browser", "--port", port, interrupt_at="(Ctrl-C ends it)")
-    assert address in ended.text
+    assert address in ended.words
     assert ended.code in (0, 130)
 
 
