@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lookalike.terminal.interrupts import interrupts_later
 from lookalike.terminal.words import wrapped
 
 if TYPE_CHECKING:
@@ -142,12 +143,16 @@ class RichProgress(Progress):
             return
         from lookalike.terminal.bars import BarDisplay
 
-        with BarDisplay(self.console) as display:
+        display = BarDisplay(self.console)
+        try:
+            with interrupts_later():  # a display that began half-way would keep the cursor hidden
+                display.start()
             self._display = display
-            try:
-                yield display
-            finally:
-                self._display = None
+            yield display
+        finally:
+            self._display = None
+            with interrupts_later():
+                display.stop()
 
     def expect(self, description: str, seconds: float, rate: str = "") -> None:
         if description not in self._expected and seconds > LONG_SECONDS:

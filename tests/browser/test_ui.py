@@ -230,7 +230,8 @@ def test_a_judgement_is_blind_goes_on_and_ends_in_a_win_rate_and_a_relevance_fil
     with served(home.root, tmp_path, *command) as running:
         page.goto(running.address)
         page.get_by_text("1 of 3 pairs judged").wait_for()
-        page.locator("[class*=st-key-right] button.tile").nth(4).wait_for()
+        page.get_by_role("button", name="About the same").wait_for()
+        settle(page)
         page.keyboard.press("2")
         page.get_by_text("2 of 3 pairs judged").wait_for()
         settle(page)

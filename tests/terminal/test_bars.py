@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -47,6 +49,27 @@ def test_a_known_total_is_shown_whole_at_any_width(width: int, mode: str) -> Non
     line = shown(Drawn(width, mode), 12_345_678, work, "embedding a data set with a name that is long")
     assert "1,234,567 of 12,345,678 images" in line
     assert width < min(WIDTHS) or line.startswith("embedding")
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["as it begins", "as it ends"])
+def test_ctrl_c_leaves_no_half_display(monkeypatch: pytest.MonkeyPatch, shown: bool) -> None:
+    show_cursor = Console.show_cursor
+
+    def interrupted(console: Console, show: bool = True) -> bool:
+        done = show_cursor(console, show)
+        if show is shown:
+            signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(Console, "show_cursor", interrupted)
+    drawn, threads = Drawn(80, "dark"), set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt), RichProgress(console=drawn.console).bar("embedding", 3):
+        pass
+    for drawing in set(threading.enumerate()) - threads:
+        drawing.join(10)
+        assert not drawing.is_alive()
+    assert drawn.written.endswith("\x1b[?25h") or drawn.written.endswith("\x1b[?25h\r")
+    assert drawn.screen() == []
 
 
 def test_a_total_that_becomes_known_replaces_the_spinner() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import Any
 
 from lookalike.errors import TrackingError, UserError
@@ -19,6 +16,7 @@ from lookalike.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.plan import OF_THE_SWEEP
 from lookalike.sweep.states import records_below
+from lookalike.terminal.interrupts import interrupts_later
 from lookalike.tracking import Tracker
 
 Run = tuple[Experiment, Path, Record]
@@ -62,7 +60,7 @@ def gathered(
     entry: Entry | None = None
     end, fault = FAILED, None
     try:
-        with _interrupts_later():  # or one that comes while the parent is made would leave it open
+        with interrupts_later():  # or one that comes while the parent is made would leave it open
             entry = Entry(tracker.start_sweep(name, description, parent, started))
         yield entry
         end = FINISHED
@@ -92,29 +90,6 @@ def _worst(statuses: Sequence[str]) -> str:
     if statuses[0] == INTERRUPTED:
         return INTERRUPTED
     return next((status for status in (FAILED, INTERRUPTED) if status in statuses), FINISHED)
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """The first Ctrl-C waits for the end of the block; a second one does not."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
-    before = signal.getsignal(signal.SIGINT)
-    waiting = False
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        nonlocal waiting
-        waiting = True
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting:
-        raise KeyboardInterrupt
 
 
 def runs_below(folder: Path, known: Mapping[str, Experiment], progress: Progress) -> list[Run]:
