@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 
 from harness import chosen_size, conclude, median, rounded, workplace
-from lookalike.datasets.vector_files.csv_shard import FEATURES, PATHS, open_csv
-from lookalike.environment import cores
+from lookalike.datasets.formats.csv_shard import FEATURES, PATHS, open_csv
+from lookalike.machine.environment import cores
 
 GOAL = 25.0
 ROWS = {"tiny": 20, "small": 1_500, "full": 20_000}

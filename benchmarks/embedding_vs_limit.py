@@ -31,13 +31,14 @@ from PIL import Image
 
 from harness import chosen_size, conclude, median, rounded, workplace
 from lookalike import schemas
-from lookalike.datasets import ImageSet, open_dataset
+from lookalike.datasets import open_dataset
 from lookalike.datasets.images import decode
-from lookalike.embed import Embedder
-from lookalike.environment import cores, keep_freed_memory
-from lookalike.models import open_model
-from lookalike.models.efficientnet_lite0 import Lite0Encoder
-from lookalike.store import Store
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.models import open_model
+from lookalike.embed.models.efficientnet_lite0 import Lite0Encoder
+from lookalike.machine.environment import cores, keep_freed_memory
+from lookalike.store.store import Store
 
 GOAL = 0.92
 IMAGES = {"tiny": 24, "small": 480, "full": 3000}

@@ -22,13 +22,14 @@ import numpy as np
 
 from harness import alternate, chosen_size, conclude, median, rounded, workplace
 from lookalike.datasets import open_dataset
-from lookalike.embed import Embedder, Embeddings
-from lookalike.environment import threads
-from lookalike.exact import exact_neighbours
-from lookalike.models import open_model
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.embeddings import Embeddings
+from lookalike.embed.models import open_model
+from lookalike.evaluate.exact import exact_neighbours
+from lookalike.machine.environment import threads
 from lookalike.queries import plan_queries
 from lookalike.schemas import HeldOutQueries, PixelsModel, SyntheticDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 ROWS = {"tiny": 2_000, "small": 500_000, "full": 1_000_000}
 DIM = {"tiny": 32, "small": 768, "full": 768}

@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lookalike.environment import describe_machine
-from lookalike.record import FILE_NAME, Record
+from lookalike.machine.environment import describe_machine
+from lookalike.runs.record import FILE_NAME, Record
 
 SIZES = ("tiny", "small", "full")
 OWN_SETTINGS = ("LOOKALIKE_HOME", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR", "OMP_NUM_THREADS")

@@ -15,15 +15,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lookalike.datasets import ImageSet, open_dataset
+from lookalike.datasets import open_dataset
 from lookalike.datasets.lazy import RowNumbers
-from lookalike.embed import Embedder, Embeddings
-from lookalike.environment import MemoryMeter
-from lookalike.exact import exact_neighbours
-from lookalike.models import open_model
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.embeddings import Embeddings
+from lookalike.embed.models import open_model
+from lookalike.evaluate.exact import exact_neighbours
+from lookalike.machine.environment import MemoryMeter
 from lookalike.queries import plan_queries
 from lookalike.schemas import InGalleryQueries, PixelsModel, SyntheticDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 DIM = 128
 QUERIES = 200

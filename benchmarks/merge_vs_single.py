@@ -26,11 +26,12 @@ from pathlib import Path
 
 from harness import alternate, chosen_size, conclude, median, rounded, workplace
 from lookalike.datasets import open_dataset
-from lookalike.embed import Embedder, Embeddings
-from lookalike.index import IndexArtifacts, build_index
-from lookalike.models import open_model
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.embeddings import Embeddings
+from lookalike.embed.models import open_model
+from lookalike.index.build import IndexArtifacts, build_index
 from lookalike.schemas import IvfFlatIndex, PixelsModel, SyntheticDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 ROWS = {"tiny": 2_000, "small": 100_000, "full": 1_000_000}
 DIM = {"tiny": 16, "small": 256, "full": 768}

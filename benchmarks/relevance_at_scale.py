@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import chosen_size, conclude, workplace
-from lookalike.environment import MemoryMeter
+from lookalike.machine.environment import MemoryMeter
 
 IMAGES = {"tiny": 2_000, "small": 50_000, "full": 1_000_000}
 RESAMPLES = {"tiny": 50, "small": 1_000, "full": 1_000}
@@ -118,10 +118,11 @@ def found_scores(found: npt.NDArray[np.int64], exact: npt.NDArray[np.int64]) -> 
 
 def lookalike_measures(folder: Path, classes: int, resamples: int) -> dict[str, Any]:
     """Seconds, peak memory and means of the plan, its relevance and the evaluation of one point."""
-    from lookalike.datasets import VectorSet
-    from lookalike.exact import Neighbours
-    from lookalike.measures import evaluate
-    from lookalike.queries import plan_queries, resolve_relevance
+    from lookalike.datasets.sets import VectorSet
+    from lookalike.evaluate.exact import Neighbours
+    from lookalike.evaluate.measures import evaluate
+    from lookalike.queries import plan_queries
+    from lookalike.queries.relevance import resolve_relevance
     from lookalike.schemas import LabelsQueries
 
     with MemoryMeter() as memory:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import chosen_size, conclude, lookalike, rounded, seconds_of, workplace
-from lookalike.record import PointRecord, Record
+from lookalike.runs.record import PointRecord, Record
 
 RUNS = {"tiny": 5, "small": 200, "full": 200}
 ROUNDS = {"tiny": 1, "small": 3, "full": 10}

@@ -37,7 +37,7 @@ from harness import (
     stage_file,
     workplace,
 )
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.tracking import content
 
 GOAL, SECONDS_GOAL = 1.3, 4.0

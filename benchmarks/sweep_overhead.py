@@ -44,7 +44,7 @@ from harness import (
     stage_file,
     workplace,
 )
-from lookalike.record import FILE_NAME, Record
+from lookalike.runs.record import FILE_NAME, Record
 
 GOAL, SECONDS_A_POINT = 1.05, 5.0
 THREADS = 1

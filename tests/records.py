@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lookalike.record import PointRecord, Record
+from lookalike.runs.record import PointRecord, Record
 
 CUTOFFS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 

@@ -16,28 +16,13 @@ SOURCES = Path(__file__).parents[1] / "src"
 
 ORDER = (
     # what everything may use
-    (
-        "errors",
-        "credentials",
-        "terminal",
-        "progress",
-        "processes",
-        "environment",
-        "filesystems",
-        "mapping",
-        "store",
-        "schemas",
-    ),
-    # what is searched, by which model, for what
-    ("datasets", "models", "queries"),
-    # stages and measures
-    ("embed", "exact", "index", "search", "resolving", "timing", "statistics", "measures"),
-    # one run
-    ("record", "trials", "session", "stages", "precision", "given", "recording", "run"),
-    # a finished run, asked again; what of it goes to production
-    ("retrieval", "export", "interchange", "judging", "ui"),
-    # views of its record
-    ("tracking", "report", "doctor"),
+    ("errors", "machine", "terminal", "progress", "schemas", "store"),
+    # what is searched, by which model, with which index, for what
+    ("datasets", "embed", "index", "queries", "evaluate", "resolving"),
+    # runs, one and finished
+    ("runs", "run"),
+    # views of their records, and what goes to production
+    ("tracking", "report", "export", "ui", "doctor"),
     # the way in
     ("config", "sweep", "cli"),
 )
@@ -49,8 +34,8 @@ ONLY_IN = {
     "hydra": {"config", "sweep", "cli"},
     "omegaconf": {"config", "sweep", "cli"},
     "mlflow": {"tracking"},
-    "torch": {"models", "export", "doctor"},  # export: in the programs that it copies out
-    "transformers": {"models", "export"},
+    "torch": {"embed", "export", "doctor"},  # export: in the programs that it copies out
+    "transformers": {"embed", "export"},
     "matplotlib": {"report"},
     "streamlit": {"ui"},
 }
@@ -60,7 +45,7 @@ FILES = sorted((SOURCES / "lookalike").rglob("*.py"))
 
 
 def module_of(file: Path) -> str:
-    """``timing`` for timing/rounds.py and ``run`` for run.py."""
+    """``evaluate`` for evaluate/timing/rounds.py and ``run`` for run.py."""
     return file.relative_to(SOURCES / "lookalike").parts[0].removesuffix(".py")
 
 

@@ -14,9 +14,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lookalike.cli import VERBS
-from lookalike.config import compose, expand_home, find_faults
-from lookalike.config.composing import conf_folder
-from lookalike.sweep import job_lines
+from lookalike.config.composing import compose, conf_folder, expand_home
+from lookalike.config.faults import find_faults
+from lookalike.sweep.blocks import job_lines
 
 ROOT = Path(__file__).parents[1]
 PAGES = (

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from lookalike import schemas
-from lookalike.config import compose, find_faults
+from lookalike.config.composing import compose
+from lookalike.config.faults import find_faults
+from lookalike.evaluate.points import Point, expand_points
 from lookalike.index.families import nlist_of
 from lookalike.resolving import POINTS_PER_LIST, Resolved, lists_for, neighbours_for, resolve
+from lookalike.runs.naming import point_label, trial_key
 from lookalike.schemas import Experiment
-from lookalike.search import Point, expand_points
-from lookalike.trials import point_label, trial_key
 
 SIZES = (60, 317, 5_000, 100_000, 1_000_000)
 FOLDER = ("model=pixels", "dataset=folder", "dataset.root=photos")

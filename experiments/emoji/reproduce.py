@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.config import compose, decide
-from lookalike.record import Record
-from lookalike.report import MissedQuery, contact_sheet
+from lookalike.config.composing import compose
+from lookalike.config.faults import decide
 from lookalike.report.losses import lost_queries
+from lookalike.report.missed import MissedQuery, contact_sheet
 from lookalike.run import prepare
-from lookalike.session import Session
-from lookalike.stages import StageLog
+from lookalike.runs.record import Record
+from lookalike.runs.session import Session
+from lookalike.runs.stages import StageLog
 
 HERE = Path(__file__).parent
 BLOCKS = '["index=brute_force,flat", "index=ivf_flat search.nprobe=[1,8,32]", "index=hnsw"]'

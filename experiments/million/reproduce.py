@@ -21,9 +21,9 @@ from typing import Any
 
 from tables import quote, tables
 
-from lookalike.environment import cores
-from lookalike.record import Record
+from lookalike.machine.environment import cores
 from lookalike.report.frame import load_runs
+from lookalike.runs.record import Record
 
 HERE = Path(__file__).parent
 QUERIES = 1000

@@ -19,16 +19,18 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from lookalike.config import compose, find_faults
-from lookalike.datasets import ImageSet, open_dataset
-from lookalike.embed import Embedder
-from lookalike.models import open_model
+from lookalike.config.composing import compose
+from lookalike.config.faults import find_faults
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.models import open_model
 from lookalike.progress import RichProgress
-from lookalike.record import Record
 from lookalike.run import run
+from lookalike.runs.record import Record
+from lookalike.runs.session import Session
 from lookalike.schemas import EfficientNetLite0Model, TwemojiDataset
-from lookalike.session import Session
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 matplotlib.use("Agg")
 

@@ -24,7 +24,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from lookalike.progress import Progress
-    from lookalike.sweep import LedgerJob, Submission
+    from lookalike.sweep.ledger import LedgerJob, Submission
 
 
 class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
@@ -43,7 +43,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what jobs need; ConfigError when such jobs cannot be submitted, before anything is done."""
         from lookalike.errors import ConfigError
-        from lookalike.sweep.submission import missing_parts
+        from lookalike.sweep.slurm.submission import missing_parts
 
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
         if faults := missing_parts() or self._cluster.faults():
@@ -53,8 +53,8 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit, wait for the timing jobs and return what they returned; Ctrl-C takes all of them back."""
-        from lookalike.sweep.queue import cancel_jobs
-        from lookalike.sweep.returned import wait_for
+        from lookalike.sweep.slurm.queue import cancel_jobs
+        from lookalike.sweep.slurm.returned import wait_for
 
         jobs = [self._described(overrides) for overrides in job_overrides]
         submissions, awaited = self._cluster.submit_phases(
@@ -69,7 +69,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     def __call__(self, *arguments: Any) -> JobReturn:
         """Do one job, on a node; RuntimeError when its time ran out, with what the user may do."""
-        from lookalike.sweep.signals import OutOfTime, warned
+        from lookalike.sweep.slurm.signals import OutOfTime, warned
 
         try:
             with warned():
@@ -83,7 +83,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
         UserError when SLURM refuses; then nothing of it stays in the queue.
         """
-        from lookalike.sweep.queue import cancel_jobs
+        from lookalike.sweep.slurm.queue import cancel_jobs
 
         submissions, _ = self._cluster.submit_phases(jobs, self, partial(self._arguments, 0))
         timing = [each.job_id for each in submissions if each.phase == "time"]
@@ -103,7 +103,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     @property
     def _cluster(self) -> Any:
-        from lookalike.sweep.submission import Cluster
+        from lookalike.sweep.slurm.submission import Cluster
 
         return Cluster(self.params, self.phases, Path(self.submitit_folder).absolute())
 
@@ -118,8 +118,9 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     def _described(self, overrides: Sequence[str]) -> LedgerJob:
         """One of Hydra's jobs as the ledger knows them: what matters here is what it builds."""
-        from lookalike.config import decide, parse
-        from lookalike.sweep import LedgerJob
+        from lookalike.config.composing import parse
+        from lookalike.config.faults import decide
+        from lookalike.sweep.ledger import LedgerJob
         from lookalike.sweep.plan import builds_key
 
         experiment = parse(self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides)))

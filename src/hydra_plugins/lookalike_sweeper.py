@@ -20,7 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     from lookalike.schemas import Experiment
-    from lookalike.sweep import Candidate, LedgerJob, Outcome, Submission, Task
+    from lookalike.sweep.ledger import LedgerJob, Submission
+    from lookalike.sweep.plan import Candidate
+    from lookalike.sweep.task import Outcome, Task
 
 
 ConfigStore.instance().store(
@@ -55,7 +57,7 @@ class LookalikeSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep the task, which knows how to track and whom to tell."""
-        from lookalike.sweep import Task
+        from lookalike.sweep.task import Task
 
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         if not isinstance(task_function, Task):
@@ -66,7 +68,9 @@ class LookalikeSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Measure what is left; SystemExit(1) in the end if a job failed, ConfigError if none is possible."""
-        from lookalike.sweep import Order, conduct, job_lines, sweep_name
+        from lookalike.sweep.blocks import job_lines
+        from lookalike.sweep.conduct import Order, conduct
+        from lookalike.sweep.plan import sweep_name
 
         asked = self.config.sweep
         choice = self.config.hydra.runtime.choices.get("experiment")
@@ -93,16 +97,17 @@ class LookalikeSweeper(BasicSweeper):
 
     def _multiply(self, lines: list[str]) -> list[list[str]]:
         """Hydra's product of override lines: ``a=1,2 b=range(3)`` is six jobs."""
-        from lookalike.config import as_typed
+        from lookalike.config.typed import as_typed
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         [jobs] = self.split_arguments(parser.parse_overrides(as_typed(lines)), None)
         return jobs
 
     def _candidate(self, lines: list[str]) -> Candidate:
-        from lookalike.config import COMPOSING_ERRORS, explain, parse
+        from lookalike.config.composing import parse
+        from lookalike.config.explaining import COMPOSING_ERRORS, explain
         from lookalike.errors import ConfigError
-        from lookalike.sweep import Candidate
+        from lookalike.sweep.plan import Candidate
 
         try:
             composed = self.hydra_context.config_loader.load_sweep_config(self.config, lines)
@@ -115,7 +120,7 @@ class LookalikeSweeper(BasicSweeper):
 
     def _count(self, experiment: Experiment) -> int:
         """Rows of its dataset, counted once for all jobs that have the same."""
-        from lookalike.config import count_gallery
+        from lookalike.config.faults import count_gallery
 
         key = repr((experiment.dataset, experiment.paths))
         if key not in self._rows:
@@ -151,7 +156,7 @@ class LookalikeSweeper(BasicSweeper):
 
 def _outcome(job: JobReturn) -> Outcome:
     """What the task returned; a job that died around it failed as well."""
-    from lookalike.sweep import Outcome
+    from lookalike.sweep.task import Outcome
 
     if job.status == JobStatus.COMPLETED:
         outcome: Outcome = job.return_value

@@ -12,28 +12,39 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets import ImageSet, count_rows, duplicate_groups, open_dataset, settle_fingerprints
-from lookalike.embed import Embedder, Embeddings, count_shards, shard_faults
-from lookalike.environment import describe_machine
+from lookalike.datasets import open_dataset
+from lookalike.datasets.counting import count_rows
+from lookalike.datasets.duplicates import duplicate_groups
+from lookalike.datasets.known import settle_fingerprints
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embedder import Embedder, count_shards, shard_faults
+from lookalike.embed.embeddings import Embeddings
+from lookalike.embed.models import open_model
+from lookalike.embed.precision import kept_neighbours
 from lookalike.errors import ConfigError, UserError
-from lookalike.exact import Neighbours, exact_neighbours, recomputed_scores
-from lookalike.given import compare_given
-from lookalike.index import IndexArtifacts, build_index, load_index, serving_memory
-from lookalike.measures import evaluate
-from lookalike.models import open_model
-from lookalike.precision import kept_neighbours
+from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
+from lookalike.evaluate.ground_truth import compare_given
+from lookalike.evaluate.measures import evaluate
+from lookalike.evaluate.points import Point, asked_k, expand_points, point_faults
+from lookalike.evaluate.timing.results import TimedPoint
+from lookalike.evaluate.timing.rounds import time_points
+from lookalike.index.build import IndexArtifacts, build_index
+from lookalike.index.searchers import load_index
+from lookalike.index.serving import serving_memory
+from lookalike.machine.environment import describe_machine
 from lookalike.progress import Progress
-from lookalike.queries import QueryPlan, Relevance, plan_queries, resolve_relevance
-from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
-from lookalike.recording import describe_data, describe_index, describe_timing, point_record
+from lookalike.queries import plan_queries
+from lookalike.queries.plan import QueryPlan
+from lookalike.queries.relevance import Relevance, resolve_relevance
 from lookalike.resolving import Resolved, resolve
+from lookalike.runs.naming import embedded_by, run_name, shards_key, shards_label, trial_key
+from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
+from lookalike.runs.results import describe_data, describe_index, describe_timing, point_record
+from lookalike.runs.session import Session
+from lookalike.runs.stages import StageLog
 from lookalike.schemas import Dataset, Experiment, Queries
-from lookalike.search import Point, asked_k, expand_points, point_faults
-from lookalike.session import Session
-from lookalike.stages import StageLog
-from lookalike.store import Artifact, Store
-from lookalike.timing import TimedPoint, time_points
-from lookalike.trials import embedded_by, run_name, shards_key, shards_label, trial_key
+from lookalike.store.artifact import Artifact
+from lookalike.store.store import Store
 
 
 def run(experiment: Experiment, folder: Path, session: Session, overrides: Sequence[str] = ()) -> Record:

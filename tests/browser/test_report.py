@@ -13,8 +13,8 @@ from lookalike.progress import SILENT
 from lookalike.report.html import make_report, write_report
 from lookalike.report.selection import Run
 from lookalike.run import run
+from lookalike.runs.session import Session
 from lookalike.schemas import Search
-from lookalike.session import Session
 from tests.pipeline.conftest import paint, small_experiment
 from tests.records import make_point, make_record, make_sweep
 from tests.report.raw import save_sweep

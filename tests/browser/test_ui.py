@@ -15,7 +15,8 @@ from PIL import Image
 
 from lookalike.datasets import open_dataset
 from lookalike.queries.judgements import read_judgements
-from lookalike.retrieval import Retriever, find_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.retriever import Retriever
 from lookalike.schemas import FolderDataset
 from tests.ui.worlds import PICTURES, Home, make_home, served
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lookalike.cli import main
 from lookalike.cli.doctor import show
-from lookalike.doctor import NOTE, OK, PROBLEM, Finding
+from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
 
 TOPICS = ["device", "faiss", "threads", "memory", "store", "tracking", "slurm", "extras", "models"]
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.cli import main
-from lookalike.datasets.vector_files.neighbours import open_neighbours
+from lookalike.datasets.formats.neighbours import open_neighbours
 from tests.datasets.vector_worlds import (
     WRITERS,
     opened,

@@ -19,7 +19,7 @@ from PIL import Image
 from lookalike.cli import main
 from lookalike.cli.query import is_image
 from lookalike.datasets.twemoji import twemoji_folder
-from lookalike.retrieval import find_run
+from lookalike.runs.catalog import find_run
 from tests.checkpoints import make_tiny_siglip
 
 LIMIT = 160

@@ -14,9 +14,9 @@ from lookalike.cli import VERBS
 from lookalike.cli import main as lookalike
 from lookalike.cli.run import FULL_ERROR, main
 from lookalike.errors import LookalikeError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Task
+from lookalike.sweep.task import Task
 from tests.notes import Notes
 from tests.sweep.worlds import World
 

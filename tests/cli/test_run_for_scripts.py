@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.cli import main
-from lookalike.record import Record
+from lookalike.runs.record import Record
 
 TINY = ("model=pixels", "dataset.limit=40", "queries.n=2", "search.k=5", "search.repeats=1", "tracking=none")
 

@@ -11,12 +11,12 @@ import pytest
 
 from lookalike.cli import main as lookalike
 from lookalike.cli.run import main
-from lookalike.credentials import whole_address
-from lookalike.record import Record
+from lookalike.machine.credentials import whole_address
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Task
+from lookalike.sweep.task import Task
 from tests.notes import Notes
-from tests.sweep.test_queue import make_command
+from tests.sweep.slurm.test_queue import make_command
 from tests.sweep.worlds import World
 
 SECRET = "s3cr3t-hunter2"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lookalike.cli import main
-from lookalike.record import FAILED
-from lookalike.sweep import Ledger, LedgerJob, Submission
+from lookalike.runs.record import FAILED
+from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 from tests.pipeline.command_line import QUICK
 from tests.records import make_point, make_record
 

@@ -12,7 +12,7 @@ import pytest
 
 from lookalike import schemas
 from lookalike.cli import main
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.sweep.ledger import Ledger, LedgerJob
 from lookalike.sweep.resume import SUPERSEDED
 from lookalike.tracking import open_tracker

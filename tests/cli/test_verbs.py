@@ -15,7 +15,8 @@ import pytest
 from lookalike.cli import main
 from lookalike.cli.mlflow import address, is_free, server_command
 from lookalike.errors import TrackingError
-from lookalike.store import Recipe, Store
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 Capture = pytest.CaptureFixture[str]
 

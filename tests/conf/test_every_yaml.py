@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lookalike import schemas
-from lookalike.config import compose, conf_folder, decide, find_faults
+from lookalike.config.composing import compose, conf_folder
+from lookalike.config.faults import decide, find_faults
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking")
 CONF = conf_folder()

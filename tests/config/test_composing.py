@@ -14,8 +14,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from lookalike import schemas
-from lookalike.config import compose, conf_folder, expand_home, parse
-from lookalike.config.composing import SCHEMAS
+from lookalike.config.composing import SCHEMAS, compose, conf_folder, expand_home, parse
 from lookalike.errors import ConfigError
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hydra.errors import HydraException
 
-from lookalike.config import compose, explain
+from lookalike.config.composing import compose
+from lookalike.config.explaining import explain
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.config import compose, count_gallery, decide, find_faults, plan_points
-from lookalike.config.faults import known_dim
+from lookalike.config.composing import compose
+from lookalike.config.faults import count_gallery, decide, find_faults, known_dim
+from lookalike.config.planned import plan_points
 
 PIXELS = "model=pixels"
 

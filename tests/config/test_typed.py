@@ -15,11 +15,12 @@ from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 
 from lookalike import schemas
-from lookalike.config import as_typed, compose, explain
-from lookalike.config.composing import SCHEMAS, prepare_hydra
+from lookalike.config.composing import SCHEMAS, compose, prepare_hydra
+from lookalike.config.explaining import explain
 from lookalike.config.typed import (
     TypedFiles,
     TypedPackages,
+    as_typed,
     identities,
     quoted,
     settings,

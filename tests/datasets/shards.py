@@ -12,9 +12,10 @@ import pyarrow
 from PIL import Image
 from pyarrow import parquet
 
-from lookalike.datasets import ImageSet, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import ImageSet
 from lookalike.schemas import WebdatasetDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 WRITTEN = 1795360670.4489293
 """Seconds since 1970, and a fraction of one: it makes the writer put a pax header before each member."""

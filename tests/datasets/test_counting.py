@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from lookalike import schemas
-from lookalike.datasets import count_rows, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.counting import count_rows
 from lookalike.errors import DatasetError
 from lookalike.schemas import Dataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 from tests.datasets.shards import write_two_shards
 from tests.datasets.test_huggingface import as_parquet, saved, saved_splits
 from tests.datasets.vector_worlds import WRITERS, random_vectors, written

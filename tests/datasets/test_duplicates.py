@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.datasets import ImageSet, VectorSet, duplicate_groups, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.duplicates import duplicate_groups
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.schemas import FolderDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 
 @pytest.fixture

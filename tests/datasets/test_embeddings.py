@@ -11,7 +11,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lookalike.datasets import VectorSet, check_vectors, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import VectorSet, check_vectors
 from lookalike.errors import DatasetError
 from lookalike.schemas import EmbeddingsDataset
 from tests.datasets.vector_worlds import write_bin, write_csv, write_hdf5, write_npz, write_vecs

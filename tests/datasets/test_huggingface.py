@@ -15,11 +15,13 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lookalike.datasets import ImageSet, duplicate_groups, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.images import decode
+from lookalike.datasets.sets import ImageSet
 from lookalike.errors import DatasetError, ImageError
 from lookalike.schemas import HuggingfaceDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 from lookalike.ui.thumbnails import Thumbnails
 from tests.datasets.shards import jpeg
 from tests.pipeline.command_line import QUICK, records

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lookalike.datasets import ImageSet, duplicate_groups, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.names import Names, id_of
+from lookalike.datasets.sets import ImageSet
 from lookalike.queries.judgements import read_judgements
 from lookalike.schemas import FolderDataset, WebdatasetDataset
-from lookalike.store import Store
+from lookalike.store.store import Store
 from tests.datasets.shards import jpeg, write_tar
 
 NAMES = ("Café/Müller.jpg", "Ångström.jpg", "한국.jpg", "がぎ.jpg", "plain.jpg")

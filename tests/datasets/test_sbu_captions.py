@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.datasets import ImageSet, open_dataset
+from lookalike.datasets import open_dataset
 from lookalike.datasets.sbu_captions import JSON_NAME, LINES_NAME, URLS_NAME, photo_path, read_captions
+from lookalike.datasets.sets import ImageSet
 from lookalike.errors import DatasetError
 from lookalike.schemas import SbuCaptionsDataset
 from tests.pipeline.command_line import QUICK, records

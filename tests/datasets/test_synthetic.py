@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.config import compose, find_faults
-from lookalike.config.faults import known_dim
-from lookalike.datasets import VectorSet, open_dataset
+from lookalike.config.composing import compose
+from lookalike.config.faults import find_faults, known_dim
+from lookalike.datasets import open_dataset
 from lookalike.datasets.counting import count_rows
-from lookalike.datasets.sets import Rows
+from lookalike.datasets.sets import Rows, VectorSet
 from lookalike.datasets.synthetic import BLOCK_ROWS
-from lookalike.environment import threads
-from lookalike.record import Record
+from lookalike.machine.environment import threads
 from lookalike.run import run
+from lookalike.runs.record import Record
+from lookalike.runs.session import Session
 from lookalike.schemas import HeldOutQueries, InGalleryQueries, SyntheticDataset
-from lookalike.session import Session
 from tests.pipeline.conftest import small_experiment
 
 SMALL = SyntheticDataset(n=700, dim=24, clusters=9)

@@ -12,8 +12,8 @@ from PIL import Image
 from pyarrow import parquet
 
 from lookalike.datasets import open_dataset
+from lookalike.datasets.formats.csv_shard import open_csv
 from lookalike.datasets.table import LONGEST_FIELD, read_columns
-from lookalike.datasets.vector_files.csv_shard import open_csv
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import read_judgements
 from lookalike.schemas import FolderDataset

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from lookalike.datasets import ImageSet, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import ImageSet
 from lookalike.datasets.twemoji import find_package, readable_name, without_tone
 from lookalike.errors import DatasetError
 from lookalike.schemas import TwemojiDataset

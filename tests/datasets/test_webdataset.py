@@ -13,12 +13,12 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lookalike.datasets import duplicate_groups
+from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.fingerprints import ENDS_BYTES
 from lookalike.datasets.images import decode
 from lookalike.datasets.webdataset.headers import read_members
 from lookalike.errors import DatasetError, ImageError
-from lookalike.store import Store
+from lookalike.store.store import Store
 from lookalike.ui.thumbnails import Thumbnails
 from tests.datasets.shards import jpeg, opened, write_shard, write_tar, write_two_shards
 from tests.pipeline.command_line import QUICK, files_below, records

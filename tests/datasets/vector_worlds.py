@@ -9,7 +9,8 @@ import faiss
 import h5py
 import numpy as np
 
-from lookalike.datasets import VectorSet, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import VectorSet
 from lookalike.schemas import EmbeddingsDataset
 
 Write = Callable[[Path, np.ndarray], object]

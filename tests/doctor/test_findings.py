@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from lookalike import schemas
-from lookalike.doctor import NOTE, OK, PROBLEM, Finding, cluster, devices, downloads, machine, places, tracker
+from lookalike.doctor import cluster, devices, downloads, machine, places, tracker
 from lookalike.doctor.asking import ask
-from lookalike.filesystems import FileSystem
+from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
+from lookalike.machine.filesystems import FileSystem
 
 CPU_TORCH = devices.TorchView("2.9.0+cpu", "cpu", [], ["float32"])
 CUDA_TORCH = devices.TorchView("2.9.0", "CUDA 12.8", [], ["float32"])
@@ -143,7 +144,7 @@ def test_a_root_that_cannot_be_written() -> None:
 def test_sqlite_on_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"30 22 0:40 / {tmp_path} rw - nfs4 s:/e rw\n")
-    monkeypatch.setattr("lookalike.filesystems.MOUNTS", mounts)
+    monkeypatch.setattr("lookalike.machine.filesystems.MOUNTS", mounts)
     [found] = problems(tracker.examine(schemas.Tracking(), tmp_path))
     assert "nfs4" in found.text and "tracking=server" in found.cure
     assert "nfs4 (network)" in next(iter(places.examine(tmp_path))).text

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lookalike.datasets import ImageSet
-from lookalike.embed import Embedder, Embeddings
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import ImageError
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 
 class Grey:

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lookalike.datasets import ImageSet, TextSet, VectorSet
-from lookalike.embed import Embedder
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.embed.blocks import Block, StoredBlock
+from lookalike.embed.embedder import Embedder
 from lookalike.embed.shards import write_shard
 from lookalike.errors import DatasetError, ModelError
 from lookalike.progress import Bar, Progress, RichProgress
-from lookalike.store import Store
+from lookalike.store.store import Store
 from tests.embed.grey import Grey, GreyEncoder, embed, expected, grey_images
 
 

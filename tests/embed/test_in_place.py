@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.datasets import VectorSet, open_dataset
-from lookalike.embed import Embedder, Embeddings
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import VectorSet
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.embeddings import Embeddings
+from lookalike.embed.models import open_model
 from lookalike.embed.shards import READ_ROWS, VECTORS, open_vectors
 from lookalike.errors import DatasetError
-from lookalike.exact import exact_neighbours
-from lookalike.export import export_run
-from lookalike.index import build_index
+from lookalike.evaluate.exact import exact_neighbours
+from lookalike.export.exporting import export_run
+from lookalike.index.build import build_index
 from lookalike.index.serving import serving_memory
-from lookalike.models import open_model
-from lookalike.retrieval import OpenedRun, find_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.opened import OpenedRun
 from lookalike.schemas import BruteForceIndex, EmbeddingsDataset, InGalleryQueries, PixelsModel
-from lookalike.store import Store
-from tests.retrieval.runs import finished
+from lookalike.store.store import Store
+from tests.runs.runs import finished
 
 
 def unit_vectors(rows: int, dim: int = 8, seed: int = 0) -> np.ndarray:

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, VectorSet, duplicate_groups, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.sbu_captions import LINES_NAME
-from lookalike.embed import Embeddings
+from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.shards import PLACES, open_vectors, shard_recipe
 from lookalike.errors import DatasetError
 from lookalike.progress import Progress
-from lookalike.store import Store
 from lookalike.store.reasons import FIRST_OF_ITS_KIND
+from lookalike.store.store import Store
 from tests.datasets.shards import jpeg, write_shard
 from tests.embed.grey import Grey, embed, grey_images
 

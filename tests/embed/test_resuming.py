@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.embed import Embedder, Embeddings
 from lookalike.embed.blocks import BLOCK_ROWS, Block
-from lookalike.store import Store
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.embeddings import Embeddings
+from lookalike.store.store import Store
 from tests.embed.grey import Grey, GreyEncoder, embed, grey_images
 
 

@@ -16,9 +16,10 @@ from PIL import Image
 
 from lookalike.cli import main
 from lookalike.errors import UserError
-from lookalike.export import export_run
-from lookalike.export.exporting import _decoding
-from lookalike.retrieval import OpenedRun, Retriever, find_run
+from lookalike.export.exporting import _decoding, export_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.opened import OpenedRun
+from lookalike.runs.retriever import Retriever
 from lookalike.schemas import (
     BruteForceIndex,
     EfficientNetLite0Model,
@@ -36,7 +37,7 @@ from lookalike.schemas import (
 )
 from tests.checkpoints import make_tiny_siglip
 from tests.export.bare import BarePython
-from tests.retrieval.runs import finished, painted
+from tests.runs.runs import finished, painted
 
 CAPTION = "a red house"
 

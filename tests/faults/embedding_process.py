@@ -17,12 +17,13 @@ from pathlib import Path
 from PIL import Image
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, open_dataset
-from lookalike.embed import Embedder
+from lookalike.datasets import open_dataset
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embedder import Embedder
+from lookalike.embed.models import open_model
 from lookalike.errors import UserError
-from lookalike.models import open_model
 from lookalike.progress import Progress
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 BLOCK_ROWS = 64
 MODEL = schemas.PixelsModel(side=4, batch_size=8, workers=2)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.embed import Embeddings
+from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import UserError
-from lookalike.exact import exact_neighbours
-from lookalike.index import build_index
+from lookalike.evaluate.exact import exact_neighbours
+from lookalike.index.build import build_index
 from lookalike.progress import Bar, Progress
 from lookalike.schemas import IvfSq8Index
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 SHARD_ROWS = 4_500
 QUERIES = 300

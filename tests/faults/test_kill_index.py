@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.store import Store, upkeep
+from lookalike.store import upkeep
+from lookalike.store.store import Store
 from tests.faults import processes
 from tests.faults.processes import (
     assert_told_that_the_disk_is_full,

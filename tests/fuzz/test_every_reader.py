@@ -20,13 +20,14 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from lookalike.datasets import ImageSet, VectorSet, check_vectors, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.formats.neighbours import open_neighbours
 from lookalike.datasets.images import decode
 from lookalike.datasets.sbu_captions import JSON_NAME, LINES_NAME, read_captions
+from lookalike.datasets.sets import ImageSet, VectorSet, check_vectors
 from lookalike.datasets.table import read_columns
-from lookalike.datasets.vector_files.neighbours import open_neighbours
+from lookalike.embed.models.checkpoint import is_whole_safetensors
 from lookalike.errors import ImageError, UserError, printable
-from lookalike.models.checkpoint import is_whole_safetensors
 from lookalike.queries.judgements import read_judgements
 from lookalike.schemas import EmbeddingsDataset, WebdatasetDataset
 from tests.datasets.shards import write_shard

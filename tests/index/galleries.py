@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from lookalike import schemas
-from lookalike.embed import Embeddings
-from lookalike.exact import Floats
+from lookalike.embed.embeddings import Embeddings
+from lookalike.evaluate.exact import Floats
 
 D = 16
 

@@ -16,20 +16,22 @@ import numpy as np
 import pytest
 
 from lookalike import schemas
-from lookalike.embed import Embeddings
+from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError, StoreError
-from lookalike.exact import recomputed_scores
-from lookalike.index import BruteForceSearcher, build_index, load_index
+from lookalike.evaluate.exact import recomputed_scores
+from lookalike.evaluate.points import expand_points
+from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.build import (
     INDEX_VERSION,
     TRAINED_FILE,
     TRAINED_VERSION,
+    build_index,
 )
 from lookalike.index.files import write_index
 from lookalike.index.sample import draw_sample
+from lookalike.index.searchers import load_index
 from lookalike.progress import Bar, Progress
-from lookalike.search import expand_points
-from lookalike.store import Store
+from lookalike.store.store import Store
 from tests.index.galleries import D, clustered, families, sharded
 
 GALLERY = clustered(900)

@@ -11,11 +11,11 @@ import faiss
 import numpy as np
 import pytest
 
-from lookalike.environment import threads
 from lookalike.errors import IndexingError
 from lookalike.index.description import describe
 from lookalike.index.files import write_index
 from lookalike.index.probing import probe
+from lookalike.machine.environment import threads
 from tests.index.galleries import D, clustered
 
 GALLERY = clustered(1200)

@@ -121,7 +121,7 @@ def test_filling_takes_little_more_memory_than_the_index(tmp_path: Path) -> None
 MEASURED = """
 import sys
 import faiss, numpy as np
-from lookalike.environment import MemoryMeter, give_back_memory, threads
+from lookalike.machine.environment import MemoryMeter, give_back_memory, threads
 from lookalike.index.filling import fill
 vectors = np.load(sys.argv[1], mmap_mode="r")
 def blocks():

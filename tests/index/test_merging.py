@@ -11,10 +11,10 @@ import faiss
 import numpy as np
 import pytest
 
-from lookalike.environment import threads
 from lookalike.errors import IndexingError
 from lookalike.index.files import read_index, write_index
 from lookalike.index.merging import examine, merge_parts, why_unmergeable
+from lookalike.machine.environment import threads
 from tests.index.galleries import D, clustered
 
 GALLERY = clustered(1500)

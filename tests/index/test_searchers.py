@@ -9,13 +9,14 @@ import faiss
 import numpy as np
 import pytest
 
-from lookalike.embed import Embeddings
-from lookalike.environment import threads
+from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError
-from lookalike.index import FaissSearcher, build_index, load_index
+from lookalike.index.build import build_index
+from lookalike.index.searchers import FaissSearcher, load_index
 from lookalike.index.structure import blank_index, centroids_of, search_parameters, varies_with_threads
 from lookalike.index.training import train
-from lookalike.store import Store
+from lookalike.machine.environment import threads
+from lookalike.store.store import Store
 from tests.index.galleries import D, clustered, families
 
 GALLERY = clustered(900)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from lookalike import schemas
-from lookalike.embed import Embeddings
+from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError
-from lookalike.index import build_index, serving_memory
-from lookalike.store import Store
+from lookalike.index.build import build_index
+from lookalike.index.serving import serving_memory
+from lookalike.store.store import Store
 from tests.index.galleries import D, clustered, sharded
 
 MB = 1_000_000

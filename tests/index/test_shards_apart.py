@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from lookalike import schemas
-from lookalike.embed import Embeddings
+from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError
-from lookalike.index import build_index, build_parts, load_index
-from lookalike.index.build import PART_FILE, PART_VERSION
+from lookalike.index.build import PART_FILE, PART_VERSION, build_index, build_parts
 from lookalike.index.merging import why_unmergeable
+from lookalike.index.searchers import load_index
 from lookalike.index.structure import blank_index
-from lookalike.store import Artifact, Store
+from lookalike.store.artifact import Artifact
+from lookalike.store.store import Store
 from tests.index.galleries import D, clustered, families, sharded
 
 GALLERY = sharded(clustered(900), 100, 700, 880)

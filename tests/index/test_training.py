@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from lookalike import schemas
-from lookalike.embed import Embeddings
-from lookalike.environment import threads
-from lookalike.index import build_index
+from lookalike.embed.embeddings import Embeddings
+from lookalike.index.build import build_index
 from lookalike.index.structure import blank_index, parts, seed_build, transforms
 from lookalike.index.training import code_threads, train, useful_threads
+from lookalike.machine.environment import threads
 from lookalike.progress import Bar, Progress
-from lookalike.store import Store
+from lookalike.store.store import Store
 from tests.index.galleries import D, clustered
 
 SAMPLE = clustered(700)

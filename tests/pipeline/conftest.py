@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from lookalike.cli import main
-from lookalike.record import Record
 from lookalike.run import run
+from lookalike.runs.record import Record
+from lookalike.runs.session import Session
 from lookalike.schemas import (
     CopiesQueries,
     Experiment,
@@ -23,7 +24,6 @@ from lookalike.schemas import (
     PixelsModel,
     Search,
 )
-from lookalike.session import Session
 from tests.notes import Notes
 from tests.pipeline.command_line import QUICK, Ended, Run
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from tests.pipeline.command_line import Ended, artifacts, drafts, records
 
 INTERRUPTED = "interrupted; what was finished is kept and reused next time"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.schemas import (
     CopiesQueries,
     EmbeddingsDataset,

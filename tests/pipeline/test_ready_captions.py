@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lookalike.cli import main
-from lookalike.models import open_model
+from lookalike.embed.models import open_model
 from lookalike.schemas import TransformersModel
 from tests.checkpoints import make_tiny_clip, make_tiny_siglip
 from tests.pipeline.command_line import Ended, records

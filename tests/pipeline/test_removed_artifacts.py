@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.record import FINISHED, Record
-from lookalike.store import Store, upkeep
+from lookalike.runs.record import FINISHED, Record
+from lookalike.store import upkeep
+from lookalike.store.store import Store
 from tests.notes import Notes
 from tests.pipeline.command_line import QUICK
 from tests.pipeline.conftest import RunOf, outcomes

@@ -11,7 +11,7 @@ from PIL import Image
 
 import checkpoints
 from lookalike.cli import main
-from lookalike.config import compose
+from lookalike.config.composing import compose
 from lookalike.datasets.sbu_captions import JSON_NAME, photo_path
 from lookalike.report.costs import costs_of
 from lookalike.report.selection import latest

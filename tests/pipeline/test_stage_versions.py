@@ -16,19 +16,18 @@ import pytest
 from PIL import Image
 
 from lookalike.datasets.duplicates import DUPLICATES_VERSION
-from lookalike.embed import Embeddings
+from lookalike.embed.embeddings import Embeddings
+from lookalike.embed.models import open_model
+from lookalike.embed.models.efficientnet_lite0 import Lite0Encoder
 from lookalike.embed.shards import EMBEDDINGS_VERSION
-from lookalike.exact import EXACT_VERSION
-from lookalike.index import build_index
-from lookalike.index.build import INDEX_VERSION, TRAINED_VERSION
+from lookalike.evaluate.exact import EXACT_VERSION
+from lookalike.index.build import INDEX_VERSION, TRAINED_VERSION, build_index
 from lookalike.index.serving import SERVING_VERSION, serving_memory
-from lookalike.models import open_model
-from lookalike.models.efficientnet_lite0 import Lite0Encoder
 from lookalike.queries.edits import EDITS, EDITS_VERSION
 from lookalike.run import Prepared, prepare
+from lookalike.runs.session import Session
+from lookalike.runs.stages import StageLog
 from lookalike.schemas import EfficientNetLite0Model, FlatIndex, IvfFlatIndex
-from lookalike.session import Session
-from lookalike.stages import StageLog
 from tests.pipeline.conftest import small_experiment
 
 

@@ -12,13 +12,15 @@ import pytest
 from PIL import Image
 
 import checkpoints
-from lookalike.datasets import TextSet, open_dataset
+from lookalike.datasets import open_dataset
 from lookalike.datasets.sbu_captions import JSON_NAME, photo_path
-from lookalike.models import open_model
+from lookalike.datasets.sets import TextSet
+from lookalike.embed.models import open_model
 from lookalike.progress import RichProgress
 from lookalike.queries import plan_queries
-from lookalike.record import Record
 from lookalike.run import run
+from lookalike.runs.record import Record
+from lookalike.runs.session import Session
 from lookalike.schemas import (
     CaptionsQueries,
     Experiment,
@@ -30,7 +32,6 @@ from lookalike.schemas import (
     Search,
     TransformersModel,
 )
-from lookalike.session import Session
 from tests.queries.worlds import relevant_ids
 
 PHOTOS, ASKED = 130, 40

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries import plan_queries
 from lookalike.schemas import FilesQueries, VectorsQueries

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from lookalike.datasets import ImageSet, TextSet
+from lookalike.datasets.sets import ImageSet, TextSet
 from lookalike.errors import QueryError
-from lookalike.queries import QueryPlan, plan_queries
+from lookalike.queries import plan_queries
 from lookalike.queries.edits import EDITS
+from lookalike.queries.plan import QueryPlan
 from lookalike.schemas import (
     CaptionsQueries,
     CopiesQueries,

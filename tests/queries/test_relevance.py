@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.errors import QueryError
-from lookalike.queries import Classes, QueryPlan, Relevance, plan_queries, resolve_relevance
+from lookalike.queries import plan_queries
+from lookalike.queries.plan import Classes, QueryPlan
+from lookalike.queries.relevance import Relevance, resolve_relevance
 from lookalike.schemas import LabelsQueries
 from tests.queries.worlds import vectors
 

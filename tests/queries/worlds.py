@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from lookalike.datasets import ImageSet, VectorSet
-from lookalike.queries import QueryPlan
+from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.queries.plan import QueryPlan
 
 
 def images(

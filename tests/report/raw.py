@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.record import PointRecord, Record
 from lookalike.report.selection import Run
+from lookalike.runs.record import PointRecord, Record
 
 SOURCES = 100
 EDITS = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lookalike.config import compose
+from lookalike.config.composing import compose
 from lookalike.report.losses import write_losses
 from tests import records
 

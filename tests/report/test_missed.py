@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.report import MissedQuery, contact_sheet, missed_page, worst_and_best
+from lookalike.report.missed import MissedQuery, contact_sheet, missed_page, worst_and_best
 
 
 @dataclass(frozen=True)

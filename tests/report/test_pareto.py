@@ -9,9 +9,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from lookalike.record import Record
-from lookalike.report import pareto_figure, write_comparison
-from lookalike.report.pareto import draw_figure
+from lookalike.report import write_comparison
+from lookalike.report.pareto import draw_figure, pareto_figure
+from lookalike.runs.record import Record
 from tests import records
 
 SWEEPS: dict[str, list[Record]] = {

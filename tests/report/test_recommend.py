@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lookalike.errors import UserError
+from lookalike.evaluate.statistics import split_halves
 from lookalike.report.recommend import Wish, recommend
 from lookalike.report.rows import Row, rows_of
 from lookalike.report.samples import Answers
-from lookalike.statistics import split_halves
 from tests.records import make_point, make_record
 
 SOURCES = tuple(str(query // 2) for query in range(400))

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.report import Row, comparable, front, rows_of
-from lookalike.report.rows import by_front, caption, common_settings, heading
+from lookalike.report.rows import Row, by_front, caption, common_settings, comparable, front, heading, rows_of
 from tests import records
 
 

@@ -8,8 +8,8 @@ import io
 import pytest
 from rich.console import Console
 
-from lookalike.record import Record
-from lookalike.report import comparison_csv, comparison_markdown, print_table
+from lookalike.report.table import comparison_csv, comparison_markdown, print_table
+from lookalike.runs.record import Record
 from tests import records
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lookalike.sweep import Ledger
+from lookalike.sweep.ledger import Ledger
 from tests.pipeline.conftest import paint
 from tests.slurm.conftest import Cluster, Site, eventually
 from tests.tracking.snapshots import families

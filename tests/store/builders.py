@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.progress import Progress
-from lookalike.store import Recipe, Store
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 
 class Listener(Progress):

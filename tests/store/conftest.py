@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 
 @pytest.fixture

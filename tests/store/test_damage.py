@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from lookalike.store import Artifact, Store, upkeep
+from lookalike.store import upkeep
+from lookalike.store.artifact import Artifact
+from lookalike.store.store import Store
 
 from .builders import Builder, Listener, recipe_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.store import Store
 from lookalike.store.lease import Lease, Owner, clear_abandoned, is_live, owner_of
+from lookalike.store.store import Store
 
 from .builders import Builder, Listener, recipe_of, scratch
 

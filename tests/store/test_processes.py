@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 from .builders import Builder, Listener, recipe_of, scratch
 

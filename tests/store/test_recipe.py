@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lookalike.store import Recipe
 from lookalike.store.reasons import differences, explain
+from lookalike.store.recipe import Recipe
 
 RECIPE = Recipe("index", 1, {"factory": "IVF64,Flat", "seed": 1234}, {"embeddings": "0f" * 16})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import StoreError
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 from .builders import Builder, recipe_of
 

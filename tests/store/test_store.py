@@ -16,8 +16,9 @@ import pytest
 
 from lookalike.errors import StoreError
 from lookalike.progress import Bar, Progress
-from lookalike.store import Store, upkeep
+from lookalike.store import upkeep
 from lookalike.store.artifact import BAR_FROM_BYTES
+from lookalike.store.store import Store
 
 from .builders import Builder, Listener, recipe_of, scratch
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from lookalike.store import Recipe, Store, upkeep
+from lookalike.store import upkeep
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 from lookalike.store.upkeep import DAY_SECONDS
 from lookalike.store.uses import keys_in_use
 

@@ -7,7 +7,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lookalike.errors import ConfigError
-from lookalike.sweep import job_lines, split_block
+from lookalike.sweep.blocks import job_lines, split_block
 
 
 def multiply(lines: list[str]) -> list[list[str]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.config import compose
-from lookalike.record import PointRecord
+from lookalike.config.composing import compose
+from lookalike.runs.record import PointRecord
 from lookalike.sweep.closing import closing_lines
 from tests.records import make_point, make_record
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.config import compose
+from lookalike.config.composing import compose
 from lookalike.errors import ConfigError, UserError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Candidate, Order, Outcome, Task, conduct
-from lookalike.sweep.conduct import Launch
-from lookalike.sweep.task import Place
+from lookalike.sweep.conduct import Launch, Order, conduct
+from lookalike.sweep.plan import Candidate
+from lookalike.sweep.task import Outcome, Place, Task
 from tests.notes import Notes
 from tests.sweep.worlds import MemoryTracker, World
 

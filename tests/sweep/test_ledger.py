@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.errors import UserError
-from lookalike.sweep import Ledger, LedgerJob, Submission
-from lookalike.sweep.ledger import FILE_NAME
+from lookalike.sweep.ledger import FILE_NAME, Ledger, LedgerJob, Submission
 
 JOB = LedgerJob(
     "index=flat-1a2b3c4d",

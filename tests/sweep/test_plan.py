@@ -6,9 +6,10 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lookalike.config import compose, decide, plan_points
-from lookalike.sweep import Candidate, make_plan, sweep_name
-from lookalike.sweep.plan import all_faults
+from lookalike.config.composing import compose
+from lookalike.config.faults import decide
+from lookalike.config.planned import plan_points
+from lookalike.sweep.plan import Candidate, all_faults, make_plan, sweep_name
 
 
 def candidates(*jobs: list[str]) -> list[Candidate]:

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.config import compose
+from lookalike.config.composing import compose
 from lookalike.errors import ConfigError, TrackingError, UserError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Candidate, Ledger, LedgerJob, Order, Submission, conduct
 from lookalike.sweep.collecting import collect, look
+from lookalike.sweep.conduct import Order, conduct
+from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
+from lookalike.sweep.plan import Candidate
 from lookalike.sweep.resume import HELD_BY, SUPERSEDED, in_hands
 from lookalike.sweep.states import count_states
 from tests.notes import Notes
+from tests.sweep.slurm.test_queue import make_command
 from tests.sweep.test_conduct import in_this_process
-from tests.sweep.test_queue import make_command
 from tests.sweep.worlds import MemoryTracker, World
 
 JOBS = [["index=flat"], ["index.nlist=8", "search.nprobe=[1,2]"], ["index=hnsw"]]

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.config import compose
+from lookalike.config.composing import compose
 from lookalike.errors import DatasetError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Outcome, Task
-from lookalike.sweep.task import Place
+from lookalike.sweep.task import Outcome, Place, Task
 from tests.notes import Notes
 from tests.sweep.worlds import MemoryTracker, World
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lookalike.config import plan_points
+from lookalike.config.planned import plan_points
 from lookalike.errors import TrackingError
 from lookalike.progress import Progress
-from lookalike.record import FAILED, FINISHED, INTERRUPTED, Record
+from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.gathering import Run
 from lookalike.sweep.task import Parts

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from lookalike.record import Record
-from lookalike.report import print_table
+from lookalike.report.table import print_table
+from lookalike.runs.record import Record
 from tests import records
 from tests.terminal.screens import MODES, WIDTHS, Drawn
 

@@ -8,7 +8,7 @@ import pytest
 
 from lookalike.cli import main
 from lookalike.errors import UserError
-from lookalike.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable
 
 TINY = ("model=pixels", "dataset.limit=40", "search.k=5")
 VERBS = {

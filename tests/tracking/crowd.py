@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import schemas
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.tracking import open_tracker
 from tests import records
 

@@ -11,9 +11,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from lookalike import schemas
-from lookalike.record import Record
-from lookalike.tracking import Family, open_tracker
+from lookalike.runs.record import Record
+from lookalike.tracking import open_tracker
 from lookalike.tracking.completing import Change
+from lookalike.tracking.families import Family
 from lookalike.tracking.mlflow_tracker import MlflowTracker
 from tests import records
 from tests.tracking.snapshots import Shown, runs_shown, snapshot

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from lookalike.cli import main
-from lookalike.config import compose
-from lookalike.credentials import (
+from lookalike.config.composing import compose
+from lookalike.errors import TrackingError
+from lookalike.machine.credentials import (
     conceal,
     conceal_all,
     concealed,
@@ -21,8 +22,7 @@ from lookalike.credentials import (
     set_aside_environment,
     whole_address,
 )
-from lookalike.errors import TrackingError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.tracking.backend import Backend, tracking_errors
 from tests import records
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lookalike import schemas
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from tests.tracking.crowd import Logged, log_at_once, write_records
 from tests.tracking.snapshots import Snapshot, runs_shown, snapshot
 

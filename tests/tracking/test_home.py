@@ -18,7 +18,7 @@ from lookalike import schemas
 from lookalike.cli import main
 from lookalike.cli.mlflow import server_command
 from lookalike.errors import TrackingError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.store.files import STALE_SECONDS
 from lookalike.tracking import open_tracker
 from lookalike.tracking.backend import Backend

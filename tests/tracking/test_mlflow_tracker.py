@@ -14,7 +14,7 @@ import pytest
 
 from lookalike import schemas
 from lookalike.errors import TrackingError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.tracking import NoTracker, local_page, open_tracker
 from lookalike.tracking.backend import Backend
 from lookalike.tracking.completing import Change

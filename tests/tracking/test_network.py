@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lookalike import filesystems, schemas
+from lookalike import schemas
 from lookalike.cli import main
-from lookalike.filesystems import file_system_of
+from lookalike.machine import filesystems
+from lookalike.machine.filesystems import file_system_of
 from lookalike.sweep import task
 from lookalike.tracking import NoTracker, Tracker, one_writer_notice, open_tracker
 from lookalike.tracking.mlflow_tracker import MlflowTracker

@@ -16,12 +16,11 @@ import pytest
 
 from lookalike.cli.sync import _own_config
 from lookalike.errors import OtherVersionError, UserError
-from lookalike.record import Record
-from lookalike.recording import publish_beside
-from lookalike.report import comparison_csv, comparison_markdown
 from lookalike.report.selection import runs_in, select
-from lookalike.retrieval import find_run
-from lookalike.retrieval.places import RunPlace, best_point
+from lookalike.report.table import comparison_csv, comparison_markdown
+from lookalike.runs.catalog import RunPlace, best_point, find_run
+from lookalike.runs.record import Record
+from lookalike.runs.results import publish_beside
 from lookalike.sweep.states import records_below
 from lookalike.tracking import content
 from lookalike.ui.choices import choice_of, choices

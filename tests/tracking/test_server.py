@@ -13,7 +13,7 @@ import pytest
 from lookalike import schemas
 from lookalike.cli import main
 from lookalike.errors import TrackingError
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.tracking import open_tracker
 from lookalike.tracking.mlflow_tracker import MlflowTracker
 from tests import records

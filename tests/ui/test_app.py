@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 import lookalike.ui
 from lookalike.run import run
+from lookalike.runs.session import Session
 from lookalike.schemas import FlatIndex, TransformersModel
-from lookalike.session import Session
 from lookalike.ui.app import Asked
 from lookalike.ui.choices import choices
 from lookalike.ui.launching import packed

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lookalike.datasets import ImageSet
+from lookalike.datasets.sets import ImageSet
 from lookalike.errors import ImageError
 from lookalike.ui.thumbnails import SIDE, Thumbnails, thumbnail
 

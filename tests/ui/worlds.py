@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.run import run
+from lookalike.runs.session import Session
 from lookalike.schemas import FlatIndex, IvfFlatIndex, PixelsModel
-from lookalike.session import Session
 from tests.pipeline.conftest import paint, small_experiment
 
 PATIENCE_SECONDS = 40.0

@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _without_passwords(arguments: Sequence[str]) -> list[str]:
     """The arguments; passwords in addresses, and in MLFLOW_TRACKING_URI, are set aside first of all."""
     if os.environ.get("MLFLOW_TRACKING_URI") or any("=" in argument for argument in arguments):
-        from lookalike.credentials import set_aside_all, set_aside_environment
+        from lookalike.machine.credentials import set_aside_all, set_aside_environment
 
         set_aside_environment()
         return set_aside_all(arguments)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lookalike.report.hits import Answer, Strip, Tile
-from lookalike.retrieval import Comparison, Hits, Retriever
+from lookalike.runs.retriever import Comparison, Hits, Retriever
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from lookalike.cli.parsing import Parser
 from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override
-from lookalike.doctor import NOTE, OK, PROBLEM, Finding, examine
+from lookalike.doctor import examine
+from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
 from lookalike.errors import UserError
 from lookalike.schemas import Paths
 from lookalike.terminal.words import wrapped

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.config.typed import pasted
-from lookalike.datasets.vector_files.formats import AUTO, FORMATS
+from lookalike.datasets.formats.formats import AUTO, FORMATS
 from lookalike.errors import UserError
-from lookalike.filesystems import require_writable
-from lookalike.interchange import KINDS, Bundle, bundle_of_files, bundle_of_run, write_bundle
+from lookalike.export.vectors.bundle import Bundle, bundle_of_files, bundle_of_run
+from lookalike.export.vectors.writing import KINDS, write_bundle
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import Progress, RichProgress
-from lookalike.retrieval import OpenedRun, find_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.opened import OpenedRun
 from lookalike.schemas import EmbeddingsDataset, Paths
 from lookalike.terminal.words import print_wrapped
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.cli.parsing import Parser
-from lookalike.export import export_run
-from lookalike.filesystems import require_writable
+from lookalike.export.exporting import export_run
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
-from lookalike.retrieval import OpenedRun, find_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.opened import OpenedRun
 from lookalike.schemas import Paths
 from lookalike.terminal.words import print_wrapped
 

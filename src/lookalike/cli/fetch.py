@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lookalike.cli.parsing import Parser
-from lookalike.config import COMPOSING_ERRORS, compose, expand_home, explain
+from lookalike.config.composing import compose, expand_home
+from lookalike.config.explaining import COMPOSING_ERRORS, explain
+from lookalike.embed.models import open_model
 from lookalike.errors import ConfigError
-from lookalike.models import open_model
 from lookalike.progress import RichProgress
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 
-from lookalike.config import conf_folder, prepare_hydra
+from lookalike.config.composing import conf_folder, prepare_hydra
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking", "experiment")
 

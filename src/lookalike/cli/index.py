@@ -10,7 +10,7 @@ from typing import Any
 
 from lookalike.cli.parsing import Parser
 from lookalike.errors import ConfigError, IndexingError
-from lookalike.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.terminal.words import print_wrapped
 
@@ -98,13 +98,15 @@ def _readable(value: Any) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from lookalike.config import COMPOSING_ERRORS, compose, decide, expand_home, explain
+    from lookalike.config.composing import compose, expand_home
+    from lookalike.config.explaining import COMPOSING_ERRORS, explain
+    from lookalike.config.faults import decide
     from lookalike.datasets import open_dataset
-    from lookalike.embed import Embedder
-    from lookalike.index import build_index, build_parts
-    from lookalike.models import open_model
+    from lookalike.embed.embedder import Embedder
+    from lookalike.embed.models import open_model
+    from lookalike.index.build import build_index, build_parts
     from lookalike.queries import plan_queries
-    from lookalike.session import Session
+    from lookalike.runs.session import Session
     from lookalike.sweep.task import require_places
 
     try:

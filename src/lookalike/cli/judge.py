@@ -12,7 +12,9 @@ from pathlib import Path
 from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.errors import UserError
-from lookalike.judging import (
+from lookalike.runs.catalog import RunPlace, find_run
+from lookalike.schemas import Paths
+from lookalike.ui.judging import (
     EXACT,
     GALLERY,
     INDEX,
@@ -24,8 +26,6 @@ from lookalike.judging import (
     pair_fault,
     told,
 )
-from lookalike.retrieval import RunPlace, find_run
-from lookalike.schemas import Paths
 from lookalike.ui.launching import JUDGE, packed, server_command
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, is_free, serve
 from lookalike.errors import TrackingError
-from lookalike.processes import python_command
+from lookalike.machine.processes import python_command
 from lookalike.schemas import Paths
 from lookalike.terminal.words import print_wrapped
 from lookalike.tracking import local_page, local_uri

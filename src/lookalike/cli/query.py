@@ -24,10 +24,11 @@ from lookalike.cli.answers import (
 from lookalike.cli.parsing import Parser
 from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
 from lookalike.errors import ImageError, QueryError
-from lookalike.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.report.hits import hits_page, hits_sheet
-from lookalike.retrieval import Retriever, find_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.retriever import Retriever
 from lookalike.schemas import ImageDataset, Paths
 
 SETTINGS = ("nprobe", "ef_search", "k_factor")

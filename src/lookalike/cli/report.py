@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
-from lookalike.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.report.html import FILE_NAME, Report, make_report, write_report
 from lookalike.report.recommend import Wish
@@ -141,10 +141,10 @@ def _page_path(selection: Selection, out: str | None) -> Path:
 
 def _other_files(report: Report, page: Path, options: argparse.Namespace, costs: str | None) -> list[Path]:
     """PNG, CSV, parquet and LaTeX beside the page, under its name, and the table of costs."""
-    from lookalike.record import result_file
     from lookalike.report.frame import frame_of
     from lookalike.report.latex import latex_table
     from lookalike.report.pareto import pareto_figure
+    from lookalike.runs.record import result_file
 
     records = [run.record for run in report.runs]
     written = []

@@ -15,22 +15,16 @@ from hydra._internal.utils import get_args_parser
 
 from lookalike.cli import FULL_ERROR, complain
 from lookalike.cli.parsing import refuse_unknown, said_of
-from lookalike.config import (
-    COMPOSING_ERRORS,
-    CONFIG_NAME,
-    as_typed,
-    conf_folder,
-    expand_home,
-    explain,
-    prepare_hydra,
-)
-from lookalike.credentials import conceal_all, set_aside_all
+from lookalike.config.composing import CONFIG_NAME, conf_folder, expand_home, prepare_hydra
+from lookalike.config.explaining import COMPOSING_ERRORS, explain
+from lookalike.config.typed import as_typed
 from lookalike.errors import UserError
-from lookalike.filesystems import OTHER_ROOT
+from lookalike.machine.credentials import conceal_all, set_aside_all
+from lookalike.machine.filesystems import OTHER_ROOT
 from lookalike.progress import RichProgress
-from lookalike.record import Record
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep import Parts, Task
+from lookalike.sweep.task import Parts, Task
 from lookalike.terminal.words import print_help
 
 MISUSE = ("Only one of --", "The --resolve flag")

@@ -12,7 +12,7 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 
 from lookalike.errors import UserError
-from lookalike.processes import child_environment
+from lookalike.machine.processes import child_environment
 
 OPEN_BROWSER_WITHIN_SECONDS = 60.0
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.progress import RichProgress
-from lookalike.record import FILE_NAME, read_records
+from lookalike.runs.record import FILE_NAME, read_records
 from lookalike.schemas import Paths
-from lookalike.store import Store, upkeep
+from lookalike.store import upkeep
 from lookalike.store.files import readable_bytes
+from lookalike.store.store import Store
 from lookalike.store.uses import keys_in_use
 from lookalike.terminal.words import print_table, print_wrapped
 

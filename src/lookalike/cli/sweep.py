@@ -14,7 +14,7 @@ from shlex import quote
 
 from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
-from lookalike.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.schemas import Paths
 from lookalike.sweep.collecting import cancel, collect, look
@@ -128,7 +128,7 @@ def _cancel(root: Path, options: argparse.Namespace) -> int:
 
 def _retry(root: Path, options: argparse.Namespace) -> int:
     from lookalike.cli.run import main as run
-    from lookalike.config import quoted
+    from lookalike.config.typed import quoted
 
     folder = find_sweep(options.name, root)
     ledger = Ledger.load(folder)

@@ -12,11 +12,11 @@ from shlex import quote
 from lookalike.cli import complain
 from lookalike.cli.parsing import Parser
 from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override, root_of
-from lookalike.credentials import is_concealed
 from lookalike.errors import TrackingError, UserError
+from lookalike.machine.credentials import is_concealed
 from lookalike.progress import RichProgress
-from lookalike.record import FILE_NAME, Record
-from lookalike.retrieval.places import FOLDERS, find_run
+from lookalike.runs.catalog import FOLDERS, find_run
+from lookalike.runs.record import FILE_NAME, Record
 from lookalike.schemas import Paths, Tracking
 from lookalike.sweep.families import Collection, Group, collect
 from lookalike.tracking import open_tracker

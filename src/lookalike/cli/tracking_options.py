@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.config import COMPOSING_ERRORS, compose, explain
-from lookalike.credentials import set_aside_all
+from lookalike.config.composing import compose
+from lookalike.config.explaining import COMPOSING_ERRORS, explain
 from lookalike.errors import ConfigError, UserError
+from lookalike.machine.credentials import set_aside_all
 from lookalike.schemas import Paths, Tracking
 
 GROUP = "tracking"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
-from lookalike.retrieval import find_run
+from lookalike.runs.catalog import find_run
 from lookalike.schemas import Paths
 from lookalike.terminal.words import print_wrapped
 from lookalike.ui.launching import SEARCH, packed, server_command

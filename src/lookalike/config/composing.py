@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lookalike import schemas
 from lookalike.config.typed import as_typed, quoted, register_sources
-from lookalike.credentials import set_aside, set_aside_all
 from lookalike.errors import ConfigError
+from lookalike.machine.credentials import set_aside, set_aside_all
 from lookalike.queries.vectors import brings_queries
 
 CONFIG_NAME = "config"

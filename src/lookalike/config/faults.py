@@ -11,20 +11,21 @@ from typing import Any
 
 from lookalike import schemas
 from lookalike.config.image_sources import source_annotation_faults, source_faults
-from lookalike.datasets import count_rows, open_dataset
+from lookalike.datasets import open_dataset
+from lookalike.datasets.counting import count_rows
 from lookalike.datasets.embeddings import announced_shape, brings_labels
-from lookalike.datasets.vector_files.formats import AUTO, FORMATS
-from lookalike.embed import shard_faults
+from lookalike.datasets.formats.formats import AUTO, FORMATS
+from lookalike.embed.embedder import shard_faults
+from lookalike.embed.models import open_model
 from lookalike.errors import ConfigError, UserError
+from lookalike.evaluate.points import expand_points, point_faults, search_faults
 from lookalike.index.families import faults as index_faults
-from lookalike.models import open_model
 from lookalike.progress import SILENT, Progress
 from lookalike.queries.vectors import brings_queries
 from lookalike.resolving import AUTO as UNTIL_COUNTED
 from lookalike.resolving import Resolved, resolve
 from lookalike.schemas import Experiment
-from lookalike.search import expand_points, point_faults, search_faults
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 NEEDS_IMAGES = (schemas.CopiesQueries, schemas.FilesQueries)
 """Protocols whose queries are embedded from images, which a dataset of ready vectors has not."""
@@ -183,7 +184,7 @@ def known_dim(experiment: Experiment) -> int | None:
     if isinstance(experiment.model, schemas.PixelsModel):
         return 3 * experiment.model.side**2
     if isinstance(experiment.model, schemas.EfficientNetLite0Model):
-        from lookalike.models.efficientnet_lite0 import Lite0Encoder
+        from lookalike.embed.models.efficientnet_lite0 import Lite0Encoder
 
         return Lite0Encoder.dim
     return None

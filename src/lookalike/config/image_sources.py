@@ -8,7 +8,8 @@ from lookalike import schemas
 from lookalike.datasets.folder import expand_root
 from lookalike.datasets.huggingface import find_source
 from lookalike.datasets.sbu_captions import find_annotations
-from lookalike.datasets.webdataset import find_tars, text_ending_fault
+from lookalike.datasets.webdataset.opening import find_tars
+from lookalike.datasets.webdataset.samples import text_ending_fault
 from lookalike.errors import DatasetError
 
 ANNOTATED_BY: Mapping[type[schemas.Dataset], str] = {

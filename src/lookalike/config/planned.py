@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lookalike.evaluate.points import expand_points, point_faults
 from lookalike.resolving import Resolved
+from lookalike.runs.naming import point_label, shards_key, shards_label, trial_key
 from lookalike.schemas import Experiment
-from lookalike.search import expand_points, point_faults
-from lookalike.trials import point_label, shards_key, shards_label, trial_key
 
 
 @dataclass(frozen=True)

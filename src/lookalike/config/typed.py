@@ -28,8 +28,8 @@ from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
 from lookalike import schemas
-from lookalike.credentials import ENVIRONMENT, set_aside_in, set_aside_variable
 from lookalike.errors import ConfigError, parser_reason
+from lookalike.machine.credentials import ENVIRONMENT, set_aside_in, set_aside_variable
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking", "experiment")
 """Config groups: what is chosen there is the name of a file, which is text."""

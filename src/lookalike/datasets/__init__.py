@@ -7,31 +7,17 @@ from types import MappingProxyType
 from typing import Any
 
 from lookalike import schemas
-from lookalike.datasets.counting import count_rows
-from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.embeddings import open_embeddings
 from lookalike.datasets.folder import open_folder
 from lookalike.datasets.huggingface import open_huggingface
 from lookalike.datasets.known import settle_fingerprints
 from lookalike.datasets.sbu_captions import open_sbu_captions
-from lookalike.datasets.sets import ImageSet, TextSet, VectorSet, check_vectors
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.synthetic import open_synthetic
 from lookalike.datasets.twemoji import open_twemoji
-from lookalike.datasets.webdataset import open_webdataset
+from lookalike.datasets.webdataset.opening import open_webdataset
 from lookalike.progress import SILENT, Progress
-from lookalike.store import Store
-
-__all__ = [
-    "ImageSet",
-    "TextSet",
-    "VectorSet",
-    "check_vectors",
-    "count_rows",
-    "duplicate_groups",
-    "open_dataset",
-    "settle_fingerprints",
-]
-
+from lookalike.store.store import Store
 
 SOURCES: Mapping[type[schemas.Dataset], Callable[[Any, Progress], ImageSet | VectorSet]] = MappingProxyType(
     {

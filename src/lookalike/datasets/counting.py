@@ -13,9 +13,9 @@ from lookalike.datasets.folder import count_images, expand_root, open_folder
 from lookalike.datasets.huggingface import count_huggingface
 from lookalike.datasets.sbu_captions import count_photos
 from lookalike.datasets.twemoji import twemoji_folder
-from lookalike.datasets.webdataset import count_tar_images
+from lookalike.datasets.webdataset.opening import count_tar_images
 from lookalike.progress import SILENT, Progress
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 
 def count_rows(config: schemas.Dataset, progress: Progress = SILENT, store: Store | None = None) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 
 from lookalike.datasets.sets import UNREADABLE, ImageSet, VectorSet
 from lookalike.progress import SILENT, Progress
-from lookalike.store import Recipe, Store
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 DUPLICATES_VERSION = 2
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import file_fingerprint
+from lookalike.datasets.formats.contents import EmptyFile, VectorFile
+from lookalike.datasets.formats.formats import check_files, format_of, open_vector_file
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.ready_files import find_tables, find_vector_files
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
-from lookalike.datasets.vector_files.contents import EmptyFile, VectorFile
-from lookalike.datasets.vector_files.formats import check_files, format_of, open_vector_file
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 

@@ -23,7 +23,9 @@ from lookalike.datasets.fingerprints import content_fingerprints, size_in
 from lookalike.datasets.sets import UNREADABLE, ImageSet
 from lookalike.errors import DatasetError, StoreError, foreign_parser
 from lookalike.progress import SILENT, Progress
-from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.artifact import Artifact
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lookalike.datasets.vector_files.formats import AUTO, FORMATS
+from lookalike.datasets.formats.formats import AUTO, FORMATS
 from lookalike.errors import DatasetError
 
 

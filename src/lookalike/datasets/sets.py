@@ -20,7 +20,7 @@ from PIL import Image
 from lookalike.datasets.images import decode
 from lookalike.datasets.lazy import AT_A_TIME, LazyTexts, RowNumbers
 from lookalike.errors import DatasetError, ImageError
-from lookalike.mapping import forget, place_of
+from lookalike.machine.mapping import forget, place_of
 
 T = TypeVar("T")
 Annotations = Sequence[str | None] | None

@@ -24,7 +24,7 @@ from lookalike import schemas
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
-from lookalike.environment import cores, threads
+from lookalike.machine.environment import cores, threads
 from lookalike.progress import SILENT, Progress
 
 SYNTHETIC_VERSION = 1

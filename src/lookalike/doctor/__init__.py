@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
+from lookalike.doctor.finding import Finding
 from lookalike.schemas import Tracking
 
 
@@ -31,6 +31,3 @@ def examine(root: Path, tracking: Tracking) -> Iterator[Finding]:
     yield from cluster.examine_slurm()
     yield from cluster.examine_extras()
     yield from downloads.examine()
-
-
-__all__ = ["NOTE", "OK", "PROBLEM", "Finding", "examine"]

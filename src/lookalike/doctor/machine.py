@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.doctor.finding import Finding, note, ok
-from lookalike.environment import cores, cpu_model
+from lookalike.machine.environment import cores, cpu_model
 from lookalike.store.files import readable_bytes
 
 THREADS, MEMORY, FAISS = "threads", "memory", "faiss"

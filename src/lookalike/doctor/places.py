@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from lookalike.doctor.finding import Finding, note, ok, problem
-from lookalike.filesystems import FileSystem, file_system_of
+from lookalike.machine.filesystems import FileSystem, file_system_of
 from lookalike.store.files import readable_bytes
 
 TOPIC = "store"

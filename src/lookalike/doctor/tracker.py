@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from lookalike.credentials import conceal
 from lookalike.doctor.finding import Finding, note, ok, problem
 from lookalike.errors import TrackingError
+from lookalike.machine.credentials import conceal
 from lookalike.schemas import Paths, Tracking
 from lookalike.tracking.backend import Backend
 from lookalike.tracking.home import DATABASE

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets import ImageSet, TextSet
+from lookalike.datasets.sets import ImageSet, TextSet
 from lookalike.embed.embeddings import Floats
 from lookalike.errors import StoreError
 from lookalike.progress import SILENT, Progress

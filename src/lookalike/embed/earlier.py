@@ -9,13 +9,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from lookalike.datasets import ImageSet, TextSet, VectorSet
 from lookalike.datasets.fingerprints import size_in
 from lookalike.datasets.known import METADATA, read_bad_contents, read_parquet, read_texts
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.embed.shards import EMBEDDINGS_VERSION, KINDS, VECTORS, Copies, files_of, shaping
-from lookalike.environment import cores, cpu_model
-from lookalike.store import Artifact, Recipe, Store
+from lookalike.machine.environment import cores, cpu_model
+from lookalike.store.artifact import Artifact
 from lookalike.store.reasons import explain
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 OUTDATED = "made by Lookalike "
 """How the reason for making again begins where an older Lookalike had made it."""

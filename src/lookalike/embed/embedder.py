@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, TextSet, VectorSet
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.embed.blocks import BLOCK_ROWS, Bench, Block, StoredBlock
 from lookalike.embed.earlier import OUTDATED, explain_rows, find_batch_size, find_copies, settle_files
 from lookalike.embed.embeddings import BadImage, Embeddings
 from lookalike.embed.extraction import Extraction, Rows, TextExtraction
+from lookalike.embed.models.protocol import EmbeddingModel, Encoder
 from lookalike.embed.shards import (
     open_vectors,
     read_ledger,
@@ -30,11 +31,12 @@ from lookalike.embed.shards import (
     write_shard,
     write_vectors,
 )
-from lookalike.environment import cores, keep_freed_memory, threads
 from lookalike.errors import DatasetError, ModelError
-from lookalike.models import EmbeddingModel, Encoder
+from lookalike.machine.environment import cores, keep_freed_memory, threads
 from lookalike.progress import SILENT, Bar, Progress
-from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.artifact import Artifact
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 
 class Embedder:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.mapping import forget
-from lookalike.store import Artifact
+from lookalike.machine.mapping import forget
+from lookalike.store.artifact import Artifact
 
 Floats = npt.NDArray[np.float32]
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from lookalike.datasets import ImageSet, TextSet
+from lookalike.datasets.sets import ImageSet, TextSet
 from lookalike.embed.embeddings import Floats
+from lookalike.embed.models.protocol import Encoder
 from lookalike.errors import ImageError
-from lookalike.models import Encoder
 from lookalike.progress import Bar
 
 T = TypeVar("T")

@@ -15,20 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.datasets import ImageSet, TextSet, VectorSet, check_vectors
 from lookalike.datasets.known import (
     EMBEDDED_KINDS,
     LEDGER,
     METADATA,
     content_of,
 )
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet, check_vectors
 from lookalike.embed.blocks import BLOCK_ROWS, StoredBlock
 from lookalike.embed.embeddings import BadImage, Floats
 from lookalike.errors import DatasetError
-from lookalike.mapping import Place, forget, map_floats, place_of
+from lookalike.machine.mapping import Place, forget, map_floats, place_of
 from lookalike.progress import Progress
-from lookalike.store import Artifact, Recipe
+from lookalike.store.artifact import Artifact
 from lookalike.store.files import new_array, write_json
+from lookalike.store.recipe import Recipe
 
 EMBEDDINGS_VERSION = 2
 KINDS = EMBEDDED_KINDS

@@ -6,7 +6,3 @@ standalone   the programs that are copied out; nothing here imports them
 """
 
 from __future__ import annotations
-
-from lookalike.export.exporting import export_run
-
-__all__ = ["export_run"]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from lookalike import datasets, schemas
-from lookalike.datasets import VectorSet
+from lookalike.datasets.sets import VectorSet
 from lookalike.export.appearing import appearing, check_free
 from lookalike.export.model_files import STANDALONE, ModelFiles, copy_files, model_files
-from lookalike.index import nlist_of
-from lookalike.retrieval import OpenedRun
+from lookalike.index.families import nlist_of
+from lookalike.runs.opened import OpenedRun
 from lookalike.schemas import ImageDataset, VectorDataset
 from lookalike.store.files import new_array
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike import models, schemas
+from lookalike import schemas
+from lookalike.embed import models
+from lookalike.embed.models.checkpoint import Checkpoint, is_hub_id
+from lookalike.embed.models.efficientnet_lite0 import MARGIN, SIDE, installed_weights
+from lookalike.embed.models.transformers_model import FETCHED, TWO_TOWERS, text_padding
 from lookalike.errors import ModelError
-from lookalike.models.checkpoint import Checkpoint, is_hub_id
-from lookalike.models.efficientnet_lite0 import MARGIN, SIDE, installed_weights
-from lookalike.models.transformers_model import FETCHED, TWO_TOWERS, text_padding
 
 STANDALONE = Path(__file__).parent / "standalone"
 LITE0_WEIGHTS = "weights.pth"

@@ -14,23 +14,3 @@ serving          memory to serve, measured in a fresh process
 """
 
 from __future__ import annotations
-
-from lookalike.index.brute_force import BruteForceSearcher
-from lookalike.index.build import IndexArtifacts, build_index, build_parts
-from lookalike.index.families import factory_string, faults, nlist_of, settings_of
-from lookalike.index.searchers import FaissSearcher, load_index
-from lookalike.index.serving import serving_memory
-
-__all__ = [
-    "BruteForceSearcher",
-    "FaissSearcher",
-    "IndexArtifacts",
-    "build_index",
-    "build_parts",
-    "factory_string",
-    "faults",
-    "load_index",
-    "nlist_of",
-    "serving_memory",
-    "settings_of",
-]

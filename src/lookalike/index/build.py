@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.environment import cores, give_back_memory, threads
 from lookalike.errors import IndexingError
 from lookalike.index.families import factory_string, faults, named_numbers
 from lookalike.index.files import read_index, write_index
@@ -33,12 +32,15 @@ from lookalike.index.structure import (
     varies_with_threads,
 )
 from lookalike.index.training import POINTS_PER_CENTROID, code_threads, train
+from lookalike.machine.environment import cores, give_back_memory, threads
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import BruteForceIndex, Index
-from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.artifact import Artifact
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 if TYPE_CHECKING:
-    from lookalike.embed import Embeddings
+    from lookalike.embed.embeddings import Embeddings
 
 TRAINED_VERSION = 1
 PART_VERSION = 1

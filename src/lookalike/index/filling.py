@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lookalike.index.messages import translated
 from lookalike.index.structure import inverted_file, parts
-from lookalike.mapping import forget
+from lookalike.machine.mapping import forget
 from lookalike.progress import SILENT, Progress
 
 Floats = npt.NDArray[np.float32]

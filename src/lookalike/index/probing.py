@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import IndexingError
-from lookalike.processes import WALL_TO_CPU, cpu_seconds_for, how_it_ended, run_module
+from lookalike.machine.processes import WALL_TO_CPU, cpu_seconds_for, how_it_ended, run_module
 
 
 def probe(path: Path) -> dict[str, Any]:

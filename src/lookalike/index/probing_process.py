@@ -13,7 +13,7 @@ import numpy as np
 from lookalike.errors import IndexingError
 from lookalike.index.description import describe
 from lookalike.index.messages import translated
-from lookalike.processes import SPARE_BYTES, bound_this_process, cpu_seconds_for
+from lookalike.machine.processes import SPARE_BYTES, bound_this_process, cpu_seconds_for
 
 CUT_SHORT = "it ends before all that it announces"
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.index.filling import BLOCK_ROWS
-from lookalike.mapping import forget
+from lookalike.machine.mapping import forget
 
 if TYPE_CHECKING:
-    from lookalike.embed import Embeddings
+    from lookalike.embed.embeddings import Embeddings
 
 
 def draw_sample(gallery: Embeddings, size: int, seed: int) -> npt.NDArray[np.float32]:

@@ -18,7 +18,7 @@ from lookalike.index.structure import search_parameters
 from lookalike.schemas import Index
 
 if TYPE_CHECKING:
-    from lookalike.embed import Embeddings
+    from lookalike.embed.embeddings import Embeddings
     from lookalike.index.build import IndexArtifacts
 
 Floats = npt.NDArray[np.float32]

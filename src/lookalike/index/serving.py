@@ -10,14 +10,16 @@ import numpy as np
 
 from lookalike.errors import IndexingError
 from lookalike.index.build import INDEX_FILE, IndexArtifacts
-from lookalike.mapping import Place, place_of
-from lookalike.processes import run_module
+from lookalike.machine.mapping import Place, place_of
+from lookalike.machine.processes import run_module
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import Index
-from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.artifact import Artifact
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 if TYPE_CHECKING:
-    from lookalike.embed import Embeddings
+    from lookalike.embed.embeddings import Embeddings
 
 SERVING_VERSION = 1
 QUERIES = 64

@@ -10,10 +10,10 @@ from typing import Any
 import faiss
 import numpy as np
 
-from lookalike.environment import threads
 from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.searchers import FaissSearcher
-from lookalike.mapping import Place, map_floats
+from lookalike.machine.environment import threads
+from lookalike.machine.mapping import Place, map_floats
 
 
 def process_memory() -> tuple[int, int] | None:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.environment import threads
 from lookalike.errors import IndexingError
 from lookalike.index.messages import translated
 from lookalike.index.structure import OPQ_CENTROIDS, centroids_of, parts, seed_build, transforms
+from lookalike.machine.environment import threads
 from lookalike.progress import SILENT, Bar, Progress
 
 Floats = npt.NDArray[np.float32]

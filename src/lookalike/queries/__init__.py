@@ -7,17 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.queries.captions import plan_captions
 from lookalike.queries.copies import plan_copies
 from lookalike.queries.files import plan_files
 from lookalike.queries.gallery_images import plan_held_out, plan_in_gallery, plan_labels
-from lookalike.queries.plan import Classes, QueryPlan
-from lookalike.queries.relevance import Relevance, resolve_relevance
+from lookalike.queries.plan import QueryPlan
 from lookalike.queries.vectors import plan_vectors
-
-__all__ = ["Classes", "QueryPlan", "Relevance", "plan_queries", "resolve_relevance"]
-
 
 PROTOCOLS: Mapping[type[schemas.Queries], Callable[[Any, ImageSet | VectorSet], QueryPlan]] = (
     MappingProxyType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, TextSet, VectorSet
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries.plan import Classes, QueryPlan, tells_nothing
 from lookalike.queries.sample import sample

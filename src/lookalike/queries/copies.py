@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries.edits import EDITS, EDITS_VERSION, fit
 from lookalike.queries.plan import QueryPlan

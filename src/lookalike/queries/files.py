@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, VectorSet
 from lookalike.datasets.duplicates import rows_with_the_same_bytes
 from lookalike.datasets.folder import expand_root, scan_images
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
 from lookalike.queries.plan import QueryPlan, literal

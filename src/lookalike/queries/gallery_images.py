@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries.plan import Classes, QueryPlan, tells_nothing
 from lookalike.queries.sample import sample

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lookalike.datasets import ImageSet, TextSet, VectorSet
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 
 
 @dataclass(frozen=True)

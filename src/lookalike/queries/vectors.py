@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet, VectorSet
 from lookalike.datasets.fingerprints import file_fingerprint
+from lookalike.datasets.formats import hdf5
+from lookalike.datasets.formats.formats import AUTO, FORMATS, format_of, open_vector_file
+from lookalike.datasets.formats.neighbours import GivenNeighbours, open_neighbours
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.ready_files import find_vector_files
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
-from lookalike.datasets.vector_files import hdf5
-from lookalike.datasets.vector_files.formats import AUTO, FORMATS, format_of, open_vector_file
-from lookalike.datasets.vector_files.neighbours import GivenNeighbours, open_neighbours
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
 from lookalike.queries.plan import Classes, QueryPlan, literal

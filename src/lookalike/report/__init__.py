@@ -1,6 +1,6 @@
 """What a person reads at the end: a table, files to compare with, a figure, and the images that were missed.
 
-Everything here is a view of :class:`~lookalike.record.Record`; nothing is measured.
+Everything here is a view of :class:`~lookalike.runs.record.Record`; nothing is measured.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.record import Record, result_file
-from lookalike.report.missed import MissedQuery, contact_sheet, missed_page, worst_and_best
 from lookalike.report.pareto import pareto_figure
-from lookalike.report.rows import Row, comparable, front, rows_of
-from lookalike.report.table import comparison_csv, comparison_markdown, print_table
+from lookalike.report.rows import rows_of
+from lookalike.report.table import comparison_csv, comparison_markdown
+from lookalike.runs.record import Record, result_file
 
 
 def write_comparison(records: Sequence[Record], folder: Path, title: str) -> list[Path]:
@@ -31,20 +30,3 @@ def write_comparison(records: Sequence[Record], folder: Path, title: str) -> lis
         pareto_figure(records, folder / "pareto.png", title)
         written.append(folder / "pareto.png")
     return written
-
-
-__all__ = [
-    "MissedQuery",
-    "Row",
-    "comparable",
-    "comparison_csv",
-    "comparison_markdown",
-    "contact_sheet",
-    "front",
-    "missed_page",
-    "pareto_figure",
-    "print_table",
-    "rows_of",
-    "worst_and_best",
-    "write_comparison",
-]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from lookalike.record import FINISHED
 from lookalike.report.rows import FACETS, Row, comparable, front, rows_of
 from lookalike.report.selection import Run, select
+from lookalike.runs.record import FINISHED
 from lookalike.schemas import Paths
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from lookalike import __version__
 from lookalike.progress import SILENT, Progress
-from lookalike.record import result_file
 from lookalike.report.html_losses import losses_payload
 from lookalike.report.html_points import advice_payload, points_payload, runs_payload
 from lookalike.report.recommend import Advice, Wish, recommend
@@ -27,6 +26,7 @@ from lookalike.report.rows import Row, rows_of
 from lookalike.report.samples import Answers, answers_of
 from lookalike.report.selection import Run
 from lookalike.report.terms import scope_of, sets_of
+from lookalike.runs.record import result_file
 
 FILE_NAME = "report.html"
 SCRIPTS = ("page.js", "values.js", "table.js", "fronts.js", "curves.js", "losses.js", "measured.js")

@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.datasets import ImageSet, VectorSet
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import StoreError, UserError
 from lookalike.progress import Progress
-from lookalike.record import FINISHED
 from lookalike.report.losses import FOUND_ENOUGH, lost_queries
 from lookalike.report.missed import MissedQuery
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, front
 from lookalike.report.samples import arrays_of
 from lookalike.report.selection import Run
-from lookalike.retrieval.recompose import experiment_of
 from lookalike.run import Prepared, prepare
+from lookalike.runs.recompose import experiment_of
+from lookalike.runs.record import FINISHED
+from lookalike.runs.session import Session
+from lookalike.runs.stages import StageLog
 from lookalike.schemas import StoreOptions
-from lookalike.session import Session
-from lookalike.stages import StageLog
-from lookalike.store import Artifact, Recipe, Store
+from lookalike.store.artifact import Artifact
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 if TYPE_CHECKING:
     from PIL.Image import Image

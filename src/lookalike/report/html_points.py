@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lookalike.record import FINISHED
 from lookalike.report.pareto import COLOURS
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, caption
 from lookalike.report.samples import PROBABILITIES, distribution, latencies_ms, percentile_intervals
 from lookalike.report.selection import Run
 from lookalike.report.terms import SCOPES, batch_terms, build_terms, set_apart_by, sets_of
+from lookalike.runs.record import FINISHED
 
 MEANING = {
     "knn_recall": "share of the exact k neighbours among the k returned; compares indexes, never models",

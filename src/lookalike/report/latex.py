@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.record import Record
 from lookalike.report.rows import Row, by_front, caption, comparable, front, heading, rows_of
 from lookalike.report.table import columns
+from lookalike.runs.record import Record
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.datasets import ImageSet, VectorSet
-from lookalike.measures import drop_ignored
-from lookalike.record import FINISHED, PointRecord, Record
+from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.evaluate.measures import drop_ignored
 from lookalike.report.missed import MissedQuery, missed_page, worst_and_best
 from lookalike.report.rows import front, rows_of
 from lookalike.report.samples import read_arrays
 from lookalike.run import Prepared, prepare
+from lookalike.runs.record import FINISHED, PointRecord, Record
+from lookalike.runs.session import Session
+from lookalike.runs.stages import StageLog
 from lookalike.schemas import Experiment, StoreOptions, VectorDataset
-from lookalike.session import Session
-from lookalike.stages import StageLog
 
 PAGE = "missed.html"
 FOUND_ENOUGH = 0.999

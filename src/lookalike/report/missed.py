@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lookalike.record import result_file
+from lookalike.runs.record import result_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.record import Record, result_file
 from lookalike.report.rows import Row, caption, common_settings, comparable, front, heading, rows_of
+from lookalike.runs.record import Record, result_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

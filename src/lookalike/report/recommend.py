@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import UserError
+from lookalike.evaluate.statistics import Values, bootstrap_interval, holm, paired_difference, split_halves
 from lookalike.report.rows import Row
 from lookalike.report.samples import Answers
-from lookalike.statistics import Values, bootstrap_interval, holm, paired_difference, split_halves
 
 USUAL_RECALL = 0.95
 """Asked of ``knn_recall`` when nothing else is."""

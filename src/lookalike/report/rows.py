@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lookalike.record import PointRecord, Record
+from lookalike.runs.record import PointRecord, Record
 from lookalike.terminal.crash import LONGEST_REASON
 
 Facet = Callable[[Record, PointRecord], object]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import UserError, foreign_parser
-from lookalike.record import PointRecord
-from lookalike.statistics import Values
+from lookalike.evaluate.statistics import Values
+from lookalike.runs.record import PointRecord
 
 PROBABILITIES = np.unique(np.concatenate([np.linspace(0, 1, 101), [0.995, 0.999]]))
 """Where a latency distribution is drawn: every hundredth, and the tail."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lookalike.errors import UserError
-from lookalike.record import FILE_NAME, Record, read_records
+from lookalike.runs.record import FILE_NAME, Record, read_records
 
 COMPARISON = "comparison.md"
 """Lies in a sweep's folder; its heading is the sweep's name."""

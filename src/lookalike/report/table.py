@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lookalike.record import Record
 from lookalike.report.rows import (
     FACETS,
     Row,
@@ -21,6 +20,7 @@ from lookalike.report.rows import (
     heading,
     rows_of,
 )
+from lookalike.runs.record import Record
 from lookalike.terminal.words import NARROWEST, width_of, wrapped
 
 if TYPE_CHECKING:

@@ -11,10 +11,3 @@ upkeep     what ``lookalike store ls | verify | prune`` shows and does
 """
 
 from __future__ import annotations
-
-from lookalike.store.artifact import Artifact
-from lookalike.store.recipe import Recipe
-from lookalike.store.store import Store
-from lookalike.store.upkeep import Entry, Finding, Removal
-
-__all__ = ["Artifact", "Entry", "Finding", "Recipe", "Removal", "Store"]

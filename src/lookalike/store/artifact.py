@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lookalike.environment import cores, cpu_model
 from lookalike.errors import LookalikeError
+from lookalike.machine.environment import cores, cpu_model
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.store.files import files_below, fsync, read_json, sha256_of, stamp_of, write_json
 from lookalike.store.layout import MANIFEST, STAMPS
@@ -76,7 +76,7 @@ def seal(
 ) -> None:
     """Hash every file in a finished draft, write manifest and stamps beside them, and sync all to disk.
 
-    ``cost``: ``build_seconds``, and ``memory``: the peaks of :class:`~lookalike.environment.MemoryMeter`.
+    ``cost``: ``build_seconds``, and ``memory``: the peaks of a :class:`MemoryMeter`.
 
     Raises ``TypeError`` or ``ValueError`` when the facts are not JSON, ``ValueError`` when the builder
     left a link or took a name that the store needs.

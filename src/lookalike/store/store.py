@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lookalike.environment import MemoryMeter
 from lookalike.errors import StoreError
+from lookalike.machine.environment import MemoryMeter
 from lookalike.progress import SILENT, Progress
 from lookalike.store.artifact import Artifact, DamageError, check, hashing_bar, read_artifact, seal
 from lookalike.store.files import fsync, read_json, says_disk_full, sha256_of, stamp_of, write_json

@@ -17,29 +17,3 @@ Only ``task`` knows Hydra; the sweeper in ``hydra_plugins`` joins the rest to it
 """
 
 from __future__ import annotations
-
-from lookalike.sweep.blocks import job_lines, split_block
-from lookalike.sweep.conduct import Order, conduct
-from lookalike.sweep.gathering import gathered
-from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
-from lookalike.sweep.plan import Candidate, Job, Plan, make_plan, sweep_name
-from lookalike.sweep.task import Outcome, Parts, Task
-
-__all__ = [
-    "Candidate",
-    "Job",
-    "Ledger",
-    "LedgerJob",
-    "Order",
-    "Outcome",
-    "Parts",
-    "Plan",
-    "Submission",
-    "Task",
-    "conduct",
-    "gathered",
-    "job_lines",
-    "make_plan",
-    "split_block",
-    "sweep_name",
-]

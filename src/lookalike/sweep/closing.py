@@ -10,8 +10,8 @@ from shlex import quote
 
 from lookalike import schemas
 from lookalike.index.families import EXHAUSTIVE
-from lookalike.record import Record
 from lookalike.resolving import EXACT_UP_TO
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.terminal.words import print_wrapped
 
@@ -21,7 +21,7 @@ NEAR_EXACT = 0.9
 
 def report(experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
     """Print the closing table and :func:`closing_lines` to standard output."""
-    from lookalike.report import print_table
+    from lookalike.report.table import print_table
 
     print_table(records)
     for line in closing_lines(experiment, records, folder):

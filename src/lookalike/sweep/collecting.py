@@ -8,12 +8,11 @@ from shlex import quote
 
 from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
-from lookalike.record import INTERRUPTED, Record
+from lookalike.runs.record import INTERRUPTED, Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.gathering import gathered, leave_record, runs_below, show, write_reports
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import count_of
-from lookalike.sweep.queue import ask_queue, cancel_jobs
 from lookalike.sweep.resume import (
     PATIENCE_SECONDS,
     PAUSE_SECONDS,
@@ -24,6 +23,7 @@ from lookalike.sweep.resume import (
     settled_queue,
     submitted_jobs,
 )
+from lookalike.sweep.slurm.queue import ask_queue, cancel_jobs
 from lookalike.sweep.states import (
     AT_WORK,
     DONE,
@@ -155,7 +155,7 @@ def _gather(
 
 def _experiment_of(ledger: Ledger) -> Experiment:
     """One of the sweep's experiments: they share where results go."""
-    from lookalike.retrieval.recompose import experiment_of
+    from lookalike.runs.recompose import experiment_of
 
     if not ledger.jobs:
         raise UserError(f"the sweep {ledger.name} has no jobs; run its command again")

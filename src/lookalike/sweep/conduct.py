@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from lookalike.errors import ConfigError
-from lookalike.processes import python_command
+from lookalike.machine.processes import python_command
 from lookalike.progress import Progress
 from lookalike.store.lease import Lease
 from lookalike.sweep.closing import short

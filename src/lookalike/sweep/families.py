@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lookalike.errors import UserError
-from lookalike.record import FILE_NAME, Record
+from lookalike.runs.record import FILE_NAME, Record
 from lookalike.sweep.ledger import FILE_NAME as LEDGER_NAME
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.resume import SUPERSEDED
 from lookalike.sweep.states import finished_keys
-from lookalike.tracking import Family
+from lookalike.tracking.families import Family
 
 Found = tuple[Path, Record]
 """A record and the folder it lies in."""

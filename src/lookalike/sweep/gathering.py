@@ -12,7 +12,7 @@ from typing import Any
 
 from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
-from lookalike.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
+from lookalike.runs.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.plan import OF_THE_SWEEP
 from lookalike.sweep.states import records_below
@@ -98,7 +98,7 @@ def runs_below(folder: Path, known: Mapping[str, Experiment], progress: Progress
     ``known``: experiments by the name of their job's folder; the others are composed from their record. One
     that another version of Lookalike wrote is left out, with a warning.
     """
-    from lookalike.retrieval.recompose import experiment_of
+    from lookalike.runs.recompose import experiment_of
 
     runs: list[Run] = []
     for name, record in records_below(folder).items():

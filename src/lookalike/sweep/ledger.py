@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import UserError
-from lookalike.record import load_own_json, read_as, writing_results
+from lookalike.runs.record import load_own_json, read_as, writing_results
 from lookalike.store.files import write_json
 
 FORMAT = 1

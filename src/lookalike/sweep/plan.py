@@ -9,12 +9,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lookalike.config import Count, PlannedPoint, decide, plan_points, quoted
+from lookalike.config.faults import Count, decide
+from lookalike.config.planned import PlannedPoint, plan_points
+from lookalike.config.typed import quoted
 from lookalike.errors import ConfigError
 from lookalike.resolving import Resolved
+from lookalike.runs.naming import WORKERS
 from lookalike.schemas import Experiment
 from lookalike.sweep.ledger import LedgerJob
-from lookalike.trials import WORKERS
 
 LONGEST_NAME = 100
 OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.rows=", "sweep.skip=")

@@ -13,12 +13,12 @@ from shlex import quote
 
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.progress import Progress
-from lookalike.record import FILE_NAME, FINISHED, Record, writing_results
+from lookalike.runs.record import FILE_NAME, FINISHED, Record, writing_results
 from lookalike.store.lease import Lease, Owner, is_live
 from lookalike.sweep.ledger import FILE_NAME as LEDGER
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import Job, Plan, count_of
-from lookalike.sweep.queue import ENDING, Queue, ask_queue
+from lookalike.sweep.slurm.queue import ENDING, Queue, ask_queue
 from lookalike.sweep.states import (
     DONE,
     FAILED,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import OtherVersionError, UserError
-from lookalike.record import FILE_NAME, FINISHED, INTERRUPTED, Record, read_records
+from lookalike.runs.record import FILE_NAME, FINISHED, INTERRUPTED, Record, read_records
 from lookalike.sweep.ledger import TIME, Ledger, LedgerJob, Submission
-from lookalike.sweep.queue import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
+from lookalike.sweep.slurm.queue import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
 from lookalike.terminal.crash import FILE_NAME as TRACEBACK
 
 DONE = "done"

@@ -15,13 +15,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lookalike.config import PlannedPoint, decide, parse, plan_points
-from lookalike.credentials import conceal_all
+from lookalike.config.composing import parse
+from lookalike.config.faults import decide
+from lookalike.config.planned import PlannedPoint, plan_points
 from lookalike.errors import ConfigError, TrackingError, UserError
-from lookalike.filesystems import require_writable
+from lookalike.machine.credentials import conceal_all
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import SILENT, Progress
-from lookalike.record import FILE_NAME, Record
 from lookalike.resolving import Resolved
+from lookalike.runs.record import FILE_NAME, Record
 from lookalike.schemas import Experiment
 from lookalike.store.files import bytes_below
 from lookalike.store.layout import changed_at
@@ -95,7 +97,7 @@ class Parts:
 
     def open_session(self, experiment: Experiment, progress: Progress) -> Any:
         """What the jobs of one process share."""
-        from lookalike.session import Session
+        from lookalike.runs.session import Session
 
         return Session(experiment, progress)
 

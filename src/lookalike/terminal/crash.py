@@ -7,7 +7,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-from lookalike.credentials import conceal_all
+from lookalike.machine.credentials import conceal_all
 
 FILE_NAME = "traceback.txt"
 LONGEST_REASON = 300

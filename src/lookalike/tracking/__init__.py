@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from lookalike import schemas
-from lookalike.credentials import conceal
 from lookalike.errors import TrackingError
-from lookalike.record import Record
-from lookalike.tracking.families import Family
+from lookalike.machine.credentials import conceal
+from lookalike.runs.record import Record
 
 KINDS = ("local", "server", "none")
 
@@ -173,16 +172,3 @@ def local_page(root: Path, mlruns: str = "mlruns", experiment: str = schemas.Tra
         query = "SELECT experiment_id FROM experiments WHERE name = ?"
         found = database.execute(query, (experiment,)).fetchone()
     return f"/{view.page(str(found[0]), view.KEY)}" if found else ""
-
-
-__all__ = [
-    "KINDS",
-    "Family",
-    "NoTracker",
-    "Tracker",
-    "environment_notices",
-    "local_page",
-    "local_uri",
-    "one_writer_notice",
-    "open_tracker",
-]

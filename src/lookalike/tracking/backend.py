@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from lookalike.credentials import conceal, conceal_all, set_aside, whole_address
 from lookalike.errors import TrackingError
-from lookalike.filesystems import FileSystem, file_system_of
+from lookalike.machine.credentials import conceal, conceal_all, set_aside, whole_address
+from lookalike.machine.filesystems import FileSystem, file_system_of
 from lookalike.tracking import view
 from lookalike.tracking.home import (
     ARTIFACTS,

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.progress import Bar
-from lookalike.record import FILE_NAME, PointRecord, Record
+from lookalike.runs.record import FILE_NAME, PointRecord, Record
 from lookalike.store.files import sha256_of
 from lookalike.tracking import content
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lookalike.record import PointRecord, Record
+from lookalike.runs.record import PointRecord, Record
 from lookalike.schemas import Paths
 from lookalike.store.layout import Layout
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.record import Record
+from lookalike.runs.record import Record
 
 
 @dataclass(frozen=True)

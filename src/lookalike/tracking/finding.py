@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import TrackingError
-from lookalike.record import FILE_NAME, Record
+from lookalike.runs.record import FILE_NAME, Record
 from lookalike.tracking.backend import Backend, tracking_errors
 from lookalike.tracking.home import DATABASE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike import schemas
-from lookalike.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
+from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.store.files import remove_stale
 from lookalike.tracking import content, view
 from lookalike.tracking.backend import Backend, tracking_errors

@@ -13,7 +13,8 @@ import streamlit as st
 from lookalike.datasets.images import decode
 from lookalike.datasets.sampling import nested_sample
 from lookalike.errors import ImageError, UserError
-from lookalike.retrieval import Comparison, Hits, Retriever, find_run
+from lookalike.runs.catalog import find_run
+from lookalike.runs.retriever import Comparison, Hits, Retriever
 from lookalike.store.layout import Layout
 from lookalike.ui.choices import Choice, choice_of, choices
 from lookalike.ui.launching import UPLOAD_MB, unpacked

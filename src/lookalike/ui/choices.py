@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.retrieval import RunPlace
-from lookalike.retrieval.places import FOLDERS, best_point, records_below
+from lookalike.runs.catalog import FOLDERS, RunPlace, best_point, records_below
 
 
 @dataclass(frozen=True)

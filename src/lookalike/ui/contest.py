@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from lookalike import schemas
-from lookalike.datasets import ImageSet
 from lookalike.datasets.folder import expand_root, scan_images
+from lookalike.datasets.sets import ImageSet
 from lookalike.errors import UserError
-from lookalike.judging import EXACT, GALLERY, RUNS, Terms
-from lookalike.retrieval import Retriever
+from lookalike.runs.retriever import Retriever
+from lookalike.ui.judging import EXACT, GALLERY, RUNS, Terms
 
 
 class Contest:

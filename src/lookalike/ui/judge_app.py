@@ -14,7 +14,11 @@ from typing import Any
 import streamlit as st
 
 from lookalike.errors import ImageError, UserError
-from lookalike.judging import (
+from lookalike.runs.catalog import find_run
+from lookalike.runs.retriever import Retriever
+from lookalike.store.layout import Layout
+from lookalike.ui.contest import Contest
+from lookalike.ui.judging import (
     GALLERY,
     QUERIES,
     RELEVANCE,
@@ -29,9 +33,6 @@ from lookalike.judging import (
     told,
     write_relevance,
 )
-from lookalike.retrieval import Retriever, find_run
-from lookalike.store.layout import Layout
-from lookalike.ui.contest import Contest
 from lookalike.ui.launching import unpacked
 from lookalike.ui.text import plain
 from lookalike.ui.thumbnails import Thumbnails

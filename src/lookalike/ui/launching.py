@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import UserError
-from lookalike.processes import python_command
+from lookalike.machine.processes import python_command
 
 SEARCH = "app.py"
 JUDGE = "judge_app.py"

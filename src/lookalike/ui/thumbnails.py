@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from lookalike.datasets import ImageSet
-from lookalike.environment import cores
+from lookalike.datasets.sets import ImageSet
 from lookalike.errors import ImageError
+from lookalike.machine.environment import cores
 from lookalike.store.files import token
 
 VERSION = 1

@@ -14,7 +14,8 @@ from lookalike.datasets.images import EXTENSIONS
 from lookalike.datasets.known import read_parquet
 from lookalike.datasets.webdataset.headers import Member, Members, read_members
 from lookalike.errors import DatasetError, foreign_parser
-from lookalike.store import Recipe, Store
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

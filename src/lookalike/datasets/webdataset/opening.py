@@ -22,7 +22,7 @@ from lookalike.datasets.webdataset.listing import Listing, Tar, list_tar
 from lookalike.datasets.webdataset.samples import annotation, count_missing, notices, others_of
 from lookalike.errors import DatasetError, ImageError
 from lookalike.progress import SILENT, Progress
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 Rows = npt.NDArray[np.int64]
 LARGEST_IMAGE_BYTES = 1 << 28

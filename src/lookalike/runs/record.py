@@ -1,0 +1,482 @@
+"""A run's truth: ``record.json`` in its output folder. MLflow and every report are views of it.
+
+The fields are the file's keys, one to one. Names carry their units. An absent number was not measured
+(a p99 of fewer than 1,000 samples, a measure no query of the run has): there are no nulls in place of
+numbers, and no NaN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from lookalike.errors import OtherVersionError, UserError
+from lookalike.machine.credentials import conceal_all, concealed
+from lookalike.store.files import fsync, read_json, remove_stale, token
+
+log = logging.getLogger("lookalike")
+
+FORMAT = 1
+FILE_NAME = "record.json"
+DAMAGED = "record.damaged.json"
+"""What could not be read and stood where a record was to be written."""
+
+FINISHED = "finished"
+FAILED = "failed"
+INTERRUPTED = "interrupted"
+
+
+@dataclass
+class PointRecord:
+    """One operating point: an index with one set of search settings, and all that was measured there."""
+
+    trial_key: str
+    """Stable name of what was tried; the same in every sweep that tries it."""
+    label: str
+    """``ivf_flat nlist=64 nprobe=8``."""
+    settings: dict[str, int]
+    """What was set at query time; always holds ``k``."""
+    index_settings: dict[str, Any] = field(default_factory=dict)
+    """What shaped the index."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Single values: ``knn_recall_at_10``, ``latency_single_p50_ms``, ``qps_batch``, ``index_bytes`` ..."""
+    curves: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Measure -> cut-off -> mean over the queries."""
+    intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """Measure -> cut-off -> [low, high]: the bootstrap interval of that mean."""
+    by_edit: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """Edit -> measure -> cut-off -> mean over the queries edited so."""
+    latency: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Mode (single, batch, saturated) -> threads, samples, p50_ms, p95_ms, p99_ms, mean_ms ..."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """queries, without_relevance, tied_at_k, missing_results."""
+    neighbours: str | None = None
+    """Raw neighbours and latency samples, relative to the record's folder."""
+    mlflow_run_id: str | None = None
+
+    @property
+    def k(self) -> int:
+        """What one search asked for."""
+        return int(self.settings["k"])
+
+    def curve(self, measure: str) -> dict[int, float]:
+        """``measure`` by ascending cut-off; empty when it does not apply to the run."""
+        return dict(sorted((int(k), value) for k, value in self.curves.get(measure, {}).items()))
+
+    def interval(self, measure: str, k: int) -> tuple[float, float] | None:
+        """The bootstrap interval of ``measure`` at ``k``, or None when there is none."""
+        bounds = {int(cutoff): pair for cutoff, pair in self.intervals.get(measure, {}).items()}.get(k)
+        return (bounds[0], bounds[1]) if bounds else None
+
+
+@dataclass
+class Record:
+    """One run: what was composed, on which machine, what each stage did, and its operating points."""
+
+    name: str
+    started: str
+    """ISO 8601 with the time zone; so is ``finished``."""
+    finished: str
+    status: str
+    """finished | failed | interrupted."""
+    error: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    index: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
+    points: list[PointRecord] = field(default_factory=list)
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A record is read by many: passwords in addresses stay out of it."""
+        self.config, self.overrides = concealed(self.config), concealed(self.overrides)
+
+    @property
+    def trial_keys(self) -> set[str]:
+        """Of all that it did; embedding chosen shards (``dataset.shards``) is a trial without a point."""
+        shards = [self.extras["shards"]["trial_key"]] if "shards" in self.extras else []
+        return {*(point.trial_key for point in self.points), *shards}
+
+    @property
+    def identity(self) -> str:
+        """32 hex characters that tell this run from every other one, wherever its folder is moved to."""
+        told_apart_by = [
+            self.name,
+            self.started,
+            self.environment.get("hostname"),
+            self.config,
+            self.overrides,
+        ]
+        return hashlib.sha256(json.dumps(_plain(told_apart_by), sort_keys=True).encode()).hexdigest()[:32]
+
+    def save(self, folder: Path) -> Path:
+        """Write ``folder/record.json`` in one step: a reader sees the old file or the new one, whole.
+
+        NaN and infinities are left out, with the interval they bound, and secrets out of the error. The same
+        run may be saved again. The finished record of another run is never replaced, nor one that another
+        version wrote: that, and a folder that cannot be written or whose disk is full, raises
+        :class:`UserError`. What is there and cannot be read is kept as ``record.damaged.json``.
+        """
+        if self.error is not None:
+            self.error = conceal_all(self.error)
+        path = folder / FILE_NAME
+        draft = folder / f".{FILE_NAME}.{token()}"
+        text = json.dumps(
+            {"format": FORMAT, **_plain(asdict(self))}, indent=1, ensure_ascii=False, allow_nan=False
+        )
+        with writing_results(folder):
+            remove_stale(folder, f".{FILE_NAME}.*")
+            try:
+                with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._publish(draft, path)
+                fsync(folder)
+            finally:
+                draft.unlink(missing_ok=True)
+        return path
+
+    def _publish(self, draft: Path, path: Path) -> None:
+        """Put ``draft`` in the place of ``path`` unless that is another run's result."""
+        while True:
+            try:
+                os.link(draft, path)  # fails when there is a record, whoever has just written it
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without hard links
+                if not path.exists():
+                    draft.replace(path)
+                    return
+            else:
+                return
+            with _held(path) as still_there:
+                if still_there:
+                    self._check_may_replace(path)
+                    draft.replace(path)
+                    return
+
+    def _check_may_replace(self, path: Path) -> None:
+        try:
+            present = Record.load(path)
+        except OtherVersionError:
+            raise
+        except UserError:
+            path.replace(path.with_name(DAMAGED))
+            return
+        if present.status == FINISHED and present.identity != self.identity:
+            raise UserError(
+                f"{path} is the finished record of another run and is kept, so that this run's is not "
+                "written; run the experiment again to measure it in a folder of its own"
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Record:
+        """Read a record from its file or its folder; every field has the type that readers rely on.
+
+        Raises :class:`UserError` when there is none or it is damaged, :class:`OtherVersionError` when
+        another version of Lookalike wrote it.
+        """
+        file = path / FILE_NAME if path.is_dir() else path
+        cure = f"name the {FILE_NAME} of a run"
+        content = load_own_json(
+            file,
+            FORMAT,
+            kind="a run's record",
+            cure=cure,
+            absent=f"{path} holds no {FILE_NAME}; name the output folder of a run",
+            instead="run the experiment again",
+        )
+        try:
+            record: Record = read_as(cls, content, "record")
+            _check(record)
+        except (TypeError, ValueError, KeyError, OverflowError) as fault:
+            raise UserError(f"{file} is damaged ({fault}); run the experiment again") from None
+        return record
+
+
+def read_records(files: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
+    """Yield the folder and the record of each of ``files`` that holds one, in their order.
+
+    The others are left out: a warning on standard error names each once.
+    """
+    for file in files:
+        try:
+            record = Record.load(file)
+        except UserError as error:
+            _say_left_out(str(error))
+            continue
+        yield file.parent, record
+
+
+@cache
+def _say_left_out(reason: str) -> None:
+    log.warning("%s", reason)
+    print(f"warning: a record is left out: {reason}", file=sys.stderr)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Hold off others that would replace the file at ``path``; yields whether it is there and the same.
+
+    Where the file system has no locks nothing is held off.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            same = os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            same = False
+        yield same
+    finally:
+        os.close(descriptor)
+
+
+def load_own_json(
+    file: Path, format_: int, *, kind: str, cure: str, absent: str, instead: str
+) -> dict[str, Any]:
+    """The object in a JSON file that a version of Lookalike wrote, without its ``format``.
+
+    Raises :class:`UserError`: ``absent`` when there is no such file; with ``cure`` when it cannot be read or
+    is no ``kind``; with ``instead``, besides using that version, when its format is another.
+    """
+    try:
+        content = read_json(file)
+    except FileNotFoundError:
+        raise UserError(absent) from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); make it readable") from None
+    except ValueError as fault:
+        reason = "" if isinstance(fault, json.JSONDecodeError | UnicodeError) else f" of ours: {fault}"
+        raise UserError(f"{file} is not JSON{reason}; {cure}") from None
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a file name of raw bytes, which no report could write
+        content = json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
+    found = content.pop("format", None) if isinstance(content, dict) else None
+    if type(found) is not int:
+        raise UserError(f"{file} is not {kind}; {cure}")
+    if found != format_:
+        raise OtherVersionError(
+            f"{file} was written by another version of Lookalike, in format {found} (this one reads format "
+            f"{format_}); use that version, or {instead}"
+        )
+    return dict(content)
+
+
+def read_as(kind: Any, value: Any, where: str) -> Any:
+    """Return ``value``, as JSON gave it, as a ``kind``: a dataclass, a container or a plain type.
+
+    Raises ``TypeError`` or ``ValueError`` that says where the two do not fit; ``where`` is what the value
+    is called there.
+    """
+    if kind is Any or (value is None and isinstance(kind, UnionType) and type(None) in get_args(kind)):
+        return value
+    if isinstance(kind, UnionType):
+        kinds = [each for each in get_args(kind) if each is not type(None)]
+        return read_as(next((each for each in kinds if type(value) is each), kinds[0]), value, where)
+    plain: Any = get_origin(kind) or kind
+    if isinstance(plain, type) and is_dataclass(plain):
+        return _read_object(plain, value, where)
+    fits = type(value) is plain or (plain is float and type(value) is int)
+    if not fits or (type(value) is int and abs(value) >= 2**63):
+        raise TypeError(f"{where} is no {plain.__name__}")
+    return _read_items(plain, get_args(kind), value, where)
+
+
+def _read_object(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"{where} is no object")
+    hints = get_type_hints(kind)
+    if unknown := value.keys() - hints.keys():
+        raise TypeError(f"{where}.{min(unknown)} is unknown")
+    return kind(**{name: read_as(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+def _read_items(plain: Any, kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """The items of a list or object, whose type is the last of ``kinds``; other values as they are."""
+    if plain is list and kinds:
+        return [read_as(kinds[-1], each, f"{where}[{i}]") for i, each in enumerate(value)]
+    if plain is dict and kinds:
+        return {key: read_as(kinds[-1], each, f"{where}.{key}") for key, each in value.items()}
+    return value
+
+
+_GROUPS = (
+    "dataset",
+    "model",
+    "queries",
+    "index",
+    "search",
+    "measures",
+    "tracking",
+    "paths",
+    "store",
+    "sweep",
+)
+_KNOWN: dict[str, dict[str, Any]] = {
+    "config": dict.fromkeys(_GROUPS, dict[str, Any]) | {"name": str | None},
+    "environment": {"hostname": str, "cpu": str, "cores": int, "versions": dict[str, Any]},
+    "data": {
+        "dataset": str,
+        "gallery_size": int,
+        "gallery_key": str,
+        "dim": int,
+        "queries": str,
+        "query_count": int,
+        "protocol": str,
+        "protocol_description": str,
+        "missing_images": int,
+        "bad_images": list[dict[str, str]],
+        "notices": list[str],
+    },
+    "model": {"name": str, "recipe": dict[str, Any]},
+    "index": {
+        "family": str,
+        "factory": str | None,
+        "metric": str,
+        "key": str,
+        "path": str,
+        "sha256": str,
+        "index_bytes": int,
+        "built_on": dict[str, Any],
+        "build_threads": int | None,
+        "notices": list[str],
+    },
+    "timing": {"drift": float | None, "other_cpu_share": float | None, "flags": list[str]},
+}
+"""Entries of a record's objects that others read by name, and what they are taken to be."""
+_KNOWN_SETTINGS: dict[str, dict[str, Any]] = {
+    "paths": {"root": str, "store": str, "mlruns": str},
+    "tracking": {"kind": str, "uri": str | None, "experiment": str, "parent": str | None},
+    "sweep": {"name": str | None},
+    "measures": {"confidence": float},
+}
+_NEEDED = {"data": ("dataset", "gallery_size"), "model": ("name",), "index": ("family",)}
+"""Those that a record with operating points cannot be without."""
+
+
+def _check(record: Record) -> None:
+    """Raise ``TypeError``, ``ValueError`` or ``KeyError`` for what the fields' types do not rule out."""
+    for moment in (record.started, record.finished):
+        datetime.fromisoformat(moment).timestamp()
+    if record.status not in (FINISHED, FAILED, INTERRUPTED):
+        raise ValueError(f"record.status is {record.status!r}")
+    for name, known in _KNOWN.items():
+        entries = getattr(record, name)
+        for key in known.keys() & entries.keys():
+            read_as(known[key], entries[key], f"record.{name}.{key}")
+    for group, known in _KNOWN_SETTINGS.items():
+        for key in known.keys() & record.config.get(group, {}).keys():
+            read_as(known[key], record.config[group][key], f"record.config.{group}.{key}")
+    for i, stage in enumerate(record.stages):
+        read_as(str, stage["stage"], f"record.stages[{i}].stage")
+    if "shards" in record.extras:
+        read_as(str, record.extras["shards"]["trial_key"], "record.extras.shards.trial_key")
+    for name, keys in _NEEDED.items() if record.points else ():
+        if missing := set(keys) - getattr(record, name).keys():
+            raise ValueError(f"record.{name}.{min(missing)} is missing")
+    for i, point in enumerate(record.points):
+        _check_point(point, f"record.points[{i}]")
+
+
+def _check_point(point: PointRecord, where: str) -> None:
+    if not point.label.strip():
+        raise ValueError(f"{where}.label is empty")
+    if point.k < 1:
+        raise ValueError(f"{where}.settings.k is {point.k}")
+    for mode, timing in point.latency.items():
+        for name in ("threads", "samples", "queries_per_call"):
+            read_as(int | None, timing.get(name), f"{where}.latency.{mode}.{name}")
+    measured: list[Mapping[str, Mapping[str, Any]]]
+    measured = [point.curves, point.intervals, *point.by_edit.values()]
+    for curves in measured:
+        for measure, by_cutoff in curves.items():
+            if not all(cutoff.isascii() and cutoff.isdigit() for cutoff in by_cutoff):
+                raise ValueError(f"{where}: a cut-off of {measure} is no number")
+    if any(len(ends) != 2 for by_cutoff in point.intervals.values() for ends in by_cutoff.values()):
+        raise ValueError(f"{where}: an interval has not two ends")
+    raw = PurePosixPath(point.neighbours or ".")
+    if raw.is_absolute() or ".." in raw.parts:
+        raise ValueError(f"{where}.neighbours leads out of the record's folder")
+
+
+@contextmanager
+def writing_results(folder: Path) -> Iterator[None]:
+    """Create ``folder``; errors of the system while something is written there become a UserError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(
+            f"results cannot be written to {folder} ({error.strerror or error}); "
+            "free some space there, or set paths.root to a folder on another disk"
+        ) from error
+
+
+@contextmanager
+def result_file(path: Path) -> Iterator[Path]:
+    """Yield a place beside ``path`` to write to, which becomes ``path`` when the block ends well.
+
+    A reader sees the old file or the new one, whole, and what cannot be written leaves nothing. Raises
+    :class:`UserError` as :func:`writing_results` does.
+    """
+    draft = path.with_name(f".{token()}.{path.name}")
+    with writing_results(path.parent):
+        try:
+            yield draft
+            fsync(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+_ABSENT = object()
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON knows it: numpy scalars become numbers, keys strings, and NaN is left out."""
+    kept = _keep(value)
+    return None if kept is _ABSENT else kept
+
+
+def _keep(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        kept = {str(key): _keep(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not _ABSENT}
+    if isinstance(value, list | tuple):
+        items = [_keep(item) for item in value]
+        return _ABSENT if _ABSENT in items else items
+    if isinstance(value, float) and not math.isfinite(value):
+        return _ABSENT
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if hasattr(value, "tolist"):  # a numpy scalar or array
+        return _keep(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"a record cannot hold a {type(value).__name__}: {value!r}")

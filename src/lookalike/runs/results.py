@@ -1,0 +1,213 @@
+"""From results to the parts of a record: plain values, and one file of raw neighbours per point."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.datasets.sets import ImageSet
+from lookalike.embed.embeddings import Embeddings
+from lookalike.evaluate.measures import Evaluation
+from lookalike.evaluate.statistics import numbered
+from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
+from lookalike.index.build import IndexArtifacts
+from lookalike.queries.plan import QueryPlan
+from lookalike.runs.naming import index_settings, point_label, trial_key
+from lookalike.runs.record import PointRecord, writing_results
+from lookalike.schemas import Experiment, Index, Measures
+from lookalike.store.artifact import Artifact
+from lookalike.store.files import fsync, token
+
+COSTS = ("build_seconds", "train_seconds", "add_seconds", "save_seconds", "load_seconds")
+SIZES = ("index_bytes", "serving_memory_bytes")
+MERGED = ("parts", "merge_seconds")
+"""Of an index whose shards were indexed apart."""
+CUTOFFS_PER_QUERY = (1, 10)
+"""Besides k, where each query's own value is kept: two runs can then be compared query by query."""
+
+
+def describe_data(
+    experiment: Experiment,
+    asked: QueryPlan,
+    gallery: Embeddings,
+    queries: Embeddings,
+    twins: npt.NDArray[np.int64] | None,
+) -> dict[str, Any]:
+    """What was searched for, and in what: all counts are of that, not of what was planned.
+
+    ``asked``: the queries that were embedded; ``twins``: the planned gallery's groups of duplicates, if any.
+    """
+    bad = {image.id: image for image in (*gallery.bad, *queries.bad)}
+    return {
+        "dataset": experiment.dataset.name,
+        "gallery_size": len(gallery),
+        "gallery_key": gallery.key,
+        "dim": gallery.dim,
+        "queries": experiment.queries.name,
+        "query_count": len(queries),
+        "protocol": asked.protocol,
+        "protocol_description": asked.describe(len(gallery)) + _mistakes(experiment.measures),
+        "duplicates": None if twins is None else len(gallery) - len(np.unique(twins[gallery.kept])),
+        "missing_images": asked.gallery.missing if isinstance(asked.gallery, ImageSet) else 0,
+        "bad_images": [
+            {"id": image.id, "location": image.location, "reason": image.reason} for image in bad.values()
+        ],
+        "notices": [*asked.gallery.notices, *asked.notices],
+    }
+
+
+def _mistakes(measures: Measures) -> str:
+    """What sets these measures apart from those of the same queries."""
+    return ", the first result dropped" if measures.drop_first else ""
+
+
+def describe_index(
+    config: Index, built: IndexArtifacts, served: Artifact, load_seconds: float
+) -> dict[str, Any]:
+    """What was searched, and what it cost to build (when it was built), to load and to serve."""
+    reference: dict[str, Any] = {}
+    if built.index is not None:
+        file = built.index.file("index.faiss")
+        reference = {
+            "key": built.index.key,
+            "path": str(file),
+            "sha256": built.index.manifest["files"][file.name]["sha256"],
+            "built_on": dict(built.index.manifest["machine"]),
+            "build_threads": built.index.facts["threads"],
+            **{name: built.index.facts[name] for name in MERGED if name in built.index.facts},
+        }
+    return {
+        "family": config.family,
+        "factory": built.factory,
+        "metric": config.metric,
+        "index_bytes": built.index_bytes,
+        "serving_memory_bytes": served.facts["serving_memory_bytes"],
+        "build_seconds": built.build_seconds,
+        "train_seconds": built.train_seconds,
+        "add_seconds": built.add_seconds,
+        "save_seconds": built.save_seconds,
+        "load_seconds": load_seconds,
+        "notices": list(built.notices),
+        **reference,
+    }
+
+
+def describe_timing(timed: TimedPoints) -> dict[str, Any]:
+    """How far the clock can be trusted."""
+    return {
+        "drift": timed.drift,
+        "other_cpu_share": timed.other_cpu_share,
+        "other_timings": timed.other_timings,
+        "flags": timed.flags,
+    }
+
+
+def point_record(
+    experiment: Experiment,
+    result: TimedPoint,
+    evaluation: Evaluation,
+    *,
+    index: dict[str, Any],
+    sources: Sequence[str],
+    folder: Path,
+) -> PointRecord:
+    """One operating point, its raw neighbours and samples written to ``folder/points``.
+
+    ``sources`` are those of the queries: what is resampled.
+    """
+    label = point_label(experiment.index, result.point)
+    file = Path("points") / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
+    raw = _save_raw(folder / file, result, evaluation, sources)
+    metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
+    for mode, timing in result.timings.items():
+        metrics[f"qps_{mode}"] = timing.qps
+        if mode != "batch":
+            metrics[f"latency_{mode}_p50_ms"] = timing.p50_ms
+            metrics[f"latency_{mode}_p95_ms"] = timing.p95_ms
+            if timing.p99_ms is not None:
+                metrics[f"latency_{mode}_p99_ms"] = timing.p99_ms
+    curves = {name: _by_cutoff(curve) for name, curve in evaluation.curves.items()}
+    shown = sorted({1, 10, 100, result.point.k})
+    for name, curve in curves.items():
+        metrics |= {f"{name}_at_{k}": curve[str(k)] for k in shown if str(k) in curve}
+    return PointRecord(
+        trial_key=trial_key(experiment, result.point),
+        label=label,
+        settings=result.point.as_dict(),
+        index_settings=index_settings(experiment.index),
+        metrics=metrics,
+        curves=curves,
+        intervals={
+            name: {str(k): list(ends) for k, ends in by_cutoff.items()}
+            for name, by_cutoff in evaluation.intervals.items()
+        },
+        by_edit={
+            edit: {name: _by_cutoff(curve) for name, curve in measures.items()}
+            for edit, measures in evaluation.by_edit.items()
+        },
+        latency={mode: timing.as_dict() for mode, timing in result.timings.items()},
+        counts={
+            "queries": evaluation.queries,
+            "without_relevance": evaluation.without_relevance,
+            "tied_at_k": evaluation.tied_at_k,
+            "missing_results": evaluation.missing_results,
+        },
+        neighbours=raw.relative_to(folder).as_posix(),
+    )
+
+
+def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
+    return {str(k): value for k, value in curve.items()}
+
+
+def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> Path:
+    """Rows and scores as they were returned, every latency sample, and what each query scored.
+
+    ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
+    Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
+    """
+    arrays = {f"seconds_{mode}": timing.seconds for mode, timing in result.timings.items()}
+    k = result.point.k
+    arrays |= {
+        f"{measure}_at_{cutoff}": curve[cutoff].astype(np.float32)
+        for measure, curve in evaluation.per_query.items()
+        for cutoff in sorted({*CUTOFFS_PER_QUERY, k} & curve.keys())
+    }
+    arrays["sources"] = numbered(sources)[0].astype(np.int32)
+    arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
+    with writing_results(path.parent):
+        draft = path.with_name(f".{path.name}.{token()}")
+        try:
+            with draft.open("xb") as file:
+                np.savez(file, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())  # a record that outlives a power cut names no empty file
+            kept = publish_beside(draft, path)
+            fsync(path.parent)
+            fsync(path.parent.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+    return kept
+
+
+def publish_beside(draft: Path, path: Path) -> Path:
+    """Give ``draft`` the name of ``path``, or the next free one: a record may refer to what is there."""
+    for number in count(1):
+        name = path if number == 1 else path.with_stem(f"{path.stem}.{number}")
+        try:
+            os.link(draft, name)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            if name.exists():
+                continue
+            draft.replace(name)
+        return name
+    raise AssertionError("numbers do not end")

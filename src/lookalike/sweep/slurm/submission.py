@@ -1,0 +1,239 @@
+"""What is handed to SLURM: what builds, after that what is timed, after that whoever gathers it.
+
+Jobs that need the same artifacts share one build job. Timing waits for all builds, so that it finds
+everything made and has its node for itself. A timing job whose build failed makes up for it, or fails with
+a record of its own: nothing is decided by a build job's end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import UserError
+from lookalike.sweep.ledger import BUILD, COLLECT, TIME, LedgerJob, Submission
+from lookalike.sweep.slurm.queue import PATIENCE, cancel_jobs
+
+if TYPE_CHECKING:
+    from submitit import Job
+
+LARGEST_ARRAY = 1000
+"""Tasks in one array; SLURM takes 1,001 unless a site says otherwise."""
+COLLECTOR = {"cpus_per_task": 1, "mem_gb": 4, "timeout_min": 60, "exclusive": None, "gpus_per_node": None}
+"""What gathering takes, whatever the jobs take."""
+ONLY_NOW = ("not available (down", "ReqNodeNotAvail")
+"""Of sbatch's objections, those that time may mend."""
+NUMBERS = (
+    "timeout_min",
+    "cpus_per_task",
+    "gpus_per_node",
+    "mem_gb",
+    "signal_delay_s",
+    "max_num_timeout",
+    "array_parallelism",
+)
+NAMES = {  # ours, which are Hydra's launcher's -> submitit's for sbatch
+    "name": "job_name",
+    "timeout_min": "time",
+    "mem_gb": "mem",
+}
+
+Arguments = Callable[[Sequence[LedgerJob], str], list[tuple[Any, ...]]]
+"""(jobs, phase) -> what each task of the array calls its function with."""
+
+
+def missing_parts() -> list[str]:
+    """Why nothing can be submitted from here, each with its cure."""
+    faults = []
+    try:
+        import submitit  # noqa: F401
+    except ImportError:
+        faults.append(
+            "submitit is not installed, and hydra/launcher=slurm_* needs it; "
+            "pip install 'lookalike[slurm]', or leave hydra/launcher out"
+        )
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        faults.append(
+            "there is no sbatch here, so this is no machine of a SLURM cluster; "
+            "run it on a login node, or leave hydra/launcher out"
+        )
+    return faults
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """How jobs are given to SLURM: ``hydra.launcher``, without Hydra."""
+
+    parameters: Mapping[str, Any]
+    """Of every job, by the names in ``conf/hydra/launcher``; None: the site's own default."""
+    phases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """``build`` and ``time``: what differs there; None: as everywhere."""
+    folder: Path = Path(".submitit") / "%j"
+    """Submitit's: scripts, logs and results; ``%j`` becomes the job's number."""
+    largest_array: int = LARGEST_ARRAY
+
+    def faults(self) -> list[str]:
+        """What is wrong with the parameters, as far as it shows without SLURM."""
+        given = [(f"hydra.launcher.{name}", name, value) for name, value in self.parameters.items()]
+        for phase, differing in self.phases.items():
+            key = "timing" if phase == TIME else phase
+            given += [(f"hydra.launcher.{key}.{name}", name, value) for name, value in differing.items()]
+        return [
+            f"{path}={value} is no number; give a whole one"
+            for path, name, value in given
+            if name in NUMBERS and value is not None and not _is_number(value)
+        ]
+
+    def refusal(self) -> str | None:
+        """What SLURM has against such jobs, asked without submitting any; None when it would take them.
+
+        A partition that has no free or working node now is none: jobs may wait for it.
+        """
+        for phase in (BUILD, TIME):
+            script = self._executor(phase)._make_submission_file_text("true", "trial")
+            reason = _ask_sbatch(script)
+            if reason is not None:
+                return reason
+        return None
+
+    def submit_phases(
+        self, jobs: Sequence[LedgerJob], function: Callable[..., Any], arguments: Arguments
+    ) -> tuple[list[Submission], list[Job[Any]]]:
+        """Submit the builds and, after them, the timing of ``jobs``; returns also the timing jobs, in order.
+
+        ``function`` is pickled for each task; its ``checkpoint`` says what one does that is started again.
+        Raises :class:`UserError` when SLURM refuses; what was submitted before is taken back.
+        """
+        submissions: list[Submission] = []
+        timing: list[Job[Any]] = []
+        builds = list({job.builds: job for job in reversed(jobs)}.values())[::-1]
+        try:
+            for phase, whose in ((BUILD, builds), (TIME, list(jobs))):
+                after = [each.job_id for each in submissions if each.phase == BUILD]
+                for begin in range(0, len(whose), self.largest_array):
+                    part = whose[begin : begin + self.largest_array]
+                    made = self._submit_array(function, arguments(part, phase), phase, after)
+                    number = made[0].job_id.partition("_")[0]
+                    submissions.append(
+                        Submission(phase, number, [job.folder for job in part], str(self.folder))
+                    )
+                    timing += made if phase == TIME else []
+        except BaseException:
+            with contextlib.suppress(UserError):
+                cancel_jobs([each.job_id for each in submissions])
+            raise
+        return submissions, timing
+
+    def submit_command(self, command: Sequence[str], after: Sequence[str]) -> Submission:
+        """Submit one job that runs ``command`` once all jobs in ``after`` have ended, well or not."""
+        executor = self._executor(COLLECT, after)
+        executor.update_parameters(use_srun=False)
+        with _refusals(), self._private_folder():
+            job = executor._submit_command(shlex.join(command))
+        return Submission(COLLECT, job.job_id, [], str(self.folder))
+
+    def _submit_array(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+        phase: str,
+        after: Sequence[str],
+    ) -> list[Job[Any]]:
+        with _refusals(), self._private_folder():
+            executor = self._executor(phase, after)
+            submitted: list[Job[Any]] = executor.map_array(function, *zip(*arguments, strict=True))
+        return submitted
+
+    @contextlib.contextmanager
+    def _private_folder(self) -> Iterator[None]:
+        """Make submitit's folder, and let nobody else read what is written there while the block runs.
+
+        Pickles are programs: who could write them would run code as the user on a node.
+        """
+        before = os.umask(0o077)
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            if self.folder.parent.name == Cluster.folder.parent.name:  # also one that an older version made
+                self.folder.parent.chmod(0o700)
+            yield
+        finally:
+            os.umask(before)
+
+    def _executor(self, phase: str, after: Sequence[str] = ()) -> Any:
+        from lookalike.sweep.slurm.worker import Executor
+
+        differing = {name: value for name, value in self.phases.get(phase, {}).items() if value is not None}
+        asked = {**self.parameters, **(COLLECTOR if phase == COLLECT else differing)}
+        executor = Executor(self.folder, max_num_timeout=int(asked.pop("max_num_timeout", None) or 0))
+        executor.update_parameters(**_for_sbatch(asked, phase, after))
+        return executor
+
+
+def _for_sbatch(asked: dict[str, Any], phase: str, after: Sequence[str]) -> dict[str, Any]:
+    """The parameters of submitit's executor; None and false are left out."""
+    asked = {name: value for name, value in asked.items() if value is not None and value is not False}
+    extra = {"requeue": True} if asked.pop("requeue", False) else {"no-requeue": True}
+    asked["additional_parameters"] = extra | dict(asked.get("additional_parameters", {}))
+    asked["ntasks_per_node"] = 1
+    asked["name"] = f"{asked.get('name', 'lookalike')}-{phase}"
+    if after:
+        asked["dependency"] = "afterany:" + ":".join(after)
+    asked["srun_args"] = ["--ntasks=1"]  # srun would fill a node that the job has for itself
+    if "cpus_per_task" in asked:  # since SLURM 22.05, srun no longer takes it from the job it is in
+        asked["srun_args"].append(f"--cpus-per-task={asked['cpus_per_task']}")
+    if "timeout_min" in asked and "signal_delay_s" in asked:  # a warning at the very start would be none
+        asked["signal_delay_s"] = min(asked["signal_delay_s"], int(asked["timeout_min"] * 60 / 4))
+    if "mem_gb" in asked:
+        asked["mem_gb"] = f"{int(asked['mem_gb'] * 1024)}M"
+    return {NAMES.get(name, name): value for name, value in asked.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _ask_sbatch(script: str) -> str | None:
+    """Why SLURM would refuse ``script``; None when it would not, or does not say."""
+    try:
+        asked = subprocess.run(
+            ["sbatch", "--test-only"],
+            input=script,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    busy = any(word in asked.stderr for word in ONLY_NOW)
+    return _refused(asked.stderr) if asked.returncode and not busy else None
+
+
+def _refused(said: str) -> str:
+    """The last word of sbatch, with what to do about it."""
+    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in said.strip().splitlines()]
+    reason = lines[-1].removeprefix("allocation failure: ") if lines else "no reason given"
+    return (
+        f"SLURM refuses such jobs ({reason}); give a partition, account, qos, constraint, time, memory and "
+        "processors that this cluster has: hydra.launcher.partition=..."
+    )
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn sbatch's refusal into one sentence; submitit also prints it, which nobody needs twice."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise UserError(_refused(str(error))) from None

@@ -1,0 +1,63 @@
+"""A record's config becomes the very experiment that it was made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from lookalike import schemas
+from lookalike.config.composing import SCHEMAS
+from lookalike.errors import UserError
+from lookalike.runs.recompose import experiment_of
+from lookalike.runs.record import Record
+from lookalike.schemas import Experiment
+
+CHOICES = [
+    (group, schema)
+    for group in ("dataset", "model", "queries", "index")
+    for schema in SCHEMAS[group].values()
+]
+
+
+def experiment(**parts: Any) -> Experiment:
+    default: dict[str, Any] = {
+        "dataset": schemas.TwemojiDataset(limit=5),
+        "model": schemas.PixelsModel(side=3),
+        "queries": schemas.CopiesQueries(n=2),
+        "index": schemas.IvfFlatIndex(nlist=2, point={"nprobe": 1}),
+        "search": schemas.Search(k=7, nprobe=[1, 2]),
+        "name": "mine",
+    }
+    return Experiment(**default | parts)
+
+
+def recorded(made: Experiment) -> Record:
+    """As it is read back from the disk."""
+    config = json.loads(json.dumps(asdict(made)))
+    return Record(name="", started="", finished="", status="finished", config=config)
+
+
+@pytest.mark.parametrize(("group", "schema"), CHOICES, ids=lambda it: getattr(it, "__name__", it))
+def test_every_choice_comes_back_as_it_was(group: str, schema: type[Any]) -> None:
+    made = experiment(**{group: schema()})
+    again = experiment_of(recorded(made))
+    assert again == made
+    assert type(getattr(again, group)) is schema
+
+
+def test_a_config_with_a_name_of_its_own() -> None:
+    made = experiment(model=schemas.TransformersModel(name="siglip_base", name_or_path="google/siglip"))
+    assert experiment_of(recorded(made)) == made
+
+
+def test_a_config_of_another_version_is_refused() -> None:
+    record = recorded(experiment())
+    record.config["index"]["colour"] = "blue"
+    with pytest.raises(UserError, match=r"index: ivf_flat.*run the experiment again"):
+        experiment_of(record)
+    del record.config["index"]
+    with pytest.raises(UserError, match="run the experiment again"):
+        experiment_of(record)

@@ -1,0 +1,239 @@
+"""A finished run answers again as it did: the same vectors, the same neighbours."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.errors import ImageError, ModelError, QueryError, UserError
+from lookalike.runs.catalog import find_run
+from lookalike.runs.record import Record
+from lookalike.runs.retriever import Retriever
+from lookalike.schemas import (
+    BruteForceIndex,
+    EmbeddingsDataset,
+    FlatIndex,
+    FolderDataset,
+    HeldOutQueries,
+    HnswIndex,
+    IvfPqIndex,
+    TransformersModel,
+    VectorsQueries,
+)
+from tests.checkpoints import make_tiny_siglip
+from tests.pipeline.conftest import paint
+from tests.runs.runs import finished, painted
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with 60 pictures and a run over them: IVF of eight lists, two of them visited."""
+    root = tmp_path_factory.mktemp("world")
+    finished(root, painted(root / "pictures", 60), "ivf")
+    return root
+
+
+def opened(root: Path, name: str = "ivf") -> Retriever:
+    return Retriever.open(find_run(root, f"outputs/{name}"), root)
+
+
+def test_gallery_vectors_and_neighbours_are_the_run_s_own(world: Path) -> None:
+    retriever = opened(world)
+    assert retriever.gallery.ids[17] == "017.png"
+    assert retriever.max_k == 60
+    assert (retriever.settings, retriever.limits) == ({"nprobe": 2}, {"nprobe": 8})
+    for row in (0, 17, 59):
+        vector = retriever.embed_image(retriever.gallery.load(row))
+        assert vector.shape == (1, 768) and vector.dtype == np.float32
+        np.testing.assert_array_equal(vector[0], retriever.run.vectors.rows(np.array([row]))[0])
+        hits = retriever.search(vector, 3)
+        assert (hits.rows[0], hits.ids[0]) == (row, f"{row:03}.png")
+        assert hits.milliseconds > 0
+
+
+def test_every_query_of_the_run_is_answered_as_the_run_answered_it(world: Path) -> None:
+    retriever = opened(world)
+    [queries] = (world / "store" / "artifacts" / "queries").glob("*/embeddings.npy")
+    with np.load(world / "outputs" / "ivf" / str(retriever.point.neighbours)) as raw:
+        for vector, rows, scores in zip(np.load(queries), raw["rows"], raw["scores"], strict=True):
+            hits = retriever.search(vector, retriever.point.k)
+            assert hits.rows.tolist() == [row for row in rows if row >= 0]
+            np.testing.assert_allclose(hits.scores, scores[rows >= 0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_exact_is_the_naive_answer(tmp_path: Path, world: Path, metric: str) -> None:
+    finished(tmp_path, world / "pictures", "run", index=FlatIndex(metric=metric))
+    retriever = opened(tmp_path, "run")
+    query = retriever.embed_image(Image.new("RGB", (9, 5), "teal"))
+    gallery = retriever.run.vectors.matrix
+    squared, products = ((gallery - query) ** 2).sum(1), gallery @ query[0]
+    order = np.argsort(squared if metric == "l2" else -products, kind="stable")[:7]
+    hits = retriever.exact(query, 7)
+    assert hits.rows.tolist() == order.tolist()
+    np.testing.assert_allclose(hits.scores, (squared if metric == "l2" else products)[order], rtol=1e-5)
+    assert retriever.exact(query, 60).ids[-1] == retriever.gallery.ids[np.argsort(-squared)[0]]
+
+
+def test_comparison_marks_what_was_missed_and_what_took_its_place(world: Path) -> None:
+    retriever = opened(world)
+    query = retriever.embed_image(Image.new("RGB", (9, 5), "teal"))
+    one = retriever.compare(query, 10, {"nprobe": 1})
+    exact, found = set(one.exact.rows.tolist()), set(one.found.rows.tolist())
+    assert one.missed == exact - found != frozenset()
+    assert one.wrong == found - exact
+    assert one.recall == pytest.approx(len(exact & found) / 10)
+    everything = retriever.compare(query, 10, {"nprobe": 8})
+    assert (everything.missed, everything.wrong, everything.recall) == (frozenset(), frozenset(), 1)
+
+
+def test_a_twin_of_the_last_exact_neighbour_is_as_good(tmp_path: Path) -> None:
+    """Eight copies of one image: whichever of them the index returns, none was missed."""
+    pictures = painted(tmp_path / "pictures", 20)
+    for number in range(30, 38):
+        shutil.copy(pictures / "000.png", pictures / f"{number:03}.png")
+    finished(tmp_path, pictures, "run", index=HnswIndex(point={"ef_search": 64}))
+    retriever = opened(tmp_path, "run")
+    query = retriever.embed_image(retriever.gallery.load(0))
+    for k in range(1, 12):
+        compared = retriever.compare(query, k)
+        assert (compared.missed, compared.wrong, compared.recall) == (frozenset(), frozenset(), 1)
+
+
+def test_fewer_hits_than_k_when_the_lists_are_short(world: Path) -> None:
+    retriever = opened(world)
+    query = retriever.embed_image(Image.new("RGB", (9, 5), "teal"))
+    one = retriever.compare(query, 40, {"nprobe": 1})
+    assert 0 < len(one.found) < 40 == len(one.exact)
+    assert len(one.missed) == 40 - len(one.found) + len(one.wrong)
+
+
+@pytest.mark.parametrize(
+    ("k", "settings", "said"),
+    [
+        (0, {}, "k=0 does not fit a gallery of 60 images; give 1 to 60"),
+        (61, {}, "k=61 does not fit"),
+        (5, {"nprobe": 9}, "nprobe=9 is out of range; give 1 to 8"),
+        (5, {"nprobe": 0}, "nprobe=0 is out of range"),
+        (5, {"ef_search": 9}, "index=ivf_flat has no setting ef_search; it has: nprobe"),
+    ],
+)
+def test_what_cannot_be_asked(world: Path, k: int, settings: dict[str, int], said: str) -> None:
+    retriever = opened(world)
+    with pytest.raises(QueryError, match=said):
+        retriever.search(np.zeros((1, 768), np.float32), k, settings)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [BruteForceIndex(), HnswIndex(mmap=True), IvfPqIndex(nlist=2, pq_m=8, pq_bits=4)],
+    ids=lambda i: i.family,
+)
+def test_other_families(tmp_path: Path, world: Path, index: Any) -> None:
+    finished(tmp_path, world / "pictures", "run", index=index)
+    retriever = opened(tmp_path, "run")
+    vector = retriever.embed_image(retriever.gallery.load(5))
+    assert 5 in retriever.search(vector, 10).rows.tolist()
+
+
+def test_held_out_images_are_no_part_of_the_gallery(tmp_path: Path, world: Path) -> None:
+    finished(tmp_path, world / "pictures", "run", queries=HeldOutQueries(n=10))
+    retriever = opened(tmp_path, "run")
+    assert retriever.max_k == 50
+    vector = retriever.embed_image(retriever.gallery.load(49))
+    assert retriever.search(vector, 1).ids == [retriever.gallery.ids[49]]
+
+
+# --- what has changed since --------------------------------------------------------------------------------
+
+
+def test_a_gallery_that_has_changed_is_searched_as_it_was(tmp_path: Path) -> None:
+    pictures = painted(tmp_path / "pictures", 20)
+    finished(tmp_path, pictures, "run", index=FlatIndex())
+    (pictures / "003.png").unlink()
+    paint(pictures / "0000.png", 999)
+    retriever = opened(tmp_path, "run")
+    assert list(retriever.gallery.ids) == [f"{row:03}.png" for row in range(20)]
+    assert retriever.search(retriever.embed_image(retriever.gallery.load(4)), 1).rows.tolist() == [4]
+    with pytest.raises(ImageError, match="no longer in the dataset"):
+        retriever.gallery.load(3)
+
+
+def changed(root: Path, change: Any) -> None:
+    folder = root / "outputs" / "run"
+    record = Record.load(folder)
+    change(record)
+    record.save(folder)
+
+
+def test_a_model_that_is_not_what_it_was_is_refused(tmp_path: Path, world: Path) -> None:
+    finished(tmp_path, world / "pictures", "run")
+    changed(tmp_path, lambda record: record.model["recipe"].update(side=12))
+    with pytest.raises(ModelError, match=r"model=pixels is not what this run embedded .* \(side 12 → 16\)"):
+        opened(tmp_path, "run")
+
+
+@pytest.mark.parametrize("kind", ["embeddings", "index"])
+def test_parts_that_are_gone(tmp_path: Path, world: Path, kind: str) -> None:
+    finished(tmp_path, world / "pictures", "run")
+    shutil.rmtree(tmp_path / "store" / "artifacts" / kind)
+    with pytest.raises(UserError, match="run the experiment again, which builds it anew"):
+        opened(tmp_path, "run")
+
+
+def test_relative_paths_hold_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted(tmp_path / "pictures", 20)
+    monkeypatch.chdir(tmp_path)
+    finished(Path(), Path("pictures"), "run", index=FlatIndex())
+    monkeypatch.chdir("/")
+    assert len(Retriever.open(find_run(tmp_path), tmp_path).gallery) == 20
+    place = find_run(Path("/"), str(tmp_path / "outputs" / "run"))
+    assert len(Retriever.open(place, Path("/nowhere")).gallery) == 20, "the store beside the run is found"
+
+
+def test_ready_vectors_have_no_model_to_ask(tmp_path: Path) -> None:
+    np.save(tmp_path / "gallery.npy", np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32))
+    np.save(tmp_path / "queries.npy", np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32))
+    finished(
+        tmp_path,
+        tmp_path,
+        "run",
+        dataset=EmbeddingsDataset(root=str(tmp_path / "gallery.npy")),
+        queries=VectorsQueries(file=str(tmp_path / "queries.npy")),
+        index=FlatIndex(),
+    )
+    with pytest.raises(ModelError, match=r"ready vectors .* choose a run over images"):
+        opened(tmp_path, "run")
+
+
+# --- captions ----------------------------------------------------------------------------------------------
+
+
+def test_captions_need_a_text_tower(world: Path) -> None:
+    retriever = opened(world)
+    assert not retriever.reads_text
+    with pytest.raises(ModelError, match="has no text tower"):
+        retriever.embed_text("a red house")
+
+
+def test_captions_with_a_text_tower(tmp_path: Path, world: Path) -> None:
+    checkpoint = make_tiny_siglip(tmp_path / "siglip")
+    finished(
+        tmp_path,
+        world / "pictures",
+        "run",
+        dataset=FolderDataset(root=str(world / "pictures"), limit=20),
+        model=TransformersModel(name_or_path=str(checkpoint)),
+        index=FlatIndex(),
+    )
+    retriever = opened(tmp_path, "run")
+    assert retriever.reads_text
+    vector = retriever.embed_text("a red house")
+    assert vector.shape == (1, 32)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+    assert len(retriever.search(vector, 5)) == 5
