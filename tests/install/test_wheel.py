@@ -115,6 +115,7 @@ def test_the_wheel_holds_the_code_the_plugin_and_all_configs(wheel: Path) -> Non
         assert source.relative_to(PROJECT / "src").as_posix() in names
     for config in (PROJECT / "conf").rglob("*.yaml"):
         assert f"lookalike/{config.relative_to(PROJECT).as_posix()}" in names
+    assert "lookalike/py.typed" in names, "type checkers of other projects read our annotations"
     assert "hydra_plugins/__init__.py" not in names, "Hydra's namespace belongs to many packages"
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
 

@@ -18,7 +18,7 @@ from lookalike.config.composing import compose, conf_folder, expand_home
 from lookalike.config.faults import find_faults
 from lookalike.sweep.blocks import job_lines
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
     "benchmarks/README.md",
