@@ -12,14 +12,16 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lookalike.config.composing import compose
 from lookalike.config.faults import decide
-from lookalike.report.losses import lost_queries
-from lookalike.report.missed import MissedQuery, contact_sheet
+from lookalike.report.hits import Pictures
+from lookalike.report.losses import LostQuery, lost_queries
 from lookalike.run import prepare
 from lookalike.runs.record import Record
 from lookalike.runs.session import Session
@@ -81,7 +83,49 @@ def draw_contact_sheet(root: Path, folder: Path) -> None:
     contact_sheet(chosen, ready.plan.gallery, HERE / "contact_sheet.png", shown=SHOWN)
 
 
-def missed_among_shown(query: MissedQuery) -> int:
+def contact_sheet(
+    queries: Sequence[LostQuery], gallery: Pictures, path: Path, shown: int = 6, tile: int = 72
+) -> None:
+    """Draw one line a query into ``path``, a PNG: the query, the exact answer, the index's answer.
+
+    Exact neighbours that the index missed, and returned images that are no exact neighbours, are outlined.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    gap, head, edge = 8, 34, 16
+    strip = shown * (tile + gap)
+    lefts = {"query": edge, "exact": edge + tile + 4 * gap}
+    lefts["returned"] = lefts["exact"] + strip + 3 * gap
+    size = (lefts["returned"] + strip + edge - gap, head + len(queries) * (tile + gap) + edge - gap)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(15)
+    words = {"query": "query", "exact": "exact answer", "returned": "the fast index’s answer"}
+    for name, left in lefts.items():
+        draw.text((left, 10), words[name], fill="#444444", font=font)
+
+    def paste(image: Any, left: int, top: int, outlined: bool) -> None:
+        small = image.convert("RGB")
+        small.thumbnail((tile, tile))
+        sheet.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))
+        if outlined:
+            draw.rectangle((left - 2, top - 2, left + tile + 1, top + tile + 1), outline="#d9480f", width=3)
+
+    for line, query in enumerate(queries):
+        top = head + line * (tile + gap)
+        image = query.load()
+        if isinstance(image, str):
+            raise TypeError("a contact sheet shows image queries; this query is a text")
+        paste(image, lefts["query"], top, outlined=False)
+        wrong = frozenset(query.found) - frozenset(query.exact)
+        for name, rows, lost in (("exact", query.exact, query.missed), ("returned", query.found, wrong)):
+            for place, row in enumerate(rows[:shown]):
+                if row >= 0:
+                    paste(gallery.load(row), lefts[name] + place * (tile + gap), top, outlined=row in lost)
+    sheet.save(path, optimize=True)
+
+
+def missed_among_shown(query: LostQuery) -> int:
     """How many of the exact neighbours that the sheet shows the index did not return."""
     return sum(row in query.missed for row in query.exact[:SHOWN])
 

@@ -12,7 +12,6 @@ from lookalike.errors import TrackingError
 from lookalike.progress import Progress
 from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.gathering import Run
 from lookalike.sweep.task import Parts
 from tests.records import make_point
 
@@ -77,13 +76,8 @@ class World(Parts):
         self.sessions: list[Any] = []
         self.runs: list[tuple[list[str], Any]] = []
         """(labels of the points, session) of every run."""
-        self.losses: list[list[str]] = []
-        """The labels of the points whose losses could be shown, each time."""
         self.reports: list[int] = []
         """How many records each closing report showed."""
-
-    def show_losses(self, runs: Sequence[Run], folder: Path) -> None:
-        self.losses.append([point.label for _, _, record in runs for point in record.points])
 
     def run(self, experiment: Experiment, folder: Path, session: Any, overrides: Sequence[str]) -> Record:
         record = Record(

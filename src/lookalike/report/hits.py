@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,19 +11,32 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lookalike.errors import UserError
-from lookalike.report.missed import Pictures, image_html
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
+THUMBNAIL = 96
+"""Pixels of a page's picture: its longer side, at most."""
 OUTLINE = "#d9480f"
 GREY = "#555555"
 TILE, GAP, EDGE, LINE = 84, 10, 18, 18
 """Pixels of the contact sheet: a picture's side, the space between two, the margin, a line of text."""
+
+
+class Pictures(Protocol):
+    """Rows of images with ids; an image dataset is one."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The id of every row."""
+
+    @property
+    def load(self) -> Callable[[int], Image]:
+        """Row -> RGB image."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,27 @@ def _tile_html(tile: Tile, gallery: Pictures) -> str:
     image = image_html(partial(gallery.load, tile.row), gallery.ids[tile.row])
     marked = ' class="marked"' if tile.marked else ""
     return f"<figure{marked}><span>{image}</span><figcaption>{escape(tile.score)}</figcaption></figure>"
+
+
+def image_html(load: Callable[[], Any], name: str) -> str:
+    """A thumbnail inside the page, a text in quotes, or the name of what cannot be loaded; escaped."""
+    try:
+        content = load()
+    except Exception:  # a thumbnail that cannot be drawn must not cost the page
+        return f"<em>{escape(name)}</em>"
+    if isinstance(content, str):
+        return f"<q>{escape(content)}</q>"
+    data = base64.b64encode(_jpeg(content)).decode("ascii")
+    label = escape(name)
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{label}" title="{label}" loading="lazy">'
+
+
+def _jpeg(image: Image) -> bytes:
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = io.BytesIO()
+    small.save(data, "JPEG", quality=80)
+    return data.getvalue()
 
 
 _PAGE = """<!doctype html>

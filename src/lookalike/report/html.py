@@ -19,8 +19,8 @@ from typing import Any
 
 from lookalike import __version__
 from lookalike.progress import SILENT, Progress
-from lookalike.report.html_losses import losses_payload
 from lookalike.report.html_points import advice_payload, points_payload, runs_payload
+from lookalike.report.losses import losses_payload
 from lookalike.report.recommend import Advice, Wish, recommend
 from lookalike.report.rows import Row, rows_of
 from lookalike.report.samples import Answers, answers_of

@@ -1,84 +1,245 @@
-"""From a measured operating point back to its images: the queries on which the index lost most."""
+"""The images behind the numbers: queries on which chosen points lost most, small enough for a page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import base64
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.errors import StoreError, UserError
 from lookalike.evaluate.measures import drop_ignored
-from lookalike.report.missed import MissedQuery, missed_page, worst_and_best
-from lookalike.report.rows import front, rows_of
-from lookalike.report.samples import read_arrays
+from lookalike.progress import Progress
+from lookalike.report.recommend import Advice
+from lookalike.report.rows import Row, front
+from lookalike.report.samples import arrays_of, read_arrays
+from lookalike.report.selection import Run
 from lookalike.run import Prepared, prepare
-from lookalike.runs.record import FINISHED, PointRecord, Record
+from lookalike.runs.recompose import experiment_of
+from lookalike.runs.record import FINISHED, PointRecord
 from lookalike.runs.session import Session
 from lookalike.runs.stages import StageLog
-from lookalike.schemas import Experiment, StoreOptions, VectorDataset
+from lookalike.schemas import StoreOptions
+from lookalike.store.artifact import Artifact
+from lookalike.store.recipe import Recipe
+from lookalike.store.store import Store
 
-PAGE = "missed.html"
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 FOUND_ENOUGH = 0.999
-"""An operating point that misses less than this has nothing to show."""
+"""A point that misses less than this has nothing to show."""
+MOST_POINTS = 3
+"""Points whose losses are shown."""
+WORST = 12
+WORST_OF_AN_EDIT = 3
+SHOWN = 10
+"""Neighbours of a query that are shown."""
+SIDE = 80
+MAX_IMAGE_BYTES = 1_800_000
+"""Of all images in a page; queries that do not fit are left out, and the page says how many."""
+
+Losses = dict[str, Any]
 
 
-def choose_point(records: Sequence[Record]) -> tuple[Record, PointRecord] | None:
-    """The point whose losses are worth a look: of those on the Pareto front that lose anything, the best.
+@dataclass(frozen=True)
+class LostQuery:
+    """One query beside its exact and its returned neighbours."""
 
-    None when no measured point loses anything.
-    """
-    rows = [row for row in rows_of(records) if row.record.status == FINISHED]
-    losing = [row for row in rows if row.recall is not None and row.recall < FOUND_ENOUGH]
-    if not losing:
-        return None
-    fast = front(losing) or losing
-    best = max(fast, key=lambda row: row.recall or 0.0)
-    return best.record, best.point
+    name: str
+    load: Callable[[], Image | str]
+    """The query image, or the text of a caption."""
+    exact: Sequence[int]
+    """Gallery rows of the exact neighbours, nearest first; −1: there is none."""
+    found: Sequence[int]
+    """Gallery rows that the index returned, nearest first; −1: nothing."""
+    recall: float
+    """The query's ``knn_recall`` at the k that the run searched for."""
+    relevant: Sequence[int] = ()
+    """Those of both that are right answers, where the protocol knows; they get a mark."""
+
+    @property
+    def missed(self) -> frozenset[int]:
+        """Exact neighbours among the shown ones that the index did not return at all."""
+        return frozenset(self.exact) - frozenset(self.found) - {-1}
 
 
-def write_losses(
-    experiment: Experiment,
-    measured: tuple[Record, PointRecord],
-    *,
-    run_folder: Path,
-    folder: Path,
-) -> Path | None:
-    """Write ``folder/missed.html``: the worst and best queries of one measured point.
+class _AsItWas(Store):
+    """A store that is only looked into: nothing is embedded or built because a report was asked for."""
 
-    ``experiment`` is what the record measured, ``run_folder`` where the record lies. Returns the page, or
-    None for a gallery of ready vectors, which has no images to show.
-    """
-    if isinstance(experiment.dataset, VectorDataset):
-        return None
-    record, point = measured
-    session = Session(replace(experiment, store=StoreOptions(reuse=True)))  # looking must never rebuild
-    ready = prepare(experiment, session, StageLog(session))
-    images = ready.plan.gallery
-    if not isinstance(images, ImageSet):
-        raise TypeError(f"{experiment.dataset.name} gives no images")
-    gallery = images.take(ready.gallery.kept.tolist())
-    recall = _recall(run_folder, point)
-    worst, best = worst_and_best(recall)
-    page = folder / PAGE
-    missed_page(
-        page,
-        f"What {point.label} missed",
-        f"{record.data['dataset']}: {len(gallery):,} images, {record.model['name']}; "
-        f"{ready.asked.describe(len(gallery))}; "
-        f"knn_recall@{point.k} is {np.nanmean(recall):.3f} over {len(recall):,} queries",
-        worst=lost_queries(ready, run_folder, point, worst),
-        best=lost_queries(ready, run_folder, point, best),
-        gallery=gallery,
+    def obtain(
+        self,
+        recipe: Recipe,
+        build: Callable[[Path], Mapping[str, Any] | None],
+        reason: Callable[[], str | None] = lambda: None,
+    ) -> Artifact:
+        found = self.find(recipe)
+        if found is None:
+            raise StoreError(
+                f"the {recipe.kind} of this run are not in the store, or the images have changed since; "
+                "run it again to see what it lost"
+            )
+        return found
+
+
+def losses_payload(
+    advice: Sequence[tuple[Advice, Sequence[Row]]],
+    rows: Sequence[Row],
+    runs: Sequence[Run],
+    root: Path | None,
+    progress: Progress,
+) -> Losses:
+    """Pages of lost queries and the images they share; where there are none, the reason."""
+    folders = {run.record.identity: run.folder for run in runs}
+    numbers = {id(row): number for number, row in enumerate(rows)}
+    pages: list[Losses] = []
+    notes: list[str] = []
+    album = _Album()
+    for row in points_to_show(advice) if root is not None else ():
+        folder = folders[row.record.identity]
+        raw = arrays_of(folder, row.point, ("knn_recall",))
+        if folder is None or not raw:
+            notes.append(f"{row.point.label}: its raw neighbours are not beside its record")
+            continue
+        try:
+            ready = _reopened(row, root or Path(), progress)
+        except (UserError, OSError) as error:
+            notes.append(f"{row.point.label}: {error}")
+            continue
+        if isinstance(ready.plan.gallery, VectorSet):
+            notes.append(f"{row.point.label}: ready vectors have no images to show")
+            continue
+        pages.append({"point": numbers[id(row)], **_page(ready, folder, row, raw["knn_recall"], album)})
+    return {"pages": pages, "images": album.images, "notes": list(dict.fromkeys(notes))}
+
+
+def points_to_show(advice: Sequence[tuple[Advice, Sequence[Row]]]) -> list[Row]:
+    """Of each set the recommended point and the best and the worst on the front, as far as they lose."""
+    chosen: dict[int, Row] = {}
+    for recommendation, members in advice:
+        losing = [
+            row
+            for row in members
+            if row.record.status == FINISHED and row.recall is not None and row.recall < FOUND_ENOUGH
+        ]
+        fast = sorted(front(losing), key=lambda row: row.recall or 0.0)
+        wanted = [recommendation.row, *fast[-1:], *fast[:1]]
+        chosen |= {
+            id(row): row for row in wanted if row is not None and any(row is other for other in losing)
+        }
+    return list(chosen.values())[:MOST_POINTS]
+
+
+def _reopened(row: Row, root: Path, progress: Progress) -> Prepared:
+    """Gallery, queries and exact neighbours of the row's run, from the store below ``root``."""
+    experiment = experiment_of(row.record)
+    experiment = replace(
+        experiment, store=StoreOptions(reuse=True), paths=replace(experiment.paths, root=str(root))
     )
-    return page
+    session = Session(experiment)
+    session.store = _AsItWas(session.root / experiment.paths.store, progress=progress)
+    return prepare(experiment, session, StageLog(session))
+
+
+class _Album:
+    """Thumbnails by key, each once, up to a size."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, str] = {}
+        self.bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.bytes >= MAX_IMAGE_BYTES
+
+    def add(self, key: str, load: Callable[[], Image | str]) -> dict[str, str]:
+        """``{"image": key}``, ``{"text": caption}``, or {} for an image that cannot be loaded."""
+        if key not in self.images:
+            try:
+                content = load()
+            except Exception:  # a thumbnail that cannot be drawn must not cost the report
+                return {}
+            if isinstance(content, str):
+                return {"text": content}
+            self.images[key] = "data:image/webp;base64," + base64.b64encode(_webp(content)).decode("ascii")
+            self.bytes += len(self.images[key])
+        return {"image": key}
+
+
+def _webp(image: Image) -> bytes:
+    small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE))
+    data = io.BytesIO()
+    small.save(data, "WEBP", quality=72)
+    return data.getvalue()
+
+
+def _page(ready: Prepared, folder: Path, row: Row, recall: np.ndarray, album: _Album) -> Losses:
+    """One point's lost queries, the worst first."""
+    if not isinstance(ready.plan.gallery, ImageSet):
+        raise TypeError("ready vectors have no images")
+    gallery = ready.plan.gallery.take(ready.gallery.kept.tolist())
+    edits, labels = ready.asked.edits, getattr(ready.asked.queries, "labels", None)
+    chosen = list(_worst(recall, edits))
+    entries: list[Losses] = []
+    for query, number in zip(lost_queries(ready, folder, row.point, chosen), chosen, strict=True):
+        if album.is_full:
+            break
+        entry = _entry(query, f"{ready.queries.key}/{number}", ready.gallery.key, gallery, album)
+        entry |= {} if edits is None else {"edit": edits[number]}
+        entry |= {} if labels is None or labels[number] is None else {"label": labels[number]}
+        entries.append(entry)
+    return {
+        "recall": float(np.nanmean(recall)),
+        "lossless": int((recall >= 1).sum()),
+        "asked": int((~np.isnan(recall)).sum()),
+        "queries": entries,
+        "left_out": len(chosen) - len(entries),
+    }
+
+
+def _worst(recall: np.ndarray, edits: Sequence[str] | None) -> Iterator[int]:
+    """Queries that lost anything, the worst first: some of all, and some of each edit."""
+    order = [int(query) for query in np.argsort(recall, kind="stable") if recall[query] < 1]
+    kept = set(order[:WORST])
+    for edit in dict.fromkeys(edits or ()):
+        kept.update([query for query in order if edits and edits[query] == edit][:WORST_OF_AN_EDIT])
+    return (query for query in order if query in kept)
+
+
+def _entry(query: LostQuery, key: str, gallery_key: str, gallery: ImageSet, album: _Album) -> Losses:
+    relevant = set(query.relevant)
+    wrong = frozenset(query.found) - frozenset(query.exact)
+
+    def tiles(rows: Sequence[int], outlined: frozenset[int]) -> list[Losses]:
+        return [
+            {
+                "id": gallery.ids[row] if row >= 0 else "",
+                "lost": row in outlined,
+                "right": row in relevant,
+                **(album.add(f"{gallery_key}/{row}", partial(gallery.load, row)) if row >= 0 else {}),
+            }
+            for row in rows[:SHOWN]
+        ]
+
+    return {
+        "name": query.name,
+        "recall": round(query.recall, 4),
+        "query": album.add(key, query.load),
+        "exact": tiles(query.exact, query.missed),
+        "found": tiles(query.found, wrong),
+    }
 
 
 def lost_queries(
     ready: Prepared, run_folder: Path, point: PointRecord, queries: Sequence[int]
-) -> list[MissedQuery]:
+) -> list[LostQuery]:
     """Chosen queries of ``point`` beside their exact and their returned neighbours, both without junk."""
     raw = read_arrays(run_folder, point, ("rows", "scores", "knn_recall"))
     rows, scores, recall = raw["rows"], raw["scores"], raw["knn_recall"]
@@ -94,7 +255,7 @@ def lost_queries(
         )
         both = np.concatenate([exact, found], axis=1)
         shown.append(
-            MissedQuery(
+            LostQuery(
                 name=ready.queries.ids[query],
                 load=partial(asked.load, query),
                 exact=exact[0].tolist(),
@@ -104,7 +265,3 @@ def lost_queries(
             )
         )
     return shown
-
-
-def _recall(run_folder: Path, point: PointRecord) -> np.ndarray:
-    return read_arrays(run_folder, point, ("knn_recall",))["knn_recall"]

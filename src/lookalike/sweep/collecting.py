@@ -134,7 +134,6 @@ def _gather(
         ledger.name,
         folder=folder,
         runs=runs,
-        show_losses=parts.show_losses,
         progress=progress,
         parent=ledger.parent,
         status=status,
@@ -146,7 +145,7 @@ def _gather(
             shown = show(tracker, folder / name, entry.id, progress) is None and shown
         forget_superseded(folder, tracker, progress)
         if still_open:
-            write_reports(runs(), folder, ledger.name, parts.show_losses, progress)
+            write_reports(runs(), folder, ledger.name, progress)
             entry.stays_open = True
     if done := list(records_below(folder).values()):
         parts.report(experiment, done, folder)

@@ -158,7 +158,6 @@ class _Sweep:
             "\n".join(self.plan.lines()),
             folder=self.order.folder,
             runs=lambda: runs_below(self.order.folder, known, self.progress),
-            show_losses=self.parts.show_losses,
             progress=self.progress,
             parent=self.ledger.parent,
         )

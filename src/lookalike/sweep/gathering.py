@@ -21,7 +21,6 @@ from lookalike.tracking import Tracker
 
 Run = tuple[Experiment, Path, Record]
 """What was measured, the record's folder, and the record."""
-ShowLosses = Callable[[Sequence[Run], Path], None]
 
 
 @dataclass
@@ -42,7 +41,6 @@ def gathered(
     *,
     folder: Path,
     runs: Callable[[], Sequence[Run]],
-    show_losses: ShowLosses,
     progress: Progress,
     parent: str | None = None,
     started: str | None = None,
@@ -71,7 +69,7 @@ def gathered(
         if entry is not None and not entry.stays_open:
             found = runs()
             try:
-                write_reports(found, folder, name, show_losses, progress)
+                write_reports(found, folder, name, progress)
             except UserError as error:
                 fault = error
                 progress.warn(f"{error}; then: lookalike report {quote(str(folder))}")
@@ -126,19 +124,13 @@ def leave_record(
     ).save(folder)
 
 
-def write_reports(
-    runs: Sequence[Run], folder: Path, name: str, show_losses: ShowLosses, progress: Progress
-) -> None:
-    """Comparison, figure, report and the page of losses, as far as there are runs to show."""
+def write_reports(runs: Sequence[Run], folder: Path, name: str, progress: Progress) -> None:
+    """Write the comparison, the figure and the report into ``folder``; without runs, nothing."""
     if runs:
         from lookalike.report import write_comparison
 
         write_comparison([record for _, _, record in runs], folder, name)
         _write_page(runs, folder, name, progress)
-    try:
-        show_losses(runs, folder)
-    except Exception as error:  # a page that cannot be drawn must not keep the parent open
-        progress.warn(f"the page of what was missed could not be written: {error}")
 
 
 def _write_page(runs: Sequence[Run], folder: Path, title: str, progress: Progress) -> None:
@@ -148,7 +140,7 @@ def _write_page(runs: Sequence[Run], folder: Path, title: str, progress: Progres
     chosen = [selection.Run(record, path) for _, path, record in runs]
     try:
         write_report(make_report(chosen, title), folder / FILE_NAME, root=Path(runs[0][0].paths.root))
-    except Exception as error:  # nor may the report: the comparison is written already
+    except Exception as error:  # a report that cannot be drawn must not keep the parent open
         progress.warn(f"the report could not be written: {error}; try: lookalike report {quote(str(folder))}")
 
 

@@ -115,15 +115,6 @@ class Parts:
         root = Path(experiment.paths.root).expanduser().resolve()
         return one_writer_notice(experiment.tracking, root, experiment.paths.mlruns)
 
-    def show_losses(self, runs: Sequence[Run], folder: Path) -> None:
-        """The images behind one of several operating points, as a page in ``folder``."""
-        from lookalike.report.losses import choose_point, write_losses
-
-        chosen = choose_point([record for _, _, record in runs])
-        if chosen is not None:
-            experiment, run_folder = next((e, path) for e, path, record in runs if record is chosen[0])
-            write_losses(experiment, chosen, run_folder=run_folder, folder=folder)
-
     def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
         """What a person reads at the end."""
         from lookalike.sweep.closing import report
@@ -237,7 +228,6 @@ class Task:
                 "\n".join(point.label for point in points),
                 folder=place.folder,
                 runs=runs,
-                show_losses=self.parts.show_losses,
                 progress=self.progress,
                 started=begun[0],
             ) as entry:
