@@ -14,6 +14,7 @@ from lookalike.doctor import cluster, devices, downloads, machine, places, track
 from lookalike.doctor.asking import ask
 from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
 from lookalike.machine.filesystems import FileSystem
+from tests.mounts import mount
 
 CPU_TORCH = devices.TorchView("2.9.0+cpu", "cpu", [], ["float32"])
 CUDA_TORCH = devices.TorchView("2.9.0", "CUDA 12.8", [], ["float32"])
@@ -97,11 +98,12 @@ def test_threads_that_would_be_throttled_or_are_not_confined() -> None:
 
 
 def test_memory() -> None:
-    told = "MemTotal:       16000000 kB\nMemAvailable:   12000000 kB\n"
-    assert [each.status for each in machine.examine_memory(machine.Limits(None, None), told)] == [OK]
-    [tight] = machine.examine_memory(machine.Limits(None, 1 << 30), told)
+    size = {"total": 16 << 30, "available": 12 << 30}
+    assert [each.status for each in machine.examine_memory(machine.Limits(None, None), **size)] == [OK]
+    [tight] = machine.examine_memory(machine.Limits(None, 1 << 30), **size)
     assert tight.status == NOTE and "allows 1.1 GB" in tight.text
-    assert [each.status for each in machine.examine_memory(machine.Limits(None, None), "")] == [NOTE]
+    [small] = machine.examine_memory(machine.Limits(None, None), total=16 << 30, available=1 << 30)
+    assert small.status == NOTE and "1.1 GB available" in small.text
 
 
 def test_the_disk_is_really_tried_and_left_as_it_was(tmp_path: Path) -> None:
@@ -142,13 +144,11 @@ def test_a_root_that_cannot_be_written() -> None:
 
 
 def test_sqlite_on_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"30 22 0:40 / {tmp_path} rw - nfs4 s:/e rw\n")
-    monkeypatch.setattr("lookalike.machine.filesystems.MOUNTS", mounts)
+    mount(monkeypatch, (str(tmp_path), "nfs4"))
     [found] = problems(tracker.examine(schemas.Tracking(), tmp_path))
     assert "nfs4" in found.text and "tracking=server" in found.cure
     assert "nfs4 (network)" in next(iter(places.examine(tmp_path))).text
-    assert "ext4" in next(iter(places.examine(tmp_path, FileSystem("ext4", "/", "disk")))).text
+    assert "ext4" in next(iter(places.examine(tmp_path, FileSystem("ext4", "/")))).text
 
 
 def test_trackers(tmp_path: Path) -> None:

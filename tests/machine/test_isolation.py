@@ -88,7 +88,7 @@ def test_only_this_module_starts_python() -> None:
         and isinstance(node.value, ast.Name)
         and node.value.id == "sys"
     ]
-    assert set(found) == {"lookalike/processes.py"}
+    assert set(found) == {"lookalike/machine/processes.py"}
 
 
 GREEDY = """

@@ -25,7 +25,8 @@ OBTAIN = """
     import os, sys
     from pathlib import Path
     from lookalike.progress import Progress
-    from lookalike.store import Recipe, Store
+    from lookalike.store.recipe import Recipe
+    from lookalike.store.store import Store
 
     class Printing(Progress):
         def say(self, line): print(line)
@@ -124,7 +125,9 @@ KILLED_AT_EVERY_STEP = """
     import itertools, os, shutil, signal, sys
     from pathlib import Path
     from lookalike.progress import Progress
-    from lookalike.store import Recipe, Store, upkeep
+    from lookalike.store import upkeep
+    from lookalike.store.recipe import Recipe
+    from lookalike.store.store import Store
 
     root, reuse = Path(sys.argv[1]), sys.argv[2] == "reuse"
     recipe = Recipe("index", 1, {"nlist": 64}, {"embeddings": "e1"})

@@ -153,7 +153,8 @@ def test_finding_an_artifact_is_a_use(store: Store) -> None:
 USER = """
     import sys
     from pathlib import Path
-    from lookalike.store import Recipe, Store
+    from lookalike.store.recipe import Recipe
+    from lookalike.store.store import Store
     store = Store(Path(sys.argv[1]))
     store.find(Recipe("index", 1, {"nlist": 64}, {"embeddings": "e1"}))
     print("found")

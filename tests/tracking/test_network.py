@@ -8,28 +8,28 @@ import pytest
 
 from lookalike import schemas
 from lookalike.cli import main
-from lookalike.machine import filesystems
 from lookalike.machine.filesystems import file_system_of
 from lookalike.sweep import task
 from lookalike.tracking import NoTracker, Tracker, one_writer_notice, open_tracker
 from lookalike.tracking.mlflow_tracker import MlflowTracker
+from tests.mounts import mount
 from tests.tracking.snapshots import runs_shown, snapshot
 
-MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
-30 22 0:40 / /home rw,relatime shared:1 - nfs4 server:/export/home rw,vers=4.2
-31 22 0:41 / /home/local rw - xfs /dev/vdb rw
-32 22 0:42 / /scratch rw - lustre 10.0.0.1@o2ib:/scratch rw
-33 22 0:43 / /mnt/two\040words rw - cifs //server/share rw
-34 22 0:44 / /mnt/fuse rw - fuse.sshfs me@there: rw
-35 22 0:45 / /mnt/ntfs rw - fuseblk /dev/sdb1 rw
-36 22 0:46 / /twice rw - nfs server:/a rw
-37 36 0:47 / /twice rw - tmpfs tmpfs rw
-38 22 0:48 / /bee rw - beegfs beegfs_nodev rw
-39 22 0:49 / /gpfs rw - gpfs fs1 rw
-40 22 0:50 / /ceph rw - ceph mon:/ rw
-41 22 0:51 / /cephfuse rw - fuse.ceph-fuse ceph-fuse rw
-a line of nonsense
-"""
+MOUNTS = (
+    ("/", "ext4"),
+    ("/home", "nfs4"),
+    ("/home/local", "xfs"),
+    ("/scratch", "lustre"),
+    ("/mnt/two words", "cifs"),
+    ("/mnt/fuse", "fuse.sshfs"),
+    ("/mnt/ntfs", "fuseblk"),
+    ("/twice", "nfs"),
+    ("/twice", "tmpfs"),
+    ("/bee", "beegfs"),
+    ("/gpfs", "gpfs"),
+    ("/ceph", "ceph"),
+    ("/cephfuse", "fuse.ceph-fuse"),
+)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,11 @@ a line of nonsense
         ("/cephfuse/x", "fuse.ceph-fuse", True),
     ],
 )
-def test_the_file_system_of_a_path(path: str, kind: str, is_network: bool) -> None:
-    found = file_system_of(Path(path), MOUNTS)
+def test_the_file_system_of_a_path(
+    path: str, kind: str, is_network: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount(monkeypatch, *MOUNTS)
+    found = file_system_of(Path(path))
     assert found is not None
     assert (found.type, found.is_network) == (kind, is_network)
 
@@ -59,16 +62,14 @@ def test_the_file_system_of_a_path(path: str, kind: str, is_network: bool) -> No
 def test_this_machine_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = file_system_of(tmp_path / "new")
     assert found is not None and tmp_path.is_relative_to(found.mount_point)
-    monkeypatch.setattr(filesystems, "MOUNTS", tmp_path / "nothing")
+    mount(monkeypatch)
     assert file_system_of(tmp_path) is None
 
 
 @pytest.fixture
 def on_nfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``tmp_path``, which the system says is mounted from a server."""
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"22 1 254:0 / / rw - ext4 /dev/vda rw\n30 22 0:40 / {tmp_path} rw - nfs4 s:/e rw\n")
-    monkeypatch.setattr(filesystems, "MOUNTS", mounts)
+    mount(monkeypatch, ("/", "ext4"), (str(tmp_path), "nfs4"))
     return tmp_path
 
 

@@ -20,9 +20,10 @@ from lookalike.schemas import Tracking
 def examine(root: Path, tracking: Tracking) -> Iterator[Finding]:
     """Everything, one finding after the other; takes about 2 s, most of it torch's import."""
     from lookalike.doctor import cluster, devices, downloads, machine, places, tracker
+    from lookalike.machine.environment import cpu_flags
 
     limits = machine.cgroup_limits()
-    yield from devices.examine(devices.torch_view(), machine.cpu_flags())
+    yield from devices.examine(devices.torch_view(), cpu_flags())
     yield from machine.examine_faiss()
     yield from machine.examine_threads(limits)
     yield from machine.examine_memory(limits)

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lookalike.doctor.finding import Finding, note, ok
-from lookalike.machine.environment import cores, cpu_model
+from lookalike.machine.environment import cores, cpu_flags, cpu_model
 from lookalike.store.files import readable_bytes
 
 THREADS, MEMORY, FAISS = "threads", "memory", "faiss"
@@ -106,21 +108,18 @@ def examine_threads(
         )
 
 
-def examine_memory(limits: Limits, meminfo: str | None = None) -> Iterator[Finding]:
-    """Memory there is and free, and a control group's limit; ``meminfo``: as in ``/proc/meminfo``."""
-    meminfo = _read(Path("/proc/meminfo")) if meminfo is None else meminfo
-    sizes = {
-        name: int(size) * 1024 for name, size in re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE)
-    }
-    if not sizes:
-        yield note(MEMORY, "unknown on this system")
-        return
-    total, free = sizes["MemTotal"], sizes.get("MemAvailable", sizes.get("MemFree", 0))
-    text = f"{readable_bytes(total)}, {readable_bytes(free)} available"
+def examine_memory(
+    limits: Limits, total: int | None = None, available: int | None = None
+) -> Iterator[Finding]:
+    """Yield the memory there is and how much of it is available, in bytes; psutil's answers by default."""
+    memory = psutil.virtual_memory()
+    total = memory.total if total is None else total
+    available = memory.available if available is None else available
+    text = f"{readable_bytes(total)}, {readable_bytes(available)} available"
     if limits.memory_bytes is not None and limits.memory_bytes < total:
-        free = min(free, limits.memory_bytes)
+        available = min(available, limits.memory_bytes)
         text += f"; a control group allows {readable_bytes(limits.memory_bytes)}"
-    if free < LOW_MEMORY_BYTES:
+    if available < LOW_MEMORY_BYTES:
         yield note(MEMORY, text, "a million vectors of 768 dimensions are 3.1 GB: use ivf_sq8 or ivf_pq here")
     else:
         yield ok(MEMORY, text)
@@ -139,8 +138,3 @@ def examine_faiss() -> Iterator[Finding]:
         yield note(
             FAISS, "this FAISS uses none of the processor's AVX", "install faiss-cpu's wheel from PyPI"
         )
-
-
-def cpu_flags() -> str:
-    """What the processor can do, in the kernel's words; '' where it does not say."""
-    return next((line for line in _read(Path("/proc/cpuinfo")).splitlines() if line.startswith("flags")), "")

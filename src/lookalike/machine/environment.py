@@ -1,6 +1,7 @@
 """The machine a result was measured on: what it is, how busy it was, how much memory was used.
 
-Threads are set here, never inherited: OpenMP (FAISS), BLAS (numpy) and torch alike.
+Threads are set here, never inherited: OpenMP (FAISS), BLAS (numpy) and torch alike. Peaks of memory are read
+from /proc, because psutil knows present values only and no anonymous memory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
@@ -34,19 +37,22 @@ PACKAGES = {
     "pillow": "pillow",
 }
 
+SHORTEST_BUSY_SECONDS = 0.1
+"""The kernel counts processor time in ticks, which say nothing of a shorter time."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """As glibc's malloc.h numbers them."""
 
 
 def cores() -> int:
-    """Processors that this process may run on (its cpuset, not the machine's total)."""
+    """Return how many processors this process may run on (its cpuset, not the machine's total)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def cpuset() -> str | None:
-    """Which processors this process may run on, as Linux writes it (``0-3,8``); None where nobody tells."""
+    """Return the processors that this process may run on as Linux writes them (``0-3,8``); else None."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     ranges: list[list[int]] = []
@@ -60,9 +66,9 @@ def cpuset() -> str | None:
 
 @contextmanager
 def threads(n: int | None) -> Iterator[int]:
-    """Set the threads of OpenMP, BLAS and, if it is loaded, torch; restore them afterwards.
+    """Set the threads of OpenMP, BLAS and, if it is loaded, torch, and restore them afterwards.
 
-    ``None`` means all cores. Yields the number set.
+    ``None`` means all cores. Yields the number that was set.
     """
     import faiss
 
@@ -91,7 +97,7 @@ def _thread_pools(torch_is_loaded: bool) -> ThreadpoolController:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library (glibc; others do as they are) keep freed blocks of up to 32 MiB for their next use.
+    """Make the C library (glibc alone) keep freed blocks of up to 32 MiB for their next use.
 
     Left alone it hands the memory of most tensors back to the system and gets it again, page by page and
     zeroed, at the next layer: a fifth of a forward pass on a CPU. :func:`give_back_memory` still works.
@@ -103,19 +109,19 @@ def keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Hand what was freed back to the system, where the C library would keep it (glibc): gigabytes, maybe."""
+    """Return freed memory (it may be gigabytes) to the system where the C library would keep it (glibc)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
 
 
 def describe_machine() -> dict[str, Any]:
-    """What a reader of a figure has to know of the machine and the software; JSON values only."""
+    """Return what a reader of a figure has to know of the machine and the software; JSON values only."""
     import faiss
 
     return {
         **_unchanging(),
-        "load_1m": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load_1m": round(psutil.getloadavg()[0], 2),
         "faiss_compile_options": faiss.get_compile_options().strip(),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "cpuset": cpuset(),
@@ -128,7 +134,7 @@ def _unchanging() -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "cpu": cpu_model(),
         "cores": cores(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": psutil.virtual_memory().total,
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: _version(package) for name, package in PACKAGES.items()},
@@ -136,23 +142,24 @@ def _unchanging() -> dict[str, Any]:
     }
 
 
-@cache
 def cpu_model() -> str:
-    """The processor's name as the system gives it."""
+    """Return the processor's name as the system gives it."""
+    return _of_cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpu_flags() -> str:
+    """Return the instruction sets of the processor in the kernel's words; '' where it does not list them."""
+    return _of_cpuinfo("flags")
+
+
+@cache
+def _of_cpuinfo(field: str) -> str:
+    """The field of the first processor in /proc/cpuinfo (psutil does not read it); '' where there is none."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
 def _version(package: str) -> str | None:
@@ -216,7 +223,7 @@ class MemoryMeter:
                 setattr(self, name, max(getattr(self, name) or 0, status[field]))
 
     def as_dict(self) -> dict[str, int | None]:
-        """The three peaks by name."""
+        """Return the three peaks by name."""
         return {name: getattr(self, name) for name in _PEAKS}
 
 
@@ -240,8 +247,7 @@ def _process_status() -> dict[str, int]:
 class BusyMeter:
     """How much of the machine other processes used inside a ``with`` block: a share of all its processors.
 
-    ``other_cpu_share`` is None where the system does not tell, and after blocks too short (under 0.1 s) for
-    the kernel's clock ticks to say anything.
+    ``other_cpu_share`` is None after blocks of less than ``SHORTEST_BUSY_SECONDS``.
     """
 
     def __init__(self) -> None:
@@ -253,21 +259,18 @@ class BusyMeter:
 
     def __exit__(self, *_: object) -> None:
         began, busy_before, own_before = self._start
-        elapsed, busy = time.perf_counter() - began, _busy_seconds()
-        if busy is None or busy_before is None or elapsed < 0.1:
+        elapsed = time.perf_counter() - began
+        if elapsed < SHORTEST_BUSY_SECONDS:
             return
-        other = (busy - busy_before) - (_own_seconds() - own_before)
+        other = (_busy_seconds() - busy_before) - (_own_seconds() - own_before)
         self.other_cpu_share = min(1.0, max(0.0, other / (elapsed * (os.cpu_count() or 1))))
 
 
-def _busy_seconds() -> float | None:
+def _busy_seconds() -> float:
     """Processor seconds used on the whole machine since it started."""
-    try:
-        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-    except OSError:
-        return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields[:8])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    times = psutil.cpu_times()
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted in user and nice too
+    return float(sum(times) - guests - times.idle - getattr(times, "iowait", 0.0))
 
 
 def _own_seconds() -> float:

@@ -1,15 +1,14 @@
-"""Which file system a path lies on (SQLite cannot trust the locks of a network's), and if it takes files."""
+"""The file system that a path lies on (SQLite cannot trust a network's locks), and whether it takes files."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.errors import UserError
+import psutil
 
-MOUNTS = Path("/proc/self/mountinfo")
+from lookalike.errors import UserError
 
 NETWORK_TYPES = frozenset(
     {
@@ -23,17 +22,8 @@ NETWORK_TYPES = frozenset(
 NETWORK_FUSE = frozenset(
     {
         *("sshfs", "ceph-fuse", "mfs", "curlftpfs", "davfs2", "rclone", "s3fs", "gcsfuse", "goofys"),
-        *(
-            "blobfuse",
-            "blobfuse2",
-            "mount-s3",
-            "hdfs",
-            "alluxio",
-            "cvmfs2",
-            "gvfsd-fuse",
-            "geesefs",
-            "seaweedfs",
-        ),
+        *("blobfuse", "blobfuse2", "mount-s3", "hdfs", "alluxio", "cvmfs2", "gvfsd-fuse", "geesefs"),
+        "seaweedfs",
     }
 )
 
@@ -45,8 +35,6 @@ class FileSystem:
     type: str
     """As the kernel names it: ``ext4``, ``nfs4``, ``fuse.sshfs``."""
     mount_point: str
-    source: str
-    """The device, or the server and what it exports."""
 
     @property
     def is_network(self) -> bool:
@@ -57,40 +45,20 @@ class FileSystem:
         return kind in NETWORK_TYPES
 
 
-def file_system_of(path: Path, mounts: str | None = None) -> FileSystem | None:
-    """The file system that ``path`` lies on, or would once it is created; None where the system is silent.
+def file_system_of(path: Path) -> FileSystem | None:
+    """Return the file system that ``path`` lies on, or would once it is created; None where none is listed.
 
-    ``mounts`` is what Linux shows in ``/proc/self/mountinfo``, read there by default. Of several mounts at
-    one place the last one hides the others.
+    Of several mounts at one place the last one hides the others.
     """
-    if mounts is None:
-        try:
-            mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError:
-            return None
-    place = path.absolute().resolve()
-    found: FileSystem | None = None
-    for line in mounts.splitlines():
-        mounted = _parse(line)
-        if mounted is None or not place.is_relative_to(mounted.mount_point):
-            continue
-        if found is None or len(mounted.mount_point) >= len(found.mount_point):
-            found = mounted
-    return found
-
-
-def _parse(line: str) -> FileSystem | None:
-    """``36 35 98:0 / /mnt rw,noatime master:1 - nfs4 server:/export rw``; None for what is no such line."""
-    before, dash, after = line.partition(" - ")
-    fields, rest = before.split(" "), after.split(" ")
-    if not dash or len(fields) < 5 or len(rest) < 2:
+    try:
+        mounted = psutil.disk_partitions(all=True)
+    except OSError:
         return None
-    return FileSystem(rest[0], _unescaped(fields[4]), _unescaped(rest[1]))
-
-
-def _unescaped(name: str) -> str:
-    r"""Blanks, tabs, newlines and backslashes are written as ``\040``."""
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), name)
+    place = path.absolute().resolve()
+    above = [mount for mount in mounted if place.is_relative_to(mount.mountpoint)]
+    # max() keeps the first of equals, so the list is reversed.
+    nearest = max(reversed(above), key=lambda mount: len(mount.mountpoint), default=None)
+    return None if nearest is None else FileSystem(nearest.fstype, nearest.mountpoint)
 
 
 OTHER_ROOT = "set paths.root (or LOOKALIKE_HOME) to another folder"

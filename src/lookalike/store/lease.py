@@ -46,7 +46,11 @@ class Owner:
     def here(cls) -> Owner:
         """The owner that this process would be."""
         return cls(
-            platform.node(), _boot(), os.getpid(), _start_of(os.getpid()), os.environ.get("SLURM_JOB_ID")
+            platform.node(),
+            _boot(),
+            os.getpid(),
+            _start_of(os.getpid()) or "",
+            os.environ.get("SLURM_JOB_ID"),
         )
 
     def __str__(self) -> str:
@@ -57,14 +61,8 @@ class Owner:
         """True only when it is certain: of another machine's processes nothing is known."""
         if (self.host, self.boot) != (platform.node(), _boot()):
             return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        seen = _start_of(self.pid)
-        return bool(seen and self.started) and seen != self.started
+        started = _start_of(self.pid)
+        return started is None or (bool(started and self.started) and started != self.started)
 
 
 @cache
@@ -76,14 +74,23 @@ def _boot() -> str:
         return ""
 
 
-def _start_of(pid: int) -> str:
-    """Start of a process in clock ticks since boot; "ended" for a zombie; "" where /proc is silent."""
+def _start_of(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot; "" when it is not told; None when it has ended.
+
+    Counted from the boot, because the time of day may be set while the process runs.
+    """
+    import psutil
+
     try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        since_boot = process.create_time() - psutil.boot_time()
+    except psutil.NoSuchProcess:
+        return None
+    except (psutil.Error, OSError):
         return ""
-    fields = status.rpartition(")")[2].split()
-    return "ended" if fields[0] in "ZX" else fields[19]
+    return str(round(since_boot * os.sysconf("SC_CLK_TCK")))
 
 
 class Lease:
