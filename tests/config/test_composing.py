@@ -126,7 +126,7 @@ def test_a_wheels_conf_inside_the_package_comes_first(tmp_path: Path) -> None:
         Path(lookalike.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__", "conf")
     )
     shutil.copytree(conf_folder(), package / "conf")
-    code = "from lookalike.config import conf_folder, compose; compose([]); print(conf_folder())"
+    code = "from lookalike.config.composing import conf_folder, compose; compose([]); print(conf_folder())"
 
     done = subprocess.run(
         [sys.executable, "-c", code],

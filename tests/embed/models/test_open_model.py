@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from lookalike import schemas
 from lookalike.embed.models import open_model
-from lookalike.store import Store
+from lookalike.store.store import Store
 
 store = Store(Path({str(tmp_path)!r}) / "store")
 for config in (
