@@ -20,7 +20,7 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.shards import PLACES, open_vectors, shard_recipe
 from lookalike.errors import DatasetError
 from lookalike.progress import Progress
-from lookalike.store.reasons import FIRST_OF_ITS_KIND
+from lookalike.store.recipe import FIRST_OF_ITS_KIND
 from lookalike.store.store import Store
 from tests.datasets.shards import jpeg, write_shard
 from tests.embed.grey import Grey, embed, grey_images

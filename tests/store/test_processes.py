@@ -36,7 +36,7 @@ OBTAIN = """
     store = Store(root, progress=Printing(), lease_seconds=lease_seconds)
 
     def build(draft):
-        bench = store.workbench(recipe)
+        bench = store.checkpoints(recipe)
         (bench / "block").write_bytes(b"child")
         (draft / "half").write_bytes(b"child")
         print("building")
@@ -81,7 +81,7 @@ def test_a_killed_builder_is_followed_at_once(store: Store, python: Python, reap
     seen = []
 
     def build(draft: Path) -> dict[str, Any]:
-        seen.append((store.workbench(RECIPE) / "block").read_bytes())
+        seen.append((store.checkpoints(RECIPE) / "block").read_bytes())
         return Builder()(draft)
 
     progress = Listener()
@@ -109,7 +109,7 @@ def test_a_suspended_builder_that_wakes_up_during_the_next_build_waits(store: St
     child.send_signal(signal.SIGSTOP)
 
     def build(draft: Path) -> dict[str, Any]:
-        block = store.workbench(RECIPE) / "block"
+        block = store.checkpoints(RECIPE) / "block"
         child.send_signal(signal.SIGCONT)
         enter(child)
         assert next_line(child).startswith(f"index: waiting for process {os.getpid()} on ")
@@ -142,7 +142,7 @@ KILLED_AT_EVERY_STEP = """
 
     def build(store, content):
         def run(draft):
-            (store.workbench(recipe) / "block").write_bytes(b"half")
+            (store.checkpoints(recipe) / "block").write_bytes(b"half")
             (draft / "a").write_bytes(content)
             (draft / "b").write_bytes(content)
         return run

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.store.reasons import differences, explain
-from lookalike.store.recipe import Recipe
+from lookalike.store.recipe import Recipe, differences, explain
 
 RECIPE = Recipe("index", 1, {"factory": "IVF64,Flat", "seed": 1234}, {"embeddings": "0f" * 16})
 

@@ -151,7 +151,7 @@ def lose_the_lease(store: Store) -> Path:
 
 def test_who_was_taken_over_leaves_the_workbench_to_its_new_owner(store: Store) -> None:
     def slow(draft: Path) -> None:
-        (store.workbench(recipe_of()) / "block").write_bytes(b"x")
+        (store.checkpoints(recipe_of()) / "block").write_bytes(b"x")
         lose_the_lease(store)
 
     store.obtain(recipe_of(), slow)
@@ -166,7 +166,7 @@ def test_who_was_taken_over_gets_no_workbench_until_it_is_its_turn_again(store: 
             lease = lose_the_lease(store)
             store.progress = Listener(act=lambda line: lease.unlink())  # the new owner gives up
             refusals.append("lost")
-        store.workbench(recipe_of())
+        store.checkpoints(recipe_of())
         refusals.append("granted")
 
     assert not store.obtain(recipe_of(), build).reused
@@ -281,11 +281,11 @@ def test_a_workbench_survives_until_publication(store: Store) -> None:
     recipe = recipe_of()
 
     def first(draft: Path) -> None:
-        (store.workbench(recipe) / "block-0").write_bytes(b"done")
+        (store.checkpoints(recipe) / "block-0").write_bytes(b"done")
         raise KeyboardInterrupt
 
     def second(draft: Path) -> None:
-        (store.workbench(recipe) / "block-0").rename(draft / "block-0")
+        (store.checkpoints(recipe) / "block-0").rename(draft / "block-0")
 
     with pytest.raises(KeyboardInterrupt):
         store.obtain(recipe, first)
@@ -296,7 +296,7 @@ def test_a_workbench_survives_until_publication(store: Store) -> None:
 
 def test_a_workbench_needs_the_lease(store: Store) -> None:
     with pytest.raises(RuntimeError, match="inside the build"):
-        store.workbench(recipe_of())
+        store.checkpoints(recipe_of())
 
 
 def test_a_file_hash_is_remembered_until_the_file_changes(store: Store, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from lookalike.store import upkeep
+from lookalike.store.lease import keys_in_use
 from lookalike.store.recipe import Recipe
 from lookalike.store.store import Store
 from lookalike.store.upkeep import DAY_SECONDS
-from lookalike.store.uses import keys_in_use
 
 from .builders import Builder, recipe_of, scratch
 
@@ -71,10 +71,10 @@ def test_prune_lists_and_removes_what_is_left_over(store: Store, tmp_path: Path)
 
     planned = upkeep.prune(store)
     assert sorted((removal.what, removal.bytes) for removal in planned if removal.what != "file hash") == [
+        ("checkpoints", 5),
         ("damaged copy", sum(path.stat().st_size for path in planned_damage(store))),
         ("lease", 0),
         ("unfinished build", 5),
-        ("workbench", 5),
     ]
     assert all(removal.path.exists() for removal in planned)
     assert upkeep.prune(store, dry_run=False) == planned
@@ -93,7 +93,7 @@ def test_a_fresh_workbench_is_kept_unless_its_artifact_is_published(store: Store
     leave(store, recipe_of(1))
     leave(store, recipe_of(2))
     benches = [
-        removal.path.name for removal in upkeep.prune(store, dry_run=False) if removal.what == "workbench"
+        removal.path.name for removal in upkeep.prune(store, dry_run=False) if removal.what == "checkpoints"
     ]
     assert benches == [f"{recipe_of(1).key}.0.workbench"]
 
@@ -104,7 +104,7 @@ def test_what_is_being_built_stays(store: Store) -> None:
     found = []
 
     def build(draft: Path) -> None:
-        (rebuilding.workbench(recipe_of()) / "block").write_bytes(b"x")
+        (rebuilding.checkpoints(recipe_of()) / "block").write_bytes(b"x")
         found.extend(upkeep.prune(store, unused_days=0, dry_run=False))
 
     rebuilding.obtain(recipe_of(), build)

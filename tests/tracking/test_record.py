@@ -20,7 +20,7 @@ from lookalike.report.selection import runs_in, select
 from lookalike.report.table import comparison_csv, comparison_markdown
 from lookalike.runs.catalog import RunPlace, best_point, find_run
 from lookalike.runs.record import Record
-from lookalike.runs.results import publish_beside
+from lookalike.runs.results import save_beside
 from lookalike.sweep.states import records_below
 from lookalike.tracking import content
 from lookalike.ui.choices import choice_of, choices
@@ -322,11 +322,8 @@ def test_a_file_name_of_raw_bytes_does_not_cost_the_record(tmp_path: Path) -> No
 
 
 def test_raw_results_of_another_run_stay_where_its_record_names_them(tmp_path: Path) -> None:
-    first, names = b"of the finished record", []
-    for number, content_ in enumerate((first, b"of a late process", b"of a later one")):
-        draft = tmp_path / f".draft.{number}"
-        draft.write_bytes(content_)
-        names.append(publish_beside(draft, tmp_path / "flat.npz").name)
-        draft.unlink(missing_ok=True)
+    names = [save_beside(tmp_path / "flat.npz", rows=np.array([number])).name for number in range(3)]
     assert names == ["flat.npz", "flat.2.npz", "flat.3.npz"]
-    assert (tmp_path / "flat.npz").read_bytes() == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    with np.load(tmp_path / "flat.npz") as kept:
+        assert kept["rows"].tolist() == [0], "of the finished record"

@@ -14,8 +14,8 @@ from lookalike.runs.record import FILE_NAME, read_records
 from lookalike.schemas import Paths
 from lookalike.store import upkeep
 from lookalike.store.files import readable_bytes
+from lookalike.store.lease import keys_in_use
 from lookalike.store.store import Store
-from lookalike.store.uses import keys_in_use
 from lookalike.terminal.words import print_table, print_wrapped
 
 

@@ -1,10 +1,9 @@
-"""Blocks of freshly embedded rows: all that a killed extraction has to keep, all that it can lose one of."""
+"""Blocks of freshly embedded rows: a killed extraction keeps all but the one under way."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from lookalike.datasets.sets import ImageSet, TextSet
 from lookalike.embed.embeddings import Floats
 from lookalike.errors import StoreError
 from lookalike.progress import SILENT, Progress
-from lookalike.store.files import read_json, write_json
+from lookalike.store.files import atomic_write, read_json, write_json
 
 BLOCK_ROWS = 1024
 
@@ -32,22 +31,15 @@ class Block:
     """Row -> the content hash of its image, of those that have one; bad ones included."""
 
     def save(self, path: Path) -> None:
-        """Write the block under its final name only when all of it is on disk."""
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(
-                    file,
-                    vectors=self.vectors,
-                    rows=np.array(self.rows, np.int64),
-                    bad=np.array(json.dumps(list(self.bad))),
-                    hashes=np.array(json.dumps(list(self.hashes.items()))),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)  # on a full disk every byte counts
+        """Write the block atomically and durably."""
+        with atomic_write(path) as draft, draft.open("xb") as file:
+            np.savez(
+                file,
+                vectors=self.vectors,
+                rows=np.array(self.rows, np.int64),
+                bad=np.array(json.dumps(list(self.bad))),
+                hashes=np.array(json.dumps(list(self.hashes.items()))),
+            )
 
     @classmethod
     def load(cls, path: Path) -> Block:
@@ -85,8 +77,8 @@ class StoredBlock:
             ) from error
 
 
-class Bench:
-    """What an extraction keeps in the store's workbench: its blocks, and the batch size that shaped them.
+class Checkpoints:
+    """What an extraction keeps in the store to be resumed from: its blocks, and the batch size of them all.
 
     A block is named by all that shapes it, its rows' ids and fingerprints and the batch size, so that none
     passes for another.
@@ -97,18 +89,18 @@ class Bench:
         self._note = folder / "batch_size.json"
 
     def batch_size(self) -> int | None:
-        """The one that an earlier attempt found; None when there was none, or none that can be read."""
+        """Return the batch size that an earlier attempt found; None when there is none that can be read."""
         try:
             return int(read_json(self._note))
         except (OSError, ValueError, TypeError):
             return None
 
     def keep_batch_size(self, size: int) -> None:
-        """Remember it for whoever goes on after this process was killed."""
+        """Write the batch size down for the process that resumes when this one is killed."""
         write_json(self._note, size)
 
     def find(self, rows: Sequence[int], batch_size: int) -> StoredBlock | None:
-        """The block of these rows that an earlier attempt finished; a damaged one is told of and left out."""
+        """Return the block of these rows that an earlier attempt finished; warn if it is damaged: None."""
         path = self._path(rows, batch_size)
         try:
             block = Block.load(path)
@@ -120,7 +112,7 @@ class Bench:
         return StoredBlock(path, np.array(block.rows, np.int64), block.bad, block.hashes)
 
     def keep(self, block: Block, rows: Sequence[int], batch_size: int) -> StoredBlock:
-        """Put down what became of ``rows``; OSError when that cannot be written."""
+        """Write the block of ``rows``; raise OSError when that cannot be done."""
         path = self._path(rows, batch_size)
         block.save(path)
         return StoredBlock(path, np.array(block.rows, np.int64), block.bad, block.hashes)

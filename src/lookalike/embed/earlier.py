@@ -15,8 +15,7 @@ from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.embed.shards import EMBEDDINGS_VERSION, KINDS, VECTORS, Copies, files_of, shaping
 from lookalike.machine.environment import cores, cpu_model
 from lookalike.store.artifact import Artifact
-from lookalike.store.reasons import explain
-from lookalike.store.recipe import Recipe
+from lookalike.store.recipe import Recipe, explain
 from lookalike.store.store import Store
 
 OUTDATED = "made by Lookalike "

@@ -1,7 +1,7 @@
 """Embeds sets shard by shard, or reuses what the store has of them.
 
 A shard is one artifact. Building one copies every row that another shard of the same recipe already has
-(same id, same fingerprint) and embeds the rest in blocks, each kept in the store's workbench as soon as it
+(same id, same fingerprint) and embeds the rest in blocks, each kept in the store's checkpoints as soon as it
 is done: a killed extraction loses one block, and one new image costs one forward pass.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
-from lookalike.embed.blocks import BLOCK_ROWS, Bench, Block, StoredBlock
+from lookalike.embed.blocks import BLOCK_ROWS, Block, Checkpoints, StoredBlock
 from lookalike.embed.earlier import OUTDATED, explain_rows, find_batch_size, find_copies, settle_files
 from lookalike.embed.embeddings import BadImage, Embeddings
 from lookalike.embed.extraction import Extraction, Rows, TextExtraction
@@ -156,9 +156,9 @@ class Embedder:
         facts: dict[str, Any] = {"copied": len(copied), "embedded": len(pending)}
         blocks: list[StoredBlock] = []
         if pending:
-            bench = Bench(self.store.workbench(stage), shard, self.progress)
+            checkpoints = Checkpoints(self.store.checkpoints(stage), shard, self.progress)
             with self.progress.bar(title, len(pending), "images") as bar:
-                blocks, told = self._extract(shard, pending, recipe, bench, bar)
+                blocks, told = self._extract(shard, pending, recipe, checkpoints, bar)
             facts |= told | self.encoder.facts()
             dim = self.encoder.dim
         else:
@@ -170,7 +170,7 @@ class Embedder:
         shard: ImageSet | TextSet,
         pending: Sequence[int],
         recipe: Mapping[str, Any],
-        bench: Bench,
+        checkpoints: Checkpoints,
         bar: Bar,
     ) -> tuple[list[StoredBlock], dict[str, Any]]:
         """Blocks of all ``pending`` rows, those of an earlier attempt as they are, and what to tell of it."""
@@ -181,9 +181,9 @@ class Embedder:
         )
         keep_freed_memory()
         with threads(extraction.threads):
-            batch_size = self._settle_batch_size(extraction, pending, recipe, bench)
+            batch_size = self._settle_batch_size(extraction, pending, recipe, checkpoints)
             groups = [pending[i : i + self.block_rows] for i in range(0, len(pending), self.block_rows)]
-            blocks = [bench.find(rows, batch_size) for rows in groups]
+            blocks = [checkpoints.find(rows, batch_size) for rows in groups]
             missing = [rows for rows, block in zip(groups, blocks, strict=True) if block is None]
             kept = len(pending) - sum(map(len, missing))
             if kept:
@@ -191,7 +191,7 @@ class Embedder:
                 self.progress.say(f"{kept:,} of {len(pending):,} were embedded by an earlier attempt")
             with closing(extraction.embed(missing, batch_size, bar)) as embedded:
                 fresh = [
-                    bench.keep(self._finish(shard, part), rows, batch_size)
+                    checkpoints.keep(self._finish(shard, part), rows, batch_size)
                     for rows, part in zip(missing, embedded, strict=True)
                 ]
         probed = self.batch_size == "auto" and isinstance(shard, ImageSet)
@@ -203,7 +203,7 @@ class Embedder:
         extraction: Extraction | TextExtraction,
         pending: Sequence[int],
         recipe: Mapping[str, Any],
-        bench: Bench,
+        checkpoints: Checkpoints,
     ) -> int:
         """The configured batch size, or a probed one: that of earlier work of the same kind, if there is any.
 
@@ -212,7 +212,7 @@ class Embedder:
         """
         if self.batch_size != "auto":
             return int(self.batch_size)
-        if (noted := bench.batch_size()) is not None:
+        if (noted := checkpoints.batch_size()) is not None:
             self._probed = noted
         elif isinstance(extraction, TextExtraction):
             return extraction.fastest_batch_size(pending)
@@ -220,7 +220,7 @@ class Embedder:
             device = str(self.encoder.facts()["device"])
             known = find_batch_size(self.store, recipe, device)
             self._probed = extraction.fastest_batch_size(pending) if known is None else known
-        bench.keep_batch_size(self._probed)
+        checkpoints.keep_batch_size(self._probed)
         return self._probed
 
     def _finish(self, shard: ImageSet | TextSet, part: Rows) -> Block:

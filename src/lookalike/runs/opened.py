@@ -30,8 +30,7 @@ from lookalike.runs.recompose import experiment_of
 from lookalike.runs.record import PointRecord, Record
 from lookalike.schemas import Experiment, StoreOptions, VectorDataset
 from lookalike.store.artifact import Artifact, DamageError, read_artifact
-from lookalike.store.reasons import differences
-from lookalike.store.recipe import Recipe
+from lookalike.store.recipe import Recipe, differences
 from lookalike.store.store import Store
 
 GONE = "run the experiment again, which builds it anew"

@@ -24,7 +24,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lookalike.errors import OtherVersionError, UserError
 from lookalike.machine.credentials import conceal_all, concealed
-from lookalike.store.files import fsync, read_json, remove_stale, token
+from lookalike.store.files import atomic_write, publish_new, read_json, remove_stale_drafts
 
 log = logging.getLogger("lookalike")
 
@@ -136,35 +136,20 @@ class Record:
         if self.error is not None:
             self.error = conceal_all(self.error)
         path = folder / FILE_NAME
-        draft = folder / f".{FILE_NAME}.{token()}"
         text = json.dumps(
             {"format": FORMAT, **_plain(asdict(self))}, indent=1, ensure_ascii=False, allow_nan=False
         )
         with writing_results(folder):
-            remove_stale(folder, f".{FILE_NAME}.*")
-            try:
-                with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
-                    file.write(text + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                self._publish(draft, path)
-                fsync(folder)
-            finally:
-                draft.unlink(missing_ok=True)
+            remove_stale_drafts(path)
+            with atomic_write(path, self._publish) as draft:
+                draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         return path
 
     def _publish(self, draft: Path, path: Path) -> None:
         """Put ``draft`` in the place of ``path`` unless that is another run's result."""
         while True:
-            try:
-                os.link(draft, path)  # fails when there is a record, whoever has just written it
-            except FileExistsError:
-                pass
-            except OSError:  # a file system without hard links
-                if not path.exists():
-                    draft.replace(path)
-                    return
-            else:
+            with suppress(FileExistsError):
+                publish_new(draft, path)
                 return
             with _held(path) as still_there:
                 if still_there:
@@ -440,19 +425,12 @@ def writing_results(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def result_file(path: Path) -> Iterator[Path]:
-    """Yield a place beside ``path`` to write to, which becomes ``path`` when the block ends well.
+    """Yield a draft of ``path`` as :func:`~lookalike.store.files.atomic_write` does; create its folder.
 
-    A reader sees the old file or the new one, whole, and what cannot be written leaves nothing. Raises
-    :class:`UserError` as :func:`writing_results` does.
+    Raises :class:`UserError` as :func:`writing_results` does.
     """
-    draft = path.with_name(f".{token()}.{path.name}")
-    with writing_results(path.parent):
-        try:
-            yield draft
-            fsync(draft)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with writing_results(path.parent), atomic_write(path) as draft:
+        yield draft
 
 
 _ABSENT = object()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from lookalike.runs.naming import index_settings, point_label, trial_key
 from lookalike.runs.record import PointRecord, writing_results
 from lookalike.schemas import Experiment, Index, Measures
 from lookalike.store.artifact import Artifact
-from lookalike.store.files import fsync, token
+from lookalike.store.files import atomic_write, fsync, publish_new
 
 COSTS = ("build_seconds", "train_seconds", "add_seconds", "save_seconds", "load_seconds")
 SIZES = ("index_bytes", "serving_memory_bytes")
@@ -183,31 +183,22 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
     arrays["sources"] = numbered(sources)[0].astype(np.int32)
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
-        draft = path.with_name(f".{path.name}.{token()}")
-        try:
-            with draft.open("xb") as file:
-                np.savez(file, rows=result.rows, scores=result.scores, allow_pickle=False, **arrays)
-                file.flush()
-                os.fsync(file.fileno())  # a record that outlives a power cut names no empty file
-            kept = publish_beside(draft, path)
-            fsync(path.parent)
-            fsync(path.parent.parent)
-        finally:
-            draft.unlink(missing_ok=True)
+        kept = save_beside(path, rows=result.rows, scores=result.scores, **arrays)
+        fsync(path.parent.parent)  # the folder of points may be new
     return kept
 
 
-def publish_beside(draft: Path, path: Path) -> Path:
-    """Give ``draft`` the name of ``path``, or the next free one: a record may refer to what is there."""
+def save_beside(path: Path, **arrays: npt.NDArray[Any]) -> Path:
+    """Save arrays as ``path`` or, where that is taken, under the next free number, and return the file.
+
+    What is there is kept: a record may refer to it.
+    """
     for number in count(1):
         name = path if number == 1 else path.with_stem(f"{path.stem}.{number}")
-        try:
-            os.link(draft, name)
-        except FileExistsError:
+        if name.exists():
             continue
-        except OSError:  # a file system without hard links
-            if name.exists():
-                continue
-            draft.replace(name)
-        return name
+        with suppress(FileExistsError):
+            with atomic_write(name, publish_new) as draft, draft.open("xb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+            return name
     raise AssertionError("numbers do not end")

@@ -43,19 +43,19 @@ class Artifact:
     """Why it was built; empty when it was reused."""
 
     def file(self, name: str) -> Path:
-        """Path of one of its files; ``KeyError`` when it has none of that name (relative, POSIX)."""
+        """Return the path of one of its files (relative, POSIX); raise ``KeyError`` when it has none such."""
         if name not in self.manifest["files"]:
             raise KeyError(f"{self.kind} {self.key} has no file {name!r}")
         return self.path / name
 
     @property
     def build_seconds(self) -> float:
-        """How long building took when it was built, without hashing and publishing."""
+        """Seconds that building took, without hashing and publishing."""
         return float(self.manifest["build_seconds"])
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the builder told about it."""
+        """What the builder returned about it."""
         facts: Mapping[str, Any] = self.manifest["facts"]
         return facts
 
@@ -114,12 +114,12 @@ def seal(
 
 
 def stamp(folder: Path, names: list[str]) -> None:
-    """Remember size, mtime and inode of files that were just hashed."""
+    """Write down size, mtime and inode of files that were just hashed."""
     write_json(folder / STAMPS, {name: stamp_of(folder / name) for name in names})
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """The artifact in a folder, its manifest checked and its files not.
+    """Return the artifact in a folder, its manifest checked and its files not.
 
     Raises ``FileNotFoundError`` when there is no such folder, ``DamageError`` when the manifest is not
     what was written.
@@ -171,7 +171,7 @@ def rehash(artifact: Artifact, names: list[str], progress: Progress = SILENT) ->
 
 @contextmanager
 def hashing_bar(progress: Progress, description: str, total: int) -> Iterator[Bar]:
-    """A bar over bytes, unless there are so few that nobody would see it."""
+    """Yield a bar over bytes, shown only where there are so many that it can be seen."""
     if total < BAR_FROM_BYTES:
         yield Bar()
         return

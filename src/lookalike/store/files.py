@@ -1,4 +1,4 @@
-"""Hashing, syncing and atomic writing: what the store asks of a file system."""
+"""Atomic writing, hashing, and JSON files of ours: what is asked of a file system."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 JSON_BYTES = 1 << 28
 JSON_DEPTH = 64
-"""What no JSON file of ours comes near to: a larger or deeper one is damaged, or made to harm."""
+"""No JSON file of ours comes near these: a larger or deeper one is damaged, or made to harm."""
 STALE_SECONDS = 3600.0
 """A draft this old has no writer: none takes longer for one file."""
 
 
 def token() -> str:
-    """A name that nobody else picks."""
+    """Return a name that no other process picks: 12 hexadecimal digits."""
     return os.urandom(6).hex()
 
 
 def sha256_of(path: Path, bar: Bar) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; ``bar`` advances by bytes."""
+    """Return the SHA-256 of a file's bytes in hexadecimal; ``bar`` advances by bytes."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK_BYTES))
     with path.open("rb", buffering=0) as file:
@@ -47,13 +47,13 @@ def sha256_of(path: Path, bar: Bar) -> str:
 
 
 def stamp_of(path: Path) -> list[int]:
-    """What changes when a file does: size, mtime_ns, inode."""
+    """Return what changes when a file does: size, mtime_ns, inode."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, in order of its path."""
+    """Yield every file below a folder, in the order of their paths."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
             yield from files_below(folder / entry.name)
@@ -62,7 +62,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def bytes_below(path: Path) -> int:
-    """Size of a file, or of all files below a folder; what vanishes meanwhile counts nothing."""
+    """Return the size of a file, or of all files below a folder; what vanishes meanwhile counts as 0."""
     try:
         if not path.is_dir():
             return path.lstat().st_size
@@ -80,28 +80,65 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write all of ``value`` or nothing: readers see the old file or the new one, also after a power cut."""
-    draft = path.with_name(f".{path.name}.{token()}")
+@contextmanager
+def atomic_write(
+    path: Path, publish: Callable[[Path, Path], object] = os.replace, *, durable: bool = True
+) -> Iterator[Path]:
+    """Yield a draft beside ``path`` to write to, which takes that name when the block ends well.
+
+    Readers see the old file or the new one, whole; where ``durable``, also after a power cut, because the
+    draft is synced before it takes the name, and the folder after. Nothing is left when the block or the
+    disk fails; a killed process leaves ``.TOKEN.NAME``, see :func:`is_draft`. The draft keeps the suffix.
+
+    ``publish(draft, path)`` gives the name: by default it replaces what is there; :func:`publish_new` does
+    not.
+    """
+    draft = path.with_name(f".{token()}.{path.name}")
     try:
-        with draft.open("x", encoding="ascii") as file:
-            json.dump(value, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        fsync(path.parent)
+        yield draft
+        if durable:
+            fsync(draft)
+        publish(draft, path)
+        if durable:
+            fsync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 
 
+def publish_new(draft: Path, path: Path) -> None:
+    """Give ``draft`` the name ``path``, or raise ``FileExistsError`` when that is taken.
+
+    A file system without hard links can only be asked before: there two at once may replace each other.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        draft.replace(path)
+
+
 def is_draft(path: Path) -> bool:
-    """Whether a file is one that :func:`write_json` was writing when its process was killed."""
-    return re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name) is not None
+    """Whether a file has the name of a draft of :func:`atomic_write`, or of an earlier version's."""
+    return re.fullmatch(r"\.[0-9a-f]{12}\..+|\..+\.[0-9a-f]{12}", path.name) is not None
+
+
+def remove_stale_drafts(path: Path) -> None:
+    """Remove what processes that were killed long ago left beside ``path`` while they wrote it."""
+    remove_stale(path.parent, f".*{path.name}*")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as by :func:`atomic_write`; ``ValueError`` for NaN and infinities."""
+    with atomic_write(path) as draft, draft.open("x", encoding="ascii") as file:
+        json.dump(value, file, indent=2, allow_nan=False)
+        file.write("\n")
 
 
 def read_json(path: Path) -> Any:
-    """Return the value in a JSON file that Lookalike wrote, whatever may have become of it since.
+    """Return the value in a JSON file that Lookalike wrote, which may be damaged by now.
 
     Raises ``ValueError`` with the reason when the file is not a regular one, holds more than ``JSON_BYTES``,
     is not JSON, is nested deeper than ``JSON_DEPTH``, or holds NaN or infinities;
@@ -124,11 +161,11 @@ def read_json(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is no number of JSON")
+    raise ValueError(f"it holds {name}, which JSON has no number for")
 
 
 def _check_plain(value: Any) -> None:
-    """Raise ``ValueError`` for what JSON lets through and later steps cannot hold."""
+    """Raise ``ValueError`` for values that JSON allows and later steps cannot hold."""
     waiting = [(value, 1)]
     while waiting:
         item, depth = waiting.pop()
@@ -145,7 +182,7 @@ def _check_plain(value: Any) -> None:
 def remove_stale(folder: Path, pattern: str) -> None:
     """Remove files of ``folder`` that match ``pattern`` and are older than ``STALE_SECONDS``.
 
-    For drafts that a process left which was killed while it wrote. What cannot be removed stays.
+    What cannot be removed stays.
     """
     with suppress(OSError):
         for path in folder.glob(pattern):
@@ -155,9 +192,9 @@ def remove_stale(folder: Path, pattern: str) -> None:
 
 
 def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """A new ``.npy`` file, mapped for writing, whose room on the disk is taken at once.
+    """Return a new ``.npy`` file, mapped for writing, whose room on the disk is taken at once.
 
-    ``OSError`` when there is not enough: found out later, by writing to the map, it kills the process.
+    Raises ``OSError`` when there is not enough: writing to the map would kill the process.
     """
     import numpy as np
 
@@ -169,7 +206,7 @@ def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> np.me
 
 
 def says_disk_full(error: BaseException) -> bool:
-    """Whether an error means that a disk or quota is full, whichever library raised it.
+    """Return whether an error means that a disk or quota is full, whichever library raised it.
 
     FAISS raises a ``RuntimeError`` that ends in the system's words, ``numpy.save`` an ``OSError``
     without a number ("1024 requested and 0 written").
@@ -183,7 +220,7 @@ def says_disk_full(error: BaseException) -> bool:
 
 
 def readable_bytes(count: float) -> str:
-    """A number of bytes for people: "12.3 MB"."""
+    """Return a number of bytes for people: "12.3 MB"."""
     for unit in ("B", "KB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

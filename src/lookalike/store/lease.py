@@ -2,9 +2,14 @@
 
 A lease only saves work: publishing is correct without it, so every race that is left here costs a
 build done twice and nothing else. It is a file created exclusively. Its owner keeps it open and
-touches it through the open descriptor, so a heartbeat never revives a file that somebody else has put
+touches it through the open descriptor, so a heartbeat never revives a file that another process has put
 in its place. A lease is abandoned when its owner provably died (same machine, same boot), or when its
 last heartbeat is too old by the *file server's* clock: that of a file touched a moment ago.
+
+A process also lists the artifacts that it uses, so that none is pruned under a run that reads it: it adds an
+artifact's key to a list of its own before it looks at the artifact, and keeps a lease beside the list.
+Pruning renames the artifact away first and reads all lists afterwards. A use that was listed before the
+rename is seen, and the artifact is put back; one that is listed later finds the artifact gone, and builds it.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ import os
 import platform
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -44,7 +50,7 @@ class Owner:
 
     @classmethod
     def here(cls) -> Owner:
-        """The owner that this process would be."""
+        """Return the owner that this process is."""
         return cls(
             platform.node(),
             _boot(),
@@ -58,7 +64,7 @@ class Owner:
         return f"process {self.pid} on {self.host}{job}"
 
     def is_dead(self) -> bool:
-        """True only when it is certain: of another machine's processes nothing is known."""
+        """Return True only when it is certain: of another machine's processes nothing is known."""
         if (self.host, self.boot) != (platform.node(), _boot()):
             return False
         started = _start_of(self.pid)
@@ -113,6 +119,16 @@ class Lease:
         self._heart = threading.Thread(target=self._beat, name=f"lease {path.name}", daemon=True)
 
     def __enter__(self) -> Lease:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Wait until the lease is this process's, and keep it alive until it is released."""
         pause = SHORTEST_PAUSE
         while not self._create():
             if clear_abandoned(self.path, self.seconds):
@@ -123,11 +139,9 @@ class Lease:
             time.sleep(pause)
             pause = min(1.5 * pause, LONGEST_PAUSE)
         self._heart.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def release(self) -> None:
+        """Let others have it; a lease that another process has taken over is left alone."""
         self._released.set()
         self._heart.join()
         if self.is_held():
@@ -135,7 +149,7 @@ class Lease:
         os.close(self._descriptor)
 
     def is_held(self) -> bool:
-        """Whether nobody has taken the lease over (this process may have been suspended)."""
+        """Return whether no other process has taken the lease over, while this one was suspended."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
         except OSError:
@@ -164,7 +178,7 @@ class Lease:
 
 
 def owner_of(path: Path) -> Owner | None:
-    """Who holds the lease; None when nobody does or it is just being written."""
+    """Return the process that holds the lease; None when none does or it is just being written."""
     try:
         return _parse(path.read_text(encoding="ascii"), 0)[0]
     except OSError:
@@ -172,7 +186,7 @@ def owner_of(path: Path) -> Owner | None:
 
 
 def is_live(path: Path, seconds: float = LEASE_SECONDS) -> bool:
-    """Whether the lease exists and is not abandoned."""
+    """Return whether the lease exists and is not abandoned."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -184,13 +198,13 @@ def is_live(path: Path, seconds: float = LEASE_SECONDS) -> bool:
 
 
 def clear_abandoned(path: Path, seconds: float = LEASE_SECONDS) -> bool:
-    """Take an abandoned lease out of the way; True when ``path`` is free (for anyone) now.
+    """Take an abandoned lease out of the way; return True when ``path`` is free now.
 
     ``seconds`` counts where the lease itself does not say how long it is good without a heartbeat.
     Two that clear at once: the slower might move the faster one's new lease, notices, and puts it back.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)  # kept open, so that nobody gets the same inode meanwhile
+        descriptor = os.open(path, os.O_RDONLY)  # kept open, so that the inode is not used again meanwhile
     except FileNotFoundError:
         return True
     try:
@@ -203,7 +217,7 @@ def clear_abandoned(path: Path, seconds: float = LEASE_SECONDS) -> bool:
             with suppress(OSError):  # then its owner goes on without a lease, which is safe
                 os.link(moved, path)
         moved.unlink()
-    except FileNotFoundError:  # somebody else cleared it
+    except FileNotFoundError:  # another process cleared it
         return True
     else:
         return was_judged
@@ -236,3 +250,79 @@ def _server_time(path: Path) -> float:
         return probe.stat().st_mtime
     finally:
         probe.unlink(missing_ok=True)
+
+
+KEYS = ".keys"
+"""Suffix of a list of uses; its lease has the same name without it."""
+
+
+class Uses:
+    """The list of this process, made at the first use and removed when the store is closed or collected.
+
+    Where the folder cannot be written nothing is listed: a store that may only be read serves all the same.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder, self.seconds = folder, seconds
+        self.keys_file: Path | None = None
+        self._keys: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, key: str) -> None:
+        """List a key; call it before the artifact is looked at."""
+        with self._lock, suppress(OSError):
+            if key in self._keys:
+                return
+            if self.keys_file is None:
+                self.keys_file = self._begin()
+            with self.keys_file.open("a", encoding="ascii") as file:
+                file.write(f"{key}\n")
+            self._keys.add(key)
+
+    def _begin(self) -> Path:
+        self.folder.mkdir(exist_ok=True)
+        lease = Lease(self.folder / token(), self.seconds)
+        keys = lease.path.with_suffix(KEYS)
+        keys.touch()
+        lease.acquire()
+        weakref.finalize(self, _end, lease, keys)
+        return keys
+
+
+def _end(lease: Lease, keys: Path) -> None:
+    with suppress(OSError):
+        keys.unlink(missing_ok=True)
+        lease.release()
+
+
+def keys_in_use(folder: Path, besides: Uses | None = None) -> dict[str, Owner | None]:
+    """Return the keys that living processes use, each with one of these processes (None when unknown).
+
+    ``besides``: the list that does not count, the caller's own.
+    """
+    found: dict[str, Owner | None] = {}
+    for path in folder.glob(f"*{KEYS}"):
+        lease = path.with_suffix("")
+        if (besides is not None and besides.keys_file == path) or not _may_be_live(lease):
+            continue
+        with suppress(FileNotFoundError):  # its process has just ended
+            found |= dict.fromkeys(path.read_text(encoding="ascii").split(), owner_of(lease))
+    return found
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Return the lists and leases of processes that ended without removing them."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [path for path in files if not _may_be_live(folder / path.name.partition(".")[0])]
+
+
+def _may_be_live(lease: Path) -> bool:
+    try:
+        return is_live(lease)
+    except FileNotFoundError:
+        return False
+    except OSError:  # it cannot be found out, so what it protects stays
+        return True

@@ -17,12 +17,22 @@ from lookalike.machine.environment import MemoryMeter
 from lookalike.progress import SILENT, Progress
 from lookalike.store.artifact import Artifact, DamageError, check, hashing_bar, read_artifact, seal
 from lookalike.store.files import fsync, read_json, says_disk_full, sha256_of, stamp_of, write_json
-from lookalike.store.layout import DRAFT, MANIFEST, TRASH, WORKBENCH, Layout, changed_at, children
-from lookalike.store.lease import LEASE_SECONDS, Lease, Owner
-from lookalike.store.reasons import REUSE_IS_OFF, explain
-from lookalike.store.recipe import Recipe
-from lookalike.store.root import create, disk_full, has_format, reading, writing
-from lookalike.store.uses import Uses
+from lookalike.store.layout import (
+    CHECKPOINTS,
+    DRAFT,
+    MANIFEST,
+    TRASH,
+    Layout,
+    changed_at,
+    children,
+    create,
+    disk_full,
+    has_format,
+    reading,
+    writing,
+)
+from lookalike.store.lease import LEASE_SECONDS, Lease, Owner, Uses
+from lookalike.store.recipe import REUSE_IS_OFF, Recipe, explain
 
 RELATIVES = 200
 """Manifests of the same kind, newest first, that are read for the reason of a build."""
@@ -63,7 +73,7 @@ class Store:
     # --- finding and building --------------------------------------------------------------------------
 
     def find(self, recipe: Recipe) -> Artifact | None:
-        """What was published for the recipe, whatever ``reuse`` says; None when there is nothing sound.
+        """Return what was published for the recipe, whatever ``reuse`` says; None when nothing sound was.
 
         Files are believed when size, mtime and inode are those of their stamps, else hashed. A damaged
         artifact is moved out of the way and will be built again.
@@ -77,8 +87,8 @@ class Store:
 
         ``build`` gets an empty folder, leaves files there (no links; not ``manifest.json``,
         ``stamps.json``) and returns facts for the manifest (JSON values). While another process builds
-        the same key, this one waits and reuses. Whatever interrupts a build publishes nothing; only its
-        workbench stays. Errors of ``build`` pass through, except that a full disk is a ``StoreError``.
+        the same key, this one waits and reuses. An interrupted build publishes nothing; only its
+        checkpoints stay. Errors of ``build`` pass through, except that a full disk is a ``StoreError``.
         ``reason``: why it has to be built, asked when it has to; None: how its recipe differs from others.
         """
         if found := self._reusable(recipe):
@@ -94,26 +104,27 @@ class Store:
                         raise
             # This process was suspended for so long that another took over and cleared its folders away.
 
-    def workbench(self, recipe: Recipe) -> Path:
-        """A folder for resumable work, inside ``obtain``'s ``build`` only; it survives a killed process.
+    def checkpoints(self, recipe: Recipe) -> Path:
+        """Return a folder for what a build can be resumed from; it survives a killed process.
 
-        It holds what an earlier attempt at the same key left, and goes when the artifact is published.
-        Write each file under a temporary name and rename it: an attempt may end anywhere.
+        To be called inside ``obtain``'s ``build`` only. The folder holds what an earlier attempt at the same
+        key left, and goes when the artifact is published. Write files by
+        :func:`~lookalike.store.files.atomic_write`: an attempt may end anywhere.
         """
         lease = self._leases.get(recipe.key)
         if lease is None or not lease.is_held():
-            raise RuntimeError("a workbench is used inside the build function, while its key is leased")
-        bench = self.layout.new_scratch(recipe.key, WORKBENCH)
+            raise RuntimeError("checkpoints are used inside the build function, while its key is leased")
+        folder = self.layout.new_scratch(recipe.key, CHECKPOINTS)
         with writing(self.root):
-            earlier = self.layout.scratch_of(recipe.key, WORKBENCH)
+            earlier = self.layout.scratch_of(recipe.key, CHECKPOINTS)
             if not earlier:
-                bench.mkdir()
-                return bench
+                folder.mkdir()
+                return folder
             # Under a new name, so that a suspended owner that wakes up does not find it.
-            return earlier[0].rename(bench)
+            return earlier[0].rename(folder)
 
     def artifacts(self, kind: str | None = None) -> Iterator[Artifact]:
-        """All that is published (of one kind), newest first, read lazily and not verified."""
+        """Yield all that is published (of one kind), newest first, read lazily and not verified."""
         folders = [
             folder
             for parent in children(self.layout.kinds)
@@ -127,7 +138,7 @@ class Store:
                 continue
 
     def usable(self, kind: str) -> Iterator[Artifact]:
-        """What a build may take parts from, newest first: found sound as by ``find``, and open to reuse.
+        """Yield what a build may take parts from, newest first: sound as by ``find``, and open to reuse.
 
         Where ``reuse`` leaves out the kind, only what this Store built itself.
         """
@@ -136,7 +147,7 @@ class Store:
                 yield sound
 
     def file_hash(self, path: Path) -> str:
-        """SHA-256 of a file outside the store, remembered for as long as its size, mtime and inode stay.
+        """Return the SHA-256 of a file outside the store, remembered while its size, mtime and inode stay.
 
         ``OSError`` when the file cannot be read.
         """
@@ -148,11 +159,11 @@ class Store:
             if known["stamp"] == stamp:
                 return str(known["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # never seen, or no longer readable: hash it
+            pass  # not seen before, or no longer readable: hash it
         with hashing_bar(self.progress, f"hashing {path.name}", stamp[0]) as bar:
             digest = sha256_of(path, bar)
         if stamp_of(path) == stamp:
-            with suppress(StoreError), writing(self.root):  # to forget it costs time and nothing else
+            with suppress(StoreError), writing(self.root):  # a hash that is not kept costs time, nothing else
                 self._create()
                 write_json(memory, {"path": str(path), "stamp": stamp, "sha256": digest})
         return digest
@@ -169,7 +180,7 @@ class Store:
 
     # --- removing --------------------------------------------------------------------------------------
 
-    def condemn(self, folder: Path, damage: str) -> None:
+    def quarantine(self, folder: Path, damage: str) -> None:
         """Move a damaged artifact out of the way and note what was wrong, for the reason of its rebuild."""
         with writing(self.root):
             try:
@@ -180,7 +191,7 @@ class Store:
         self.progress.warn(f"{folder.parent.name} {folder.name}: {damage}; moved to {self.layout.damaged}")
 
     def discard(self, folder: Path, key: str) -> None:
-        """Delete a folder, renamed first: nobody ever sees, uses or publishes half of it."""
+        """Delete a folder, renamed first, so that no process sees, uses or publishes half of it."""
         trash = self.layout.new_scratch(key, TRASH)
         try:
             folder.rename(trash)
@@ -201,7 +212,7 @@ class Store:
     def _open(self, folder: Path) -> Artifact | None:
         """The sound artifact in a folder; a damaged one is moved out of the way.
 
-        It counts as used by this process from before it is looked at, see :mod:`lookalike.store.uses`.
+        It counts as used by this process from before it is looked at, see :mod:`lookalike.store.lease`.
         """
         if not folder.exists():
             return None
@@ -217,7 +228,7 @@ class Store:
                 except DamageError as damage:
                     if folder.exists() and folder.stat().st_ino != inode:
                         continue  # it was replaced while we looked
-                    self.condemn(folder, str(damage))
+                    self.quarantine(folder, str(damage))
                     return None
                 return artifact
 
@@ -231,13 +242,13 @@ class Store:
         self._create()
         lease = Lease(self.layout.lease(recipe.key), self.lease_seconds, say_waiting)
         with writing(self.root):
-            lease.__enter__()
+            lease.acquire()
         try:
             self._leases[recipe.key] = lease
             yield lease
         finally:
             self._leases.pop(recipe.key, None)
-            lease.__exit__(None, None, None)
+            lease.release()
 
     def _build(
         self, recipe: Recipe, build: Build, lease: Lease, explained: Callable[[], str | None]
@@ -262,9 +273,9 @@ class Store:
             raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        if lease.is_held():  # else the workbench is its new owner's
-            for bench in self.layout.scratch_of(recipe.key, WORKBENCH):
-                self.discard(bench, recipe.key)
+        if lease.is_held():  # else the checkpoints are the new owner's
+            for checkpoints in self.layout.scratch_of(recipe.key, CHECKPOINTS):
+                self.discard(checkpoints, recipe.key)
         return artifact
 
     def _publish(self, recipe: Recipe, draft: Path, reason: str) -> Artifact:
@@ -284,7 +295,7 @@ class Store:
                 draft.rename(folder)
             except OSError as error:
                 if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                    continue  # somebody published since we looked
+                    continue  # another process published since we looked
                 raise
             fsync(folder.parent)
             self._built.add(recipe.key)

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.store.artifact import Artifact, DamageError, read_artifact, rehash
 from lookalike.store.files import bytes_below, is_draft, read_json
-from lookalike.store.layout import MANIFEST, STAMPS, TRASH, WORKBENCH, changed_at, children
-from lookalike.store.lease import clear_abandoned, is_live
+from lookalike.store.layout import CHECKPOINTS, MANIFEST, STAMPS, TRASH, changed_at, children
+from lookalike.store.lease import abandoned, clear_abandoned, is_live, keys_in_use
 from lookalike.store.recipe import KEY_LENGTH
-from lookalike.store.uses import abandoned, keys_in_use
 
 if TYPE_CHECKING:
     from lookalike.store.store import Store
 
 DAY_SECONDS = 86_400.0
-WORKBENCH_DAYS = 7.0
-"""A workbench that was left for this long is not going to be resumed."""
+CHECKPOINT_DAYS = 7.0
+"""Checkpoints that were left for this long are not going to be resumed."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,14 @@ class Removal:
     """Something that ``prune`` removes, or would."""
 
     what: str
-    """An artifact's kind, or "unfinished build", "workbench", "damaged copy", "lease", "file hash"."""
+    """An artifact's kind, or "unfinished build", "checkpoints", "damaged copy", "lease", "file hash"."""
     path: Path
     bytes: int
     why: str
 
 
 def entries(store: Store, kind: str | None = None) -> list[Entry]:
-    """One row per artifact, newest first."""
+    """Return one row per artifact, newest first."""
     return [
         Entry(
             kind=artifact.kind,
@@ -103,7 +102,7 @@ def verify(store: Store) -> Iterator[Finding]:
                 problem = f"could not be read ({error})"
             except DamageError as damage:
                 problem = str(damage)
-                store.condemn(folder, problem)
+                store.quarantine(folder, problem)
             yield Finding(parent.name, folder.name, size, problem)
 
 
@@ -118,7 +117,7 @@ def prune(
 ) -> list[Removal]:
     """Remove (list, when ``dry_run``) what is not needed; return what went, artifacts first.
 
-    Always: unfinished builds without a living builder, workbenches left for a week (or already
+    Always: unfinished builds without a living builder, checkpoints left for a week (or already
     published), damaged copies, abandoned leases, and remembered hashes of files that changed or went.
     Artifacts only when asked for, and then those to which *all* given conditions apply: of one of these
     ``kinds``; not built, found or checked for ``unused_days``; not among the keys in ``keep`` nor an
@@ -197,12 +196,12 @@ def _scratch(store: Store) -> Iterator[Removal]:
         key = path.name[:KEY_LENGTH]
         if is_live(store.layout.lease(key)):
             continue
-        if path.suffix != WORKBENCH:
+        if path.suffix != CHECKPOINTS:
             yield Removal("unfinished build", path, bytes_below(path), "its process ended")
         elif key in published:
-            yield Removal("workbench", path, bytes_below(path), "already published")
-        elif time.time() - changed_at(path) > WORKBENCH_DAYS * DAY_SECONDS:
-            yield Removal("workbench", path, bytes_below(path), f"left for over {WORKBENCH_DAYS:.0f} days")
+            yield Removal("checkpoints", path, bytes_below(path), "already published")
+        elif time.time() - changed_at(path) > CHECKPOINT_DAYS * DAY_SECONDS:
+            yield Removal("checkpoints", path, bytes_below(path), f"left for over {CHECKPOINT_DAYS:.0f} days")
 
 
 def _damaged(store: Store) -> Iterator[Removal]:

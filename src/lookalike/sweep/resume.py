@@ -71,17 +71,18 @@ def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[Lease]:
             "or stop that process first"
         )
 
-    lease = _patiently(lambda: Lease(folder / HELD_BY, on_wait=refuse).__enter__(), patience_seconds)
+    lease = Lease(folder / HELD_BY, on_wait=refuse)
+    _patiently(lease.acquire, patience_seconds)
     try:
         yield lease
     finally:
-        lease.__exit__(None, None, None)
+        lease.release()
         with suppress(OSError):
             folder.rmdir()
             folder.parent.rmdir()
 
 
-def _patiently(take: Callable[[], Lease], seconds: float) -> Lease:
+def _patiently(take: Callable[[], None], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:

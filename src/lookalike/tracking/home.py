@@ -15,10 +15,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
-from uuid import uuid4
 
 from lookalike.errors import TrackingError
-from lookalike.store.files import remove_stale
+from lookalike.store.files import atomic_write, publish_new, remove_stale_drafts
 from lookalike.tracking import view
 from lookalike.tracking.turns import one_at_a_time
 
@@ -47,26 +46,21 @@ def create_database(folder: Path, fill: Callable[[Path], None]) -> None:
     What a killed process left of its own is removed after an hour.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    remove_stale(folder, f".{DATABASE}.*")
     database = folder / DATABASE
+    remove_stale_drafts(database)
     with one_at_a_time(folder):
         if database.is_file() and not database.stat().st_size:
             database.unlink()  # what a full disk or `touch` left: there is nothing in it
         if database.exists():
             return
-        draft = folder / f".{DATABASE}.{uuid4().hex}"
-        try:
-            _try_to_write(draft)
-            fill(draft)
+        # FileExistsError: another process was quicker.
+        with suppress(FileExistsError), atomic_write(database, publish_new) as draft:
             try:
-                os.link(draft, database)
-            except FileExistsError:
-                pass  # another process was quicker
-            except OSError:  # a file system without hard links
-                draft.replace(database)
-        finally:
-            for left in folder.glob(f"{draft.name}*"):  # its journal too
-                left.unlink(missing_ok=True)
+                _try_to_write(draft)
+                fill(draft)
+            finally:
+                for journal in folder.glob(f"{draft.name}-*"):
+                    journal.unlink(missing_ok=True)
 
 
 def open_home(folder: Path, *, to_write: bool) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from lookalike.datasets.sets import ImageSet
 from lookalike.errors import ImageError
 from lookalike.machine.environment import cores
-from lookalike.store.files import token
+from lookalike.store.files import atomic_write
 
 VERSION = 1
 SIDE = 192
@@ -73,12 +73,8 @@ class Thumbnails:
 
     def _keep(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.stem}.{token()}.draft")
-        try:
+        with atomic_write(path, durable=False) as draft:
             draft.write_bytes(data)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
         with self._lock:
             if self._bytes is None:
                 self._bytes = sum(size for _, size, _ in self._files())
