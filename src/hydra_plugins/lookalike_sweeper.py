@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from lookalike.schemas import Experiment
     from lookalike.sweep.ledger import LedgerJob, Submission
-    from lookalike.sweep.plan import Candidate
     from lookalike.sweep.task import Outcome, Task
 
 
@@ -52,8 +49,7 @@ class LookalikeSweeper(BasicSweeper):
         params: dict[str, Any] | None = None,
         blocks: Sequence[str | Sequence[str]] = (),
     ) -> None:
-        super().__init__(max_batch_size, params)
-        self.blocks = blocks
+        super().__init__(max_batch_size, params)  # ``candidates`` reads params and blocks from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep the task, which knows how to track and whom to tell."""
@@ -68,7 +64,7 @@ class LookalikeSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Measure what is left; SystemExit(1) in the end if a job failed, ConfigError if none is possible."""
-        from lookalike.sweep.blocks import job_lines
+        from lookalike.sweep.blocks import candidates
         from lookalike.sweep.conduct import Order, conduct
         from lookalike.sweep.plan import sweep_name
 
@@ -82,10 +78,8 @@ class LookalikeSweeper(BasicSweeper):
         )
         if asked.detach:
             self._require_submission()
-        jobs = job_lines(self.params or {}, self.blocks, arguments, self._multiply)
-        self._rows: dict[str, int] = {}
         exit_code = conduct(
-            [self._candidate(lines) for lines in jobs],
+            candidates(self.hydra_context.config_loader, self.config, arguments, self.task.progress),
             lambda overrides, is_ours: self._launch(overrides, order.folder, is_ours),
             order,
             parts=self.task.parts,
@@ -94,38 +88,6 @@ class LookalikeSweeper(BasicSweeper):
         )
         if exit_code:
             raise SystemExit(exit_code)
-
-    def _multiply(self, lines: list[str]) -> list[list[str]]:
-        """Hydra's product of override lines: ``a=1,2 b=range(3)`` is six jobs."""
-        from lookalike.config.typed import as_typed
-
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        [jobs] = self.split_arguments(parser.parse_overrides(as_typed(lines)), None)
-        return jobs
-
-    def _candidate(self, lines: list[str]) -> Candidate:
-        from lookalike.config.composing import parse
-        from lookalike.config.explaining import COMPOSING_ERRORS, explain
-        from lookalike.errors import ConfigError
-        from lookalike.sweep.plan import Candidate
-
-        try:
-            composed = self.hydra_context.config_loader.load_sweep_config(self.config, lines)
-            experiment = parse(composed)
-            return Candidate.of(lines, experiment, lambda dataset: self._count(experiment))
-        except COMPOSING_ERRORS as error:
-            return Candidate(tuple(lines), None, (explain(error),))
-        except ConfigError as error:
-            return Candidate(tuple(lines), None, error.faults)
-
-    def _count(self, experiment: Experiment) -> int:
-        """Rows of its dataset, counted once for all jobs that have the same."""
-        from lookalike.config.faults import count_gallery
-
-        key = repr((experiment.dataset, experiment.paths))
-        if key not in self._rows:
-            self._rows[key] = count_gallery(experiment, self.task.progress)
-        return self._rows[key]
 
     def _require_submission(self) -> None:
         """Only some launchers can hand jobs over and return."""

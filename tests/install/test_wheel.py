@@ -121,7 +121,10 @@ def test_the_wheel_holds_the_code_the_plugin_and_all_configs(wheel: Path) -> Non
 
 
 def test_what_is_installed_is_the_wheel(installed: Path, tmp_path: Path) -> None:
-    where = "import lookalike, lookalike.config as c; print(lookalike.__file__); print(c.conf_folder())"
+    where = (
+        "import lookalike; from lookalike.config.composing import conf_folder; "
+        "print(lookalike.__file__); print(conf_folder())"
+    )
     module, conf = map(Path, call([installed / "python", "-c", where], cwd=tmp_path).splitlines())
     assert module.is_relative_to(installed.parent)
     assert conf == module.parent / "conf"

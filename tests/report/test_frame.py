@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -47,14 +45,6 @@ def test_a_run_without_points_is_a_row_with_its_reason(root: Path) -> None:
     save_sweep(folder, [*make_sweep(), make_record([], status="failed", error="no space", name="bad")])
     failed = lookalike.load_runs().set_index("run").loc["bad"]
     assert (failed["status"], failed["error"]) == ("failed", "no space")
-
-
-def test_importing_lookalike_stays_light() -> None:
-    code = "import lookalike, sys; print(lookalike.__version__, {'pandas', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [lookalike.__version__, "set()"]
-    with pytest.raises(AttributeError, match="has no attribute 'load_everything'"):
-        lookalike.load_everything  # noqa: B018
 
 
 def test_latex_is_a_booktabs_table_with_intervals() -> None:

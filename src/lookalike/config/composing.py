@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.version import VersionBase, getbase
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -98,6 +103,30 @@ def prepare_hydra() -> None:
     register_schemas()
 
 
+@contextmanager
+def shipped_configs() -> Iterator[ConfigLoader]:
+    """Initialise Hydra on the shipped configs and yield its loader.
+
+    Afterwards Hydra is what it was before: a notebook may use it for applications of its own. Blocks may be
+    nested, and stand inside a Hydra application.
+    """
+    import hydra
+
+    plugins, sources, store = Plugins.instance(), SourcesRegistry.instance(), ConfigStore.instance()
+    search_paths = plugins.plugin_type_to_subclass_list[SearchPathPlugin]
+    before = list(search_paths), dict(sources.types), dict(store.repo)
+    application, version = GlobalHydra.instance().hydra, getbase()
+    prepare_hydra()
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
+            yield GlobalHydra.instance().config_loader()
+    finally:
+        search_paths[:], sources.types, store.repo = before
+        GlobalHydra.instance().hydra = application
+        VersionBase.instance().version_base = version
+
+
 def register_schemas() -> None:
     """Store every schema under ``schema/<group>/<name>``, and the whole as ``schema/experiment``."""
     store = ConfigStore.instance()
@@ -135,12 +164,11 @@ def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None)
     """
     import hydra
 
-    prepare_hydra()
     lines = as_typed(set_aside_all(overrides))
     if config_dir is not None:
         folder = f"file://{Path(config_dir).expanduser().resolve()}"
         lines.append(f"hydra.searchpath=[{quoted(folder)}]")
-    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
+    with shipped_configs():
         return parse(hydra.compose(CONFIG_NAME, overrides=lines))
 
 

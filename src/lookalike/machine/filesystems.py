@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,11 @@ def file_system_of(path: Path) -> FileSystem | None:
     # max() keeps the first of equals, so the list is reversed.
     nearest = max(reversed(above), key=lambda mount: len(mount.mountpoint), default=None)
     return None if nearest is None else FileSystem(nearest.fstype, nearest.mountpoint)
+
+
+def results_root(root: str | Path | None = None) -> Path:
+    """Return the absolute folder below which results lie: ``root``, else LOOKALIKE_HOME, else here."""
+    return Path(root or os.environ.get("LOOKALIKE_HOME", ".")).expanduser().resolve()
 
 
 OTHER_ROOT = "set paths.root (or LOOKALIKE_HOME) to another folder"

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lookalike.machine.filesystems import results_root
 from lookalike.report.rows import FACETS, Row, comparable, front, rows_of
 from lookalike.report.selection import Run, select
-from lookalike.runs.record import FINISHED
-from lookalike.schemas import Paths
+from lookalike.runs.record import FINISHED, Record
+
+Runs = Record | str | Path | Iterable[Record | str | Path] | None
+"""Which runs are meant: see :func:`points`."""
 
 
-def load_runs(*names: str, root: str | Path | None = None) -> pd.DataFrame:
-    """One row for each operating point of ``names``, every measured value a column.
+def points(of: Runs = None, *, root: str | Path | None = None) -> pd.DataFrame:
+    """Return one row for each operating point of ``of``, every measured value a column.
 
-    names: a sweep's name, folders of runs or sweeps, ``record.json`` files; none: the latest sweep.
-    root: ``paths.root`` of the runs; default: LOOKALIKE_HOME, else the working directory.
+    of: a record, the name of a sweep, the folder of a run or a sweep, a ``record.json`` file, or several of
+        these; None: the latest sweep.
+    root: ``paths.root`` of the runs that are named; default: LOOKALIKE_HOME, else the working directory.
 
     Columns: ``run``, ``label``, what it was measured on (``dataset``, ``model``, ``cpu`` ...), settings
     (``nlist``, ``nprobe`` ...), costs (``latency_single_p50_ms``, ``index_bytes`` ...), and each measure at
     each cut-off with the ends of its interval: ``knn_recall_at_10``, ``knn_recall_at_10_low``,
     ``knn_recall_at_10_high``. What a point lacks is NaN or None. ``on_front``: no point measured on the same
-    terms is both faster and closer to the exact answer. ``folder``: where the raw samples lie. Raises
-    UserError when nothing is found.
+    terms is both faster and closer to the exact answer. ``folder``: where the raw samples lie; None for a
+    record. A run that failed before its first point is a row with its ``error``. Raises UserError when
+    nothing is found.
+
+        front = lookalike.points("emoji").query("on_front")[["label", "knn_recall_at_10"]]
     """
-    home = Path(root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
-    return frame_of(select(home, names).runs)
+    return frame_of(chosen_runs(of, root))
+
+
+def load_runs(*names: str, root: str | Path | None = None) -> pd.DataFrame:
+    """Return :func:`points` of the runs and sweeps that are called ``names``; of none: the latest sweep."""
+    return points(names or None, root=root)
+
+
+def chosen_runs(of: Runs, root: str | Path | None = None) -> list[Run]:
+    """Return the runs that :func:`points` is asked for, each once."""
+    home = results_root(root)
+    if of is None:
+        return list(select(home).runs)
+    runs: list[Run] = []
+    for one in [of] if isinstance(of, Record | str | Path) else of:
+        runs += [Run(one, None)] if isinstance(one, Record) else select(home, [str(one)]).runs
+    return list({run.record.identity: run for run in runs}.values())
 
 
 def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """The points of ``runs`` as :func:`load_runs` gives them; a failed run without one is a row as well."""
+    """Return the points of ``runs`` as :func:`points` does."""
     folders = {run.record.identity: run.folder for run in runs}
     rows = rows_of([run.record for run in runs])
     fronts = {id(row) for group in comparable(rows) for row in front(group)}

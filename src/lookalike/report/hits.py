@@ -161,10 +161,14 @@ q {{ font-size: 1rem; }}
 
 
 def hits_sheet(path: Path, answers: Sequence[Answer], gallery: Pictures) -> None:
-    """Draw one line an answer into ``path``, a PNG: the query, then what was found, scores below.
+    """Save :func:`draw_sheet` as ``path``, a PNG; raises UserError when the file cannot be written."""
+    sheet = draw_sheet(answers, gallery)
+    with _writing(path):
+        sheet.save(path, "PNG", optimize=True)
 
-    Raises UserError when the file cannot be written.
-    """
+
+def draw_sheet(answers: Sequence[Answer], gallery: Pictures) -> Image:
+    """Return an RGB image with a line for each answer: the query, then what was found, scores below."""
     from PIL import Image, ImageDraw, ImageFont
 
     step = TILE + GAP
@@ -187,8 +191,7 @@ def hits_sheet(path: Path, answers: Sequence[Answer], gallery: Pictures) -> None
                 _paste(sheet, draw, partial(gallery.load, tile.row), at, tile.marked)
                 draw.text((at[0], at[1] + TILE + 3), tile.score, fill=GREY, font=font)
             top += strip_height
-    with _writing(path):
-        sheet.save(path, "PNG", optimize=True)
+    return sheet
 
 
 def _draw_query(sheet: Image, draw: ImageDraw, answer: Answer, top: int, font: Any) -> None:

@@ -152,7 +152,7 @@ class Task:
         experiment: Experiment | None = None
         try:
             experiment = read()
-            return self._perform(experiment, place)
+            return self.perform(experiment, place)
         except UserError as error:
             told = reason = str(error)
             exit_code = USER_ERROR
@@ -172,7 +172,8 @@ class Task:
             _leave_nothing(place.folder)
         return Outcome(str(place.folder), reason, exit_code)
 
-    def _perform(self, composed: Experiment, place: Place) -> Outcome:
+    def perform(self, composed: Experiment, place: Place) -> Outcome:
+        """Run ``composed`` in ``place``; what :meth:`attempt` reports is raised here."""
         if not self.is_ours():
             raise InHandsError.taken_over(place.folder.parent)
         if composed.sweep.detach and not place.in_sweep:

@@ -1,0 +1,192 @@
+"""Experiments and sweeps from Python: in this process, with nothing of Hydra or logging left changed.
+
+``lookalike`` exports these functions, and beside them ``points`` (:mod:`lookalike.report.frame`) and
+``open_run`` (:mod:`lookalike.search`). What the caller can mend is raised as
+:class:`~lookalike.errors.UserError`, whose message is one sentence of cause and cure; ConfigError, one of
+them, has a sentence for each fault.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from lookalike.config.composing import CONFIG_NAME, expand_home, parse, shipped_configs
+from lookalike.config.explaining import COMPOSING_ERRORS, explain
+from lookalike.config.typed import as_typed, quoted
+from lookalike.errors import ConfigError, UserError
+from lookalike.machine.credentials import set_aside_all
+from lookalike.progress import RichProgress
+from lookalike.runs.record import Record
+from lookalike.schemas import Experiment
+from lookalike.sweep.blocks import candidates
+from lookalike.sweep.conduct import Launch, Order, conduct
+from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
+from lookalike.sweep.states import records_below
+from lookalike.sweep.task import Outcome, Parts, Place, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from lookalike.report.frame import Runs
+
+OF_COMMANDS = ("hydra.", "hydra/", "sweep.detach=")
+"""How overrides begin that choose where and how `lookalike run` runs its jobs."""
+
+
+def compose(
+    *overrides: str, root: str | Path | None = None, config_dir: str | Path | None = None
+) -> Experiment:
+    """Return the experiment that ``overrides`` describe, as `lookalike run` takes them.
+
+    root: ``paths.root``, below which everything is written; default: LOOKALIKE_HOME, else the working
+        directory.
+    config_dir: a folder of configs of your own, as ``--config-dir``; ``conf/`` of the working directory is
+        always one.
+
+    Raises ConfigError when an override does not fit, or when they describe a sweep.
+
+        lookalike.compose("dataset=folder", "dataset.root=~/Pictures", "index=ivf_flat", "index.nlist=64")
+    """
+    lines = _lines(overrides, root, config_dir)
+    with _configs() as loader:
+        config = loader.load_configuration(CONFIG_NAME, lines, RunMode.RUN, from_shell=False)
+        if config.hydra.mode == RunMode.MULTIRUN:
+            raise ConfigError([f"{' '.join(overrides)} is a sweep; call lookalike.run_sweep"])
+        return parse(config)
+
+
+def run_experiment(experiment: Experiment, *, quiet: bool = False) -> Record:
+    """Perform or reuse every stage, measure every operating point, and return the record.
+
+    The record lies in a new folder below ``<root>/outputs`` and is tracked as ``experiment.tracking`` says.
+    quiet: show warnings only, instead of a line for each stage.
+
+    Raises ConfigError with every fault that is known before any work, UserError for what comes up later. A
+    run that failed or was interrupted after its first stage leaves a record as well.
+
+        record = lookalike.run_experiment(lookalike.compose("model=pixels", "index=hnsw"))
+    """
+    now = datetime.now()
+    folder = Path(experiment.paths.root).expanduser() / f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S.%f}"
+    Task(RichProgress(quiet), _NoClosingTable()).perform(experiment, Place(folder.absolute()))
+    return Record.load(folder)
+
+
+def run_sweep(
+    *overrides: str,
+    blocks: Sequence[str] = (),
+    root: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    quiet: bool = False,
+) -> list[Record]:
+    """Run every combination of ``overrides``, one after the other, and return the records of the sweep.
+
+    overrides: as `lookalike run -m` takes them: a comma separates values, ``index=flat,hnsw``. With
+        ``sweep.name=…`` the same call does only what is missing or failed.
+    blocks: several products instead of one, each a line of overrides: ``"index=hnsw search.k=10,100"``.
+    root, config_dir, quiet: as for :func:`compose` and :func:`run_experiment`.
+
+    A job that fails is a record with ``status`` failed and its ``error``; the others go on. Raises
+    ConfigError with every reason when no combination is possible, UserError when another process works on
+    the sweep.
+
+        records = lookalike.run_sweep("model=pixels", "index=flat,ivf_flat", "search=ladder")
+    """
+    lines = _lines(overrides, root, config_dir)
+    if blocks:
+        lines.append(f"hydra.sweeper.blocks=[{','.join(map(quoted, set_aside_all(blocks)))}]")
+    progress = RichProgress(quiet)
+    with _configs() as loader:
+        config = loader.load_configuration(CONFIG_NAME, lines, RunMode.MULTIRUN, from_shell=False)
+        arguments = list(config.hydra.overrides.task)
+        choice = config.hydra.runtime.choices.get("experiment")
+        order = Order(
+            name=sweep_name(config.sweep.name, choice, arguments),
+            folder=Path(config.hydra.sweep.dir).absolute(),
+            arguments=["-m", *lines],
+            resume=config.sweep.resume,
+        )
+        combinations = candidates(loader, config, arguments, progress)
+        task = Task(progress, _NoClosingTable())
+        conduct(combinations, _launcher(task, loader, config), order, parts=task.parts, progress=progress)
+    return list(records_below(order.folder).values())
+
+
+def draw_front(
+    of: Runs = None, *, root: str | Path | None = None, title: str = "Recall against latency"
+) -> Image:
+    """Return the recall–latency figure of operating points as an image, which a notebook shows.
+
+    of, root: as for ``lookalike.points``. One colour an index family, its front connected; points that were
+    not measured on equal terms get panels of their own. Raises UserError when nothing is found, or no point
+    has both a recall and a latency.
+
+        lookalike.draw_front("emoji").save("front.png")
+    """
+    from PIL import Image
+
+    from lookalike.report.frame import chosen_runs
+    from lookalike.report.pareto import draw_figure
+
+    png = io.BytesIO()
+    try:
+        figure = draw_figure([run.record for run in chosen_runs(of, root)], title)
+    except ValueError as error:
+        raise UserError(f"{error}; time single queries: search.modes=[single,batch]") from error
+    figure.savefig(png, format="png")
+    return Image.open(png)
+
+
+class _NoClosingTable(Parts):
+    """A notebook shows what it wants of the records."""
+
+    def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
+        """Print nothing."""
+
+
+def _lines(overrides: Sequence[str], root: str | Path | None, config_dir: str | Path | None) -> list[str]:
+    """Override lines as Hydra's grammar takes them; ConfigError for those that only a command can follow."""
+    if of_commands := [line for line in overrides if line.startswith(OF_COMMANDS)]:
+        raise ConfigError([f"{line} is for the command line; call `lookalike run`" for line in of_commands])
+    lines = as_typed(set_aside_all(expand_home(overrides)))
+    if root is not None:
+        lines.append(f"paths.root={quoted(str(Path(root).expanduser().resolve()))}")
+    if config_dir is not None:
+        folder = f"file://{Path(config_dir).expanduser().resolve()}"
+        lines.append(f"hydra.searchpath=[{quoted(folder)}]")
+    return lines
+
+
+@contextmanager
+def _configs() -> Iterator[ConfigLoader]:
+    """Yield a loader of our configs; what Hydra raises in the block becomes ConfigError."""
+    try:
+        with shipped_configs() as loader:
+            yield loader
+    except COMPOSING_ERRORS as error:
+        raise ConfigError([explain(error).replace("add -m", "call lookalike.run_sweep")]) from error
+
+
+def _launcher(task: Task, loader: ConfigLoader, config: DictConfig) -> Launch:
+    """Return what runs the jobs of a sweep one after the other."""
+
+    def run_job(lines: list[str], number: int) -> Outcome:
+        job = loader.load_sweep_config(config, lines)
+        own = tuple(line for line in lines if not line.startswith(OF_THE_SWEEP))
+        place = Place(Path(job.hydra.sweep.dir, job.hydra.sweep.subdir), own, in_sweep=True, number=number)
+        return task.attempt(lambda: parse(job), place)
+
+    def launch(jobs: Sequence[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
+        task.is_ours = is_ours
+        return [run_job(lines, number) for number, lines in enumerate(jobs)]
+
+    return launch
