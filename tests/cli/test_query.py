@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from lookalike.cli import main
+from lookalike.cli.query import is_image
 from lookalike.datasets.twemoji import twemoji_folder
 from lookalike.runs.catalog import find_run
-from lookalike.search import is_image
 from tests.checkpoints import make_tiny_siglip
 
 LIMIT = 160

@@ -1,17 +1,38 @@
-"""What a query found, as words for a terminal, lines for a pipe, JSON for a program."""
+"""What a query found, as words for a terminal, lines for a pipe, JSON for a program, strips for a sheet."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lookalike.runs.retriever import Hits, Retriever
-from lookalike.search import SearchResult
+from PIL import Image
+
+from lookalike.report.hits import Answer, Strip, Tile
+from lookalike.runs.retriever import Comparison, Hits, Retriever
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for."""
+
+    name: str
+    content: Image.Image | str
+    """The decoded image, or the caption."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A query with what the index found, and the exact answer where it was asked for."""
+
+    query: Query
+    found: Hits
+    comparison: Comparison | None
 
 
 def printable(text: str) -> str:
@@ -29,7 +50,7 @@ def point_in_words(retriever: Retriever, settings: Mapping[str, int]) -> str:
     )
 
 
-def _found_in(answered: SearchResult) -> str:
+def _found_in(answered: Answered) -> str:
     name = printable(answered.query.name)
     quoted = f"“{name}”" if isinstance(answered.query.content, str) else name
     said = f"{quoted}: {len(answered.found)} found in {answered.found.milliseconds:.2f} ms"
@@ -45,9 +66,7 @@ def score_name(retriever: Retriever) -> str:
     return {"l2": "squared distance", "ip": "inner product"}[retriever.metric]
 
 
-def print_answers(
-    retriever: Retriever, answered: Sequence[SearchResult], settings: Mapping[str, int]
-) -> None:
+def print_answers(retriever: Retriever, answered: Sequence[Answered], settings: Mapping[str, int]) -> None:
     """Tables on a terminal; lines apart by tabs, one a hit, when piped."""
     if not sys.stdout.isatty():
         for line in _plain_lines(retriever, answered):
@@ -73,13 +92,13 @@ def _common_folder(retriever: Retriever) -> str:
     return folder if all(location == folder + id_ for id_, location in pairs) else ""
 
 
-def _plain_lines(retriever: Retriever, answered: Sequence[SearchResult]) -> Iterator[str]:
+def _plain_lines(retriever: Retriever, answered: Sequence[Answered]) -> Iterator[str]:
     compared = any(one.comparison for one in answered)
     labels = retriever.gallery.labels
     heads = ["query", "rank", "id", "score", "path", *([] if labels is None else ["label"])]
     yield "\t".join([*heads, "answer", "mark"] if compared else heads)
     for one in answered:
-        for answer, hits, marked, mark in one.strips:
+        for answer, hits, marked, mark in _answers(one):
             for rank, (row, id_, score) in enumerate(_hits(hits), 1):
                 cells = [one.query.name, str(rank), id_, f"{score:.6g}", retriever.gallery.locations[row]]
                 cells += [] if labels is None else [labels[row] or ""]
@@ -87,15 +106,25 @@ def _plain_lines(retriever: Retriever, answered: Sequence[SearchResult]) -> Iter
                 yield "\t".join(map(printable, cells))
 
 
+def _answers(one: Answered) -> list[tuple[str, Hits, frozenset[int], str]]:
+    """Each answer's name and hits, and which of them are marked as what."""
+    if one.comparison is None:
+        return [("index", one.found, frozenset(), "")]
+    return [
+        ("index", one.found, one.comparison.wrong, "not exact"),
+        ("exact", one.comparison.exact, one.comparison.missed, "missed"),
+    ]
+
+
 def _hits(hits: Hits) -> list[tuple[int, str, float]]:
     return list(zip(hits.rows.tolist(), hits.ids, hits.scores.tolist(), strict=True))
 
 
-def _table(retriever: Retriever, one: SearchResult) -> Table:
+def _table(retriever: Retriever, one: Answered) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    answers, labels = one.strips, retriever.gallery.labels
+    answers, labels = _answers(one), retriever.gallery.labels
     with_paths = one.comparison is None and not _common_folder(retriever)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("", justify="right", style="dim")
@@ -137,7 +166,7 @@ def _literal(cell: Text | str) -> Text:
 
 
 def as_json(
-    retriever: Retriever, answered: Sequence[SearchResult], settings: Mapping[str, int]
+    retriever: Retriever, answered: Sequence[Answered], settings: Mapping[str, int]
 ) -> dict[str, Any]:
     """What a program reads."""
     return {
@@ -154,7 +183,7 @@ def as_json(
     }
 
 
-def _query_as_json(retriever: Retriever, one: SearchResult) -> dict[str, Any]:
+def _query_as_json(retriever: Retriever, one: Answered) -> dict[str, Any]:
     labels = retriever.gallery.labels
 
     def listed(hits: Hits, marked: frozenset[int], mark: str) -> list[dict[str, Any]]:
@@ -178,4 +207,17 @@ def _query_as_json(retriever: Retriever, one: SearchResult) -> dict[str, Any]:
     if one.comparison is not None:
         shown |= {"exact_milliseconds": one.comparison.exact.milliseconds, "recall": one.comparison.recall}
     names = {"index": "found", "exact": "exact"}
-    return shown | {names[name]: listed(hits, marked, mark) for name, hits, marked, mark in one.strips}
+    return shown | {names[name]: listed(hits, marked, mark) for name, hits, marked, mark in _answers(one)}
+
+
+def pictured(one: Answered) -> Answer:
+    """What a page or a contact sheet shows of a query."""
+    strips = []
+    for name, hits, marked, mark in _answers(one):
+        title = f"{'the index' if name == 'index' else 'exact'}, {hits.milliseconds:.2f} ms"
+        if marked:
+            title += f" · {len(marked)} {mark}"
+        strips.append(
+            Strip(title, [Tile(row, f"{score:.4f}", row in marked) for row, _, score in _hits(hits)])
+        )
+    return Answer(one.query.name, one.query.content, strips)

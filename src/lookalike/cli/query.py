@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lookalike.cli.answers import as_json, point_in_words, print_answers, printable, score_name
+from lookalike.cli.answers import (
+    Answered,
+    Query,
+    as_json,
+    pictured,
+    point_in_words,
+    print_answers,
+    printable,
+    score_name,
+)
 from lookalike.cli.parsing import Parser
-from lookalike.machine.filesystems import require_writable, results_root
+from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
+from lookalike.errors import ImageError, QueryError
+from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.report.hits import hits_page, hits_sheet
 from lookalike.runs.catalog import find_run
 from lookalike.runs.retriever import Retriever
-from lookalike.search import SHOWN_BY_DEFAULT, SearchResult, open_run, read_query
+from lookalike.schemas import ImageDataset, Paths
 
 SETTINGS = ("nprobe", "ef_search", "k_factor")
+SHOWN_BY_DEFAULT = 10
+PATH_STARTS = ("/", "./", "../", "~", ".\\", "..\\")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,18 +41,19 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     pages = [path.parent for path in (options.html, options.png) if path]
     require_writable(*pages, cure="name another place")
-    root = results_root(options.root)
+    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
+    progress = RichProgress(quiet=True)
     place = find_run(root, options.run)
-    queries = [read_query(word, place.record) for word in options.queries]
-    run = open_run(place, root=root, progress=RichProgress(quiet=True))
+    most = place.record.config.get("dataset", {}).get("max_pixels", ImageDataset.max_pixels)
+    queries = [read_query(word, most) for word in options.queries]
+    retriever = Retriever.open(place, root, progress)
     settings = {name: value for name in SETTINGS if (value := getattr(options, name)) is not None}
-    exact = options.compare is not None
-    answered = [run.search(query, options.k, compare=exact, **settings) for query in queries]
+    answered = [_answer(retriever, query, options, settings) for query in queries]
     if options.json:
-        print(json.dumps(as_json(run.retriever, answered, settings), indent=1))
+        print(json.dumps(as_json(retriever, answered, settings), indent=1))
     else:
-        print_answers(run.retriever, answered, settings)
-    _draw(run.retriever, answered, settings, options)
+        print_answers(retriever, answered, settings)
+    _draw(retriever, answered, settings, options)
     return 0
 
 
@@ -74,9 +89,47 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def read_query(word: str, max_pixels: int) -> Query:
+    """The image or the caption that ``word`` is; QueryError when it is an image that cannot be had."""
+    path = Path(word).expanduser()
+    if not is_image(word):
+        if not word.strip():
+            raise QueryError("an empty caption finds nothing; name an image, or say what it shows")
+        return Query(word, word)
+    try:
+        return Query(word, decode(path, max_pixels))
+    except ImageError as error:
+        reason = str(error).partition("; ")[0]
+        raise QueryError(f"{printable(word)} cannot be searched for: {reason}; name another image") from error
+
+
+def is_image(word: str) -> bool:
+    """Whether a word names an image file, there or not; see the verb's help."""
+    try:
+        there = Path(word).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # longer than a name can be, or holds what no name can
+        there = False
+    ending = Path(word).suffix.lower()
+    return there or word.startswith(PATH_STARTS) or ending in EXTENSIONS | UNREADABLE_EXTENSIONS
+
+
+def _answer(
+    retriever: Retriever, query: Query, options: argparse.Namespace, settings: Mapping[str, int]
+) -> Answered:
+    k = options.k if options.k is not None else min(SHOWN_BY_DEFAULT, retriever.max_k)
+    if isinstance(query.content, str):
+        vector = retriever.embed_text(query.content)
+    else:
+        vector = retriever.embed_image(query.content)
+    if options.compare is None:
+        return Answered(query, retriever.search(vector, k, settings), None)
+    comparison = retriever.compare(vector, k, settings)
+    return Answered(query, comparison.found, comparison)
+
+
 def _draw(
     retriever: Retriever,
-    answered: Sequence[SearchResult],
+    answered: Sequence[Answered],
     settings: Mapping[str, int],
     options: argparse.Namespace,
 ) -> None:
@@ -85,7 +138,7 @@ def _draw(
         options.html = Path(tempfile.mkdtemp(prefix="lookalike-")) / "query.html"
     if not (options.html or options.png):
         return
-    sheet = [one.pictured() for one in answered]
+    sheet = [pictured(one) for one in answered]
     if options.html:
         names = ", ".join(printable(Path(one.query.name).name) for one in answered[:3])
         title = f"Nearest to {names}{' …' if len(answered) > 3 else ''}"
