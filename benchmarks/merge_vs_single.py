@@ -30,7 +30,8 @@ from lookalike.embed.embedder import Embedder
 from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.models import open_model
 from lookalike.index.build import IndexArtifacts, build_index
-from lookalike.schemas import IvfFlatIndex, PixelsModel, SyntheticDataset
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.schemas import PixelsModel, SyntheticDataset
 from lookalike.store.store import Store
 
 ROWS = {"tiny": 2_000, "small": 100_000, "full": 1_000_000}

@@ -11,8 +11,9 @@ from lookalike import schemas
 from lookalike.config.composing import compose
 from lookalike.config.faults import find_faults
 from lookalike.evaluate.points import Point, expand_points
-from lookalike.index.families import nlist_of
-from lookalike.resolving import POINTS_PER_LIST, Resolved, lists_for, neighbours_for, resolve
+from lookalike.index.families.inverted_lists import POINTS_PER_LIST, lists_for
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.resolving import Resolved, neighbours_for, resolve
 from lookalike.runs.naming import point_label, trial_key
 from lookalike.schemas import Experiment
 
@@ -58,7 +59,7 @@ def test_a_first_run_is_sensible_at_any_size(rows: int, label: str, k: int, n: i
 def test_lists_suit_the_gallery(family: str, rows: int) -> None:
     """As FAISS advises: about 4·√N of them, each with enough vectors to train it on."""
     experiment = resolved(rows, f"index={family}", "search=ladder")
-    nlist = nlist_of(experiment.index)
+    nlist = experiment.index.list_count()
     assert nlist is not None
     assert nlist & (nlist - 1) == 0
     assert nlist * POINTS_PER_LIST <= rows or nlist == 1
@@ -104,7 +105,7 @@ def test_the_defaults_of_the_emoji_make_the_trial_key_of_0_1_0() -> None:
     experiment = resolved(4_009, base=())
     old = replace(
         compose([]),
-        index=schemas.IvfFlatIndex(nlist=64, point={"nprobe": 8}),
+        index=IvfFlatIndex(nlist=64, point={"nprobe": 8}),
         search=schemas.Search(k=100),
         queries=schemas.CopiesQueries(n=200),
     )
@@ -117,7 +118,7 @@ def test_the_defaults_of_the_emoji_make_the_trial_key_of_0_1_0() -> None:
 
 def test_what_is_named_stays_as_it_is_possible_or_not() -> None:
     experiment = resolved(60, "index=ivf_flat", "index.nlist=64", "search.k=100", "queries.n=500")
-    assert (nlist_of(experiment.index), experiment.search.k, experiment.queries.n) == (64, 100, 500)
+    assert (experiment.index.list_count(), experiment.search.k, experiment.queries.n) == (64, 100, 500)
     experiment = resolved(1_000_000, "index=hnsw", "search.k=500")
     assert experiment.index.point["ef_search"] == 512, "above k"
 

@@ -15,30 +15,20 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lookalike import schemas
-from lookalike.index.families import nlist_of, settings_of
+from lookalike.index.families.auto import AutoIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.inverted_lists import lists_for
 from lookalike.schemas import Experiment
 
 AUTO = "auto"
-EXACT_UP_TO = 20_000
-"""Vectors up to which exact search takes a few milliseconds at most: an index gains nothing that is felt."""
 BYTES_PER_MS = 20e6
 """What one thread compares in a millisecond, roughly: between a core's cache (45e6) and memory (25e6)."""
 TYPICAL_BYTES = 768 * 4
 """Of one vector, for estimates before a model is loaded."""
 
-POINTS_PER_LIST = 39
-"""FAISS calls a training set with fewer vectors for each centroid too small."""
-PLENTY_PER_LIST, PLENTY_TO_TRAIN = 64, 1 << 18
-"""Of more than 1,024 lists, what is enough to train them on: k-means over all of a gallery takes minutes."""
 DEMONSTRATION_LISTS = 64
 """The emoji are searched through so many lists, although they need none: the first run shows an index."""
-FEW_LISTS = 64
-"""So many are all visited by the last step of a ladder."""
-
 ROUND_K = (1, 2, 5, 10, 20, 50, 100)
-EF_STEPS = (16, 32, 64, 128, 256, 512)
-USUAL_EF = 128
-USUAL_NPROBE = 8
 
 OPEN: dict[str, tuple[str, ...]] = {
     "index": ("family", "nlist", "train_size", "point", "ladder"),
@@ -79,7 +69,7 @@ def resolve(experiment: Experiment, rows: int) -> Resolved:
     search = replace(experiment.search)
     if search.k is None:
         search.k = neighbours_for(n - int(_leaves_one_out(queries)), experiment.measures.cutoffs)
-    index = resolve_index(experiment.index, experiment.dataset, n, search.k)
+    index = _index(experiment.index, experiment.dataset, n, search.k)
     searched = f"{n:,} {noun if n != 1 else noun[:-1]}"
     choices += _of_index(experiment, index, n, searched)
     if experiment.search.k is None and search.k < ROUND_K[-1]:
@@ -118,30 +108,6 @@ def neighbours_for(n: int, cutoffs: list[int]) -> int:
     return max(k, min(max(cutoffs), n)) if named else k
 
 
-def lists_for(n: int, sample: int | None = None) -> int:
-    """How many inverted lists suit ``n`` vectors: the power of two nearest to 4·√n, as FAISS advises, with
-    39 vectors of the training ``sample`` (all, if it is not smaller) for each; 1 or more.
-    """
-    lists = 2 ** round(math.log2(4 * math.sqrt(max(n, 1))))
-    while lists > 1 and lists * POINTS_PER_LIST > min(n, sample or n):
-        lists //= 2
-    return int(lists)
-
-
-def nprobe_for(nlist: int) -> int:
-    """How many of ``nlist`` lists a search visits: 8, a sixteenth of many, all where they are fewer."""
-    return min(nlist, max(USUAL_NPROBE, nlist // 16))
-
-
-def nprobe_ladder(nlist: int, step: int) -> list[int]:
-    """From one list to all of few, or to half of many: times ``step`` up to 64, then times four."""
-    last = nlist if nlist <= FEW_LISTS else nlist // 2
-    steps = [1]
-    while (following := steps[-1] * (step if steps[-1] < FEW_LISTS else 4)) <= last:
-        steps.append(following)
-    return steps
-
-
 def exact_ms(n: int) -> str:
     """How long one exact search of ``n`` vectors takes, roughly: ``about 3 ms``."""
     milliseconds = n * TYPICAL_BYTES / BYTES_PER_MS
@@ -151,48 +117,11 @@ def exact_ms(n: int) -> str:
     return f"about {round(milliseconds / digits) * digits:,} ms"
 
 
-def resolve_index(config: schemas.Index, dataset: schemas.Dataset, n: int, k: int) -> schemas.Index:
+def _index(config: schemas.Index, dataset: schemas.Dataset, n: int, k: int) -> schemas.Index:
     """The index that ``config`` is for a gallery of ``n`` vectors of which ``k`` are searched for."""
-    index = _family(config, dataset, n) if isinstance(config, schemas.AutoIndex) else replace(config)
-    if isinstance(index, schemas.FlatIndex | schemas.BruteForceIndex):
-        return index
-    if getattr(index, "nlist", 0) is None:
-        nlist = lists_for(n, index.train_size)
-        lists: dict[str, Any] = {"nlist": nlist, "train_size": index.train_size or _train_size(nlist, n)}
-        index = replace(index, **lists)
-    nlist = nlist_of(index) or FEW_LISTS
-    usual = {"nprobe": nprobe_for(nlist), "ef_search": max(USUAL_EF, 2 ** k.bit_length())}
-    step = 4 if isinstance(index, schemas.FactoryIndex) or "k_factor" in settings_of(index) else 2
-    ladders = {
-        "nprobe": nprobe_ladder(nlist, step),
-        "ef_search": [ef for last, ef in zip((0, *EF_STEPS), EF_STEPS, strict=False) if last < n],
-    }
-    wanted = {*settings_of(index), *index.point}
-    point = index.point | {
-        name: usual[name] for name in usual if name in wanted and not index.point.get(name)
-    }
-    ladder = index.ladder | {
-        name: ladders[name] for name in ladders if name in index.ladder and not index.ladder[name]
-    }
-    return replace(index, point=point, ladder=ladder)
-
-
-def _family(config: schemas.AutoIndex, dataset: schemas.Dataset, n: int) -> schemas.Index:
-    common = {f.name: getattr(config, f.name) for f in fields(schemas.Index) if f.name != "family"}
-    if config.nlist is not None:
-        return schemas.IvfFlatIndex(**common, nlist=config.nlist)
-    if isinstance(dataset, schemas.TwemojiDataset):
-        lists = min(DEMONSTRATION_LISTS, lists_for(n, config.train_size))
-        return schemas.IvfFlatIndex(**common, nlist=lists)
-    if n <= EXACT_UP_TO:
-        return schemas.FlatIndex(**common | {"point": {}, "ladder": {}})
-    return schemas.IvfFlatIndex(**common)
-
-
-def _train_size(nlist: int, n: int) -> int | None:
-    """None, which means 256 vectors a list, unless that is a long training for little."""
-    enough = max(PLENTY_PER_LIST * nlist, PLENTY_TO_TRAIN)
-    return enough if nlist > PLENTY_TO_TRAIN // 256 and enough < n else None
+    if isinstance(config, AutoIndex) and config.nlist is None and isinstance(dataset, schemas.TwemojiDataset):
+        config = replace(config, nlist=min(DEMONSTRATION_LISTS, lists_for(n, config.train_size)))
+    return config.resolved(n, k)
 
 
 def _held_out(queries: schemas.Queries, rows: int) -> int:
@@ -217,13 +146,13 @@ def _of_queries(queries: schemas.Queries, rows: int, noun: str) -> Iterator[str]
 def _of_index(experiment: Experiment, index: schemas.Index, n: int, searched: str) -> Iterator[str]:
     """Which index was chosen, or which lists."""
     composed, search = experiment.index, experiment.search
-    nlist = nlist_of(index)
+    nlist = index.list_count()
     visited = ""
     is_named = search.nprobe is not None or composed.point.get("nprobe")
     if nlist is not None and not is_named and not (search.ladder and index.ladder.get("nprobe")):
         visited = f"a search visits {index.point['nprobe']:,} of {nlist:,} lists (search.nprobe)"
-    if isinstance(composed, schemas.AutoIndex) and composed.nlist is None:
-        if isinstance(index, schemas.FlatIndex):
+    if isinstance(composed, AutoIndex) and composed.nlist is None:
+        if isinstance(index, FlatIndex):
             needless = f"{searched} {'needs' if n == 1 else 'need'} no index"
             yield f"{needless}: exact search takes {exact_ms(n)} a query; index=ivf_flat tries lists"
             return

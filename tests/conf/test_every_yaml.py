@@ -56,11 +56,10 @@ def test_measures_paths_and_the_rest_say_what_the_schemas_say(monkeypatch: pytes
 
 
 def test_a_family_with_search_settings_has_a_ladder_for_each_of_them() -> None:
-    from lookalike.index.families import settings_of
 
     for family in choices("index"):
         index = decide(compose([f"index={family}"])).index
-        assert set(index.ladder) >= set(settings_of(index)) - {"k_factor"} or family == "factory", family
+        assert set(index.ladder) >= set(index.search_settings()) - {"k_factor"} or family == "factory", family
         assert all(index.point.values())
         assert all(index.ladder.values())
 

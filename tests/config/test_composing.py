@@ -14,8 +14,10 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from lookalike import schemas
-from lookalike.config.composing import SCHEMAS, compose, conf_folder, expand_home, parse
+from lookalike.config.composing import compose, conf_folder, expand_home, parse
+from lookalike.config.typed import schemas_by_group
 from lookalike.errors import ConfigError
+from lookalike.index.families.flat import FlatIndex
 
 
 def write(path: Path, text: str) -> None:
@@ -67,7 +69,9 @@ def test_a_setting_of_another_family_is_an_error(override: str) -> None:
 def test_schemas_are_not_among_the_choices() -> None:
     with pytest.raises(Exception, match="Could not find 'dataset/default'"):
         compose(["dataset=default"])
-    assert {path.stem for path in (conf_folder() / "search").glob("*.yaml")} > set(SCHEMAS["search"])
+    assert {path.stem for path in (conf_folder() / "search").glob("*.yaml")} > set(
+        schemas_by_group()["search"]
+    )
 
 
 def test_everything_lies_under_the_environments_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +114,7 @@ def test_parse_refuses_what_is_no_experiment() -> None:
 def test_parse_leaves_the_config_as_it_was() -> None:
     config = OmegaConf.structured(schemas.Experiment)
     config.dataset, config.model = schemas.TwemojiDataset(), schemas.PixelsModel()
-    config.queries, config.index = schemas.CopiesQueries(), schemas.FlatIndex()
+    config.queries, config.index = schemas.CopiesQueries(), FlatIndex()
     whole = OmegaConf.merge({"hydra": {"mode": None}}, config)
 
     parse(OmegaConf.merge(config))

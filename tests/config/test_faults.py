@@ -23,8 +23,8 @@ PIXELS = "model=pixels"
         (["search.modes=[single,treble]"], "treble"),
         (["search.nprobe=[]"], "search.nprobe=[]"),
         (["search.nprobe=eight"], "search.nprobe=eight"),
-        (["index.nlist=0"], "index.nlist=0"),
-        (["index.metric=cosine"], "index.metric=cosine"),
+        (["index.nlist=0"], "index.nlist must be a positive integer, not 0"),
+        (["index.metric=cosine"], "index.metric must be one of l2, ip, not cosine"),
         (["search.nprobe=512"], "search.nprobe=512 exceeds index.nlist=64"),
         (["search.nprobe=[65,512]"], "search.nprobe=65 exceeds index.nlist=64"),
         (["index=ivf_pq", "index.pq_m=7"], "index.pq_m=7 does not divide"),
@@ -73,7 +73,7 @@ PIXELS = "model=pixels"
 def test_fault_is_found_and_says_what_to_do(overrides: list[str], fault: str) -> None:
     found = find_faults(compose([PIXELS, *overrides]))
     assert any(fault in line for line in found), found
-    assert all(";" in line and "\n" not in line for line in found)
+    assert all((";" in line or " must be " in line) and "\n" not in line for line in found)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 import subprocess
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import cloudpickle
 import pytest
@@ -15,7 +16,7 @@ from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 
 from lookalike import schemas
-from lookalike.config.composing import SCHEMAS, compose, prepare_hydra
+from lookalike.config.composing import compose, prepare_hydra
 from lookalike.config.explaining import explain
 from lookalike.config.typed import (
     TypedFiles,
@@ -23,6 +24,7 @@ from lookalike.config.typed import (
     as_typed,
     identities,
     quoted,
+    schemas_by_group,
     settings,
     text_settings,
 )
@@ -76,19 +78,25 @@ UNUSUAL = [
 ]
 
 
+def settings_of(schema: type[Any]) -> Iterator[tuple[str, Any]]:
+    hints = get_type_hints(schema)
+    for each in fields(schema):
+        yield each.name, hints[each.name]
+
+
 def test_every_text_setting_of_every_schema_is_known() -> None:
-    for group, members in SCHEMAS.items():
+    for group, members in schemas_by_group().items():
         for schema in members.values():
-            for name, kind in get_type_hints(schema).items():
+            for name, kind in settings_of(schema):
                 assert (f"{group}.{name}" in text_settings()) == (kind in (str, str | None, list[str])), name
     assert {"paths.root", "sweep.name", "name"} <= text_settings()
 
 
 def test_no_setting_is_text_in_one_choice_and_a_number_in_another() -> None:
     kinds: dict[str, set[str]] = {}
-    for group, members in SCHEMAS.items():
+    for group, members in schemas_by_group().items():
         for schema in members.values():
-            for name, kind in get_type_hints(schema).items():
+            for name, kind in settings_of(schema):
                 kinds.setdefault(f"{group}.{name}", set()).add(str(kind).removesuffix(" | None"))
     assert {name: kind for name, kind in kinds.items() if len(kind) > 1} == {}
     assert set(kinds) <= set(settings())

@@ -19,10 +19,11 @@ from lookalike.errors import DatasetError
 from lookalike.evaluate.exact import exact_neighbours
 from lookalike.export.exporting import export_run
 from lookalike.index.build import build_index
+from lookalike.index.families.brute_force import BruteForceIndex
 from lookalike.index.serving import serving_memory
 from lookalike.runs.catalog import find_run
 from lookalike.runs.opened import OpenedRun
-from lookalike.schemas import BruteForceIndex, EmbeddingsDataset, InGalleryQueries, PixelsModel
+from lookalike.schemas import EmbeddingsDataset, InGalleryQueries, PixelsModel
 from lookalike.store.store import Store
 from tests.runs.runs import finished
 

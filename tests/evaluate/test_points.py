@@ -7,10 +7,14 @@ import pytest
 from lookalike import schemas
 from lookalike.errors import ConfigError
 from lookalike.evaluate.points import Point, expand_points, point_faults, search_faults
+from lookalike.index.families.factory import FactoryIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.index.families.ivf_pq_fastscan_refine import IvfPqFastscanRefineIndex
 
 LADDER = {"nprobe": [1, 4, 64]}
-IVF = schemas.IvfFlatIndex(nlist=64, point={"nprobe": 8}, ladder=LADDER)
-REFINED = schemas.IvfPqFastscanRefineIndex(
+IVF = IvfFlatIndex(nlist=64, point={"nprobe": 8}, ladder=LADDER)
+REFINED = IvfPqFastscanRefineIndex(
     nlist=64, point={"nprobe": 8, "k_factor": 4}, ladder={"nprobe": [1, 4], "k_factor": [2, 8]}
 )
 
@@ -31,14 +35,14 @@ def test_a_point_knows_its_settings_by_name() -> None:
 @pytest.mark.parametrize(
     ("search", "index", "expected"),
     [
-        (schemas.Search(), schemas.FlatIndex(), [""]),
+        (schemas.Search(), FlatIndex(), [""]),
         (schemas.Search(), IVF, ["nprobe=8"]),
-        (schemas.Search(), schemas.IvfFlatIndex(), ["nprobe=1"]),
+        (schemas.Search(), IvfFlatIndex(), ["nprobe=1"]),
         (schemas.Search(nprobe=3), IVF, ["nprobe=3"]),
         (schemas.Search(nprobe=[3, 1, 3]), IVF, ["nprobe=3", "nprobe=1"]),
         (schemas.Search(ladder=True), IVF, ["nprobe=1", "nprobe=4", "nprobe=64"]),
         (schemas.Search(ladder=True, nprobe=5), IVF, ["nprobe=5"]),
-        (schemas.Search(ladder=True), schemas.FlatIndex(), [""]),
+        (schemas.Search(ladder=True), FlatIndex(), [""]),
         (schemas.Search(nprobe=[1, 2]), REFINED, ["k_factor=4 nprobe=1", "k_factor=4 nprobe=2"]),
         (
             schemas.Search(ladder=True),
@@ -60,29 +64,27 @@ def test_points(search: schemas.Search, index: schemas.Index, expected: list[str
 
 
 def test_only_a_setting_that_the_user_gave_is_missed() -> None:
-    points, notices = expand_points(
-        schemas.Search(nprobe=[1, 8], ladder=True), schemas.FlatIndex(ladder=LADDER)
-    )
+    points, notices = expand_points(schemas.Search(nprobe=[1, 8], ladder=True), FlatIndex(ladder=LADDER))
     assert points == [Point.of(k=100)]
     assert notices == ["search.nprobe is left out: index=flat has no such setting"]
 
 
 def test_ladder_steps_beyond_nlist_are_dropped_with_a_notice() -> None:
-    index = schemas.IvfFlatIndex(nlist=5, point={"nprobe": 8}, ladder=LADDER)
+    index = IvfFlatIndex(nlist=5, point={"nprobe": 8}, ladder=LADDER)
     points, notices = expand_points(schemas.Search(ladder=True), index)
     assert [point.label for point in points] == ["nprobe=1", "nprobe=4"]
     assert notices == ["the ladder goes without nprobe=64: index.nlist is 5"]
 
 
 def test_the_default_point_is_lowered_to_nlist_with_a_notice() -> None:
-    index = schemas.FactoryIndex(factory="IVF5,Flat", point={"nprobe": 8, "ef_search": 64})
+    index = FactoryIndex(factory="IVF5,Flat", point={"nprobe": 8, "ef_search": 64})
     points, notices = expand_points(schemas.Search(), index)
     assert points == [Point.of(k=100, nprobe=5)]
     assert notices == ["nprobe is 5 instead of 8: index.nlist is 5"]
 
 
 def test_what_the_user_asks_for_is_impossible_beyond_nlist() -> None:
-    index = schemas.IvfFlatIndex(nlist=256)
+    index = IvfFlatIndex(nlist=256)
     (inside, beyond), notices = expand_points(schemas.Search(nprobe=[256, 512]), index)
     assert notices == []
     assert point_faults(inside, index) == []
@@ -92,7 +94,7 @@ def test_what_the_user_asks_for_is_impossible_beyond_nlist() -> None:
 
 
 def test_k_beyond_the_gallery() -> None:
-    flat = schemas.FlatIndex()
+    flat = FlatIndex()
     assert point_faults(Point.of(k=100), flat) == []
     assert point_faults(Point.of(k=100), flat, 100) == []
     (fault,) = point_faults(Point.of(k=101), flat, 100)

@@ -17,20 +17,20 @@ from PIL import Image
 from lookalike.cli import main
 from lookalike.errors import UserError
 from lookalike.export.exporting import _decoding, export_run
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.factory import FactoryIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.hnsw import HnswIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.index.families.ivf_pq_fastscan_refine import IvfPqFastscanRefineIndex
+from lookalike.index.families.opq_ivf_pq import OpqIvfPqIndex
 from lookalike.runs.catalog import find_run
 from lookalike.runs.opened import OpenedRun
 from lookalike.runs.retriever import Retriever
 from lookalike.schemas import (
-    BruteForceIndex,
     EfficientNetLite0Model,
     EmbeddingsDataset,
-    FactoryIndex,
-    FlatIndex,
     FolderDataset,
-    HnswIndex,
-    IvfFlatIndex,
-    IvfPqFastscanRefineIndex,
-    OpqIvfPqIndex,
     PixelsModel,
     TransformersModel,
     VectorsQueries,

@@ -21,8 +21,8 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import UserError
 from lookalike.evaluate.exact import exact_neighbours
 from lookalike.index.build import build_index
+from lookalike.index.families.ivf_sq8 import IvfSq8Index
 from lookalike.progress import Bar, Progress
-from lookalike.schemas import IvfSq8Index
 from lookalike.store.store import Store
 
 SHARD_ROWS = 4_500

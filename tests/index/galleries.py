@@ -9,6 +9,16 @@ import numpy as np
 from lookalike import schemas
 from lookalike.embed.embeddings import Embeddings
 from lookalike.evaluate.exact import Floats
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.factory import FactoryIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.hnsw import HnswIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.index.families.ivf_pq import IvfPqIndex
+from lookalike.index.families.ivf_pq_fastscan_refine import IvfPqFastscanRefineIndex
+from lookalike.index.families.ivf_rabitq import IvfRabitqIndex
+from lookalike.index.families.ivf_sq8 import IvfSq8Index
+from lookalike.index.families.opq_ivf_pq import OpqIvfPqIndex
 
 D = 16
 
@@ -34,16 +44,16 @@ def families(metric: str = "l2") -> list[schemas.Index]:
     lists = {**common, "point": {"nprobe": 8}}
     refined = {**common, "point": {"nprobe": 8, "k_factor": 8}}
     return [
-        schemas.BruteForceIndex(**common),
-        schemas.FlatIndex(**common),
-        schemas.IvfFlatIndex(nlist=8, **lists),
-        schemas.IvfSq8Index(nlist=8, **lists),
-        schemas.IvfPqIndex(nlist=8, pq_m=8, pq_bits=6, **lists),
-        schemas.IvfPqFastscanRefineIndex(nlist=8, pq_m=8, **refined),
-        schemas.OpqIvfPqIndex(nlist=8, pq_m=8, pq_bits=6, **lists),
-        schemas.HnswIndex(hnsw_m=16, **{**common, "point": {"ef_search": 128}}),
-        schemas.IvfRabitqIndex(nlist=8, **refined),
-        schemas.FactoryIndex(
+        BruteForceIndex(**common),
+        FlatIndex(**common),
+        IvfFlatIndex(nlist=8, **lists),
+        IvfSq8Index(nlist=8, **lists),
+        IvfPqIndex(nlist=8, pq_m=8, pq_bits=6, **lists),
+        IvfPqFastscanRefineIndex(nlist=8, pq_m=8, **refined),
+        OpqIvfPqIndex(nlist=8, pq_m=8, pq_bits=6, **lists),
+        HnswIndex(hnsw_m=16, **{**common, "point": {"ef_search": 128}}),
+        IvfRabitqIndex(nlist=8, **refined),
+        FactoryIndex(
             factory="PCA12,IVF8_HNSW8,SQ8,RFlat",
             **{**common, "point": {"nprobe": 8, "ef_search": 64, "k_factor": 8}},
         ),

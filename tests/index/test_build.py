@@ -27,6 +27,11 @@ from lookalike.index.build import (
     TRAINED_VERSION,
     build_index,
 )
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.factory import FactoryIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.index.families.opq_ivf_pq import OpqIvfPqIndex
 from lookalike.index.files import write_index
 from lookalike.index.sample import draw_sample
 from lookalike.index.searchers import load_index
@@ -36,7 +41,7 @@ from tests.index.galleries import D, clustered, families, sharded
 
 GALLERY = clustered(900)
 QUERIES = clustered(60, seed=1)
-IVF = schemas.IvfFlatIndex(nlist=8, threads=1, point={"nprobe": 8})
+IVF = IvfFlatIndex(nlist=8, threads=1, point={"nprobe": 8})
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ def test_every_family_finds_most_neighbours(position: int, metric: str, store: S
 
 
 def test_brute_force_builds_nothing(store: Store) -> None:
-    built = build_index(schemas.BruteForceIndex(), Embeddings.from_array(GALLERY), store)
+    built = build_index(BruteForceIndex(), Embeddings.from_array(GALLERY), store)
     assert (built.index, built.trained, built.factory) == (None, None, "")
     assert (built.index_bytes, built.build_seconds) == (GALLERY.nbytes, 0.0)
     assert not list(store.artifacts())
@@ -93,7 +98,7 @@ def test_costs_are_those_of_the_build_also_when_reused(store: Store) -> None:
 
 
 def test_flat_has_no_training_artifact(store: Store) -> None:
-    built = build_index(schemas.FlatIndex(), Embeddings.from_array(GALLERY), store)
+    built = build_index(FlatIndex(), Embeddings.from_array(GALLERY), store)
     assert built.trained is None
     assert [artifact.kind for artifact in store.artifacts()] == ["index"]
 
@@ -107,7 +112,7 @@ def test_changing_nlist_says_so_and_changing_what_is_irrelevant_does_nothing(sto
 
     same = [
         replace(IVF, threads=2, mmap=True, point={}, ladder={"nprobe": [1]}),
-        schemas.FactoryIndex(factory="IVF8,Flat"),
+        FactoryIndex(factory="IVF8,Flat"),
     ]
     for config in same:
         built = build_index(config, gallery, store)
@@ -130,15 +135,15 @@ def test_what_shapes_an_index_shapes_its_key(change: dict[str, Any], store: Stor
 
 def test_the_seed_of_a_flat_index_means_nothing(store: Store) -> None:
     gallery = Embeddings.from_array(GALLERY)
-    build_index(schemas.FlatIndex(seed=1), gallery, store)
-    built = build_index(schemas.FlatIndex(seed=2), gallery, store)
+    build_index(FlatIndex(seed=1), gallery, store)
+    built = build_index(FlatIndex(seed=2), gallery, store)
     assert built.index is not None
     assert built.index.reused
 
 
 def test_rotations_depend_on_threads(store: Store) -> None:
     gallery = Embeddings.from_array(GALLERY)
-    config = schemas.FactoryIndex(factory="PCA8,Flat", threads=1)
+    config = FactoryIndex(factory="PCA8,Flat", threads=1)
     build_index(config, gallery, store)
     built = build_index(replace(config, threads=2), gallery, store)
     assert built.index is not None
@@ -176,7 +181,7 @@ def test_rebuilding_the_index_does_not_train_again(tmp_path: Path) -> None:
 
 
 def test_a_few_training_vectors_make_one_notice(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
-    config = schemas.OpqIvfPqIndex(nlist=8, pq_m=8, pq_bits=8, threads=1)
+    config = OpqIvfPqIndex(nlist=8, pq_m=8, pq_bits=8, threads=1)
     gallery = Embeddings.from_array(clustered(300))
     built = build_index(config, gallery, store)
     assert len(built.notices) == 1
@@ -188,11 +193,11 @@ def test_a_few_training_vectors_make_one_notice(store: Store, capfd: pytest.Capt
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (schemas.IvfFlatIndex(nlist=64), "index.nlist needs 64 centroids and the gallery has 40 vectors"),
-        (schemas.FactoryIndex(factory="IVF64,Flat"), "index.factory needs 64 centroids"),
-        (schemas.FactoryIndex(factory="PQ4x8"), "index.factory needs 256 centroids and the gallery has 40"),
-        (schemas.FactoryIndex(factory="OPQ4,Flat"), "index.factory needs 256 centroids and the gallery has"),
-        (schemas.FactoryIndex(factory="IVF4,PQ3"), "should be a multiple"),
+        (IvfFlatIndex(nlist=64), "index.nlist needs 64 centroids and the gallery has 40 vectors"),
+        (FactoryIndex(factory="IVF64,Flat"), "index.factory needs 64 centroids"),
+        (FactoryIndex(factory="PQ4x8"), "index.factory needs 256 centroids and the gallery has 40"),
+        (FactoryIndex(factory="OPQ4,Flat"), "index.factory needs 256 centroids and the gallery has"),
+        (FactoryIndex(factory="IVF4,PQ3"), "should be a multiple"),
     ],
 )
 def test_impossible_indexes_leave_nothing_behind(config: schemas.Index, words: str, store: Store) -> None:
@@ -202,7 +207,7 @@ def test_impossible_indexes_leave_nothing_behind(config: schemas.Index, words: s
 
 
 def test_all_of_a_chosen_sample_is_used(store: Store) -> None:
-    config = schemas.IvfFlatIndex(nlist=1, train_size=600, threads=1)
+    config = IvfFlatIndex(nlist=1, train_size=600, threads=1)
     built = build_index(config, Embeddings.from_array(GALLERY), store)
     assert built.trained is not None
     index = faiss.read_index(str(built.trained.file(TRAINED_FILE)))
@@ -298,7 +303,7 @@ def test_what_a_version_produces(store: Store) -> None:
     """When this changes on purpose, raise TRAINED_VERSION or INDEX_VERSION beside the new digest."""
     corners = np.eye(4, D, dtype=np.float32)
     vectors = np.repeat(corners, 50, axis=0) + 0.01 * clustered(200)
-    built = build_index(schemas.IvfFlatIndex(nlist=4, threads=1), Embeddings.from_array(vectors), store)
+    built = build_index(IvfFlatIndex(nlist=4, threads=1), Embeddings.from_array(vectors), store)
     assert built.index is not None
     index = faiss.read_index(str(built.index.file("index.faiss")))
     centroids = index.quantizer.reconstruct_n(0, 4)

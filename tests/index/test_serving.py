@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lookalike import schemas
 from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError
 from lookalike.index.build import build_index
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.flat import FlatIndex
 from lookalike.index.serving import serving_memory
 from lookalike.store.store import Store
 from tests.index.galleries import D, clustered, sharded
@@ -18,7 +19,7 @@ from tests.index.galleries import D, clustered, sharded
 MB = 1_000_000
 GALLERY = np.tile(clustered(50_000), (1, 10))  # 32 MB
 BIG = replace(Embeddings.from_array(GALLERY), dim=10 * D)
-FLAT = schemas.FlatIndex()
+FLAT = FlatIndex()
 
 
 def test_an_index_read_into_memory_is_anonymous_a_mapped_one_file_backed(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_an_index_read_into_memory_is_anonymous_a_mapped_one_file_backed(tmp_pat
 
 
 def test_brute_force_serves_the_vectors_themselves(tmp_path: Path) -> None:
-    store, config = Store(tmp_path / "store"), schemas.BruteForceIndex()
+    store, config = Store(tmp_path / "store"), BruteForceIndex()
     np.save(tmp_path / "shard.npy", GALLERY)
     mapped = replace(BIG, shards=(np.load(tmp_path / "shard.npy", mmap_mode="r"),))
     for gallery in (mapped, replace(BIG, keys=("other",))):

@@ -13,6 +13,8 @@ from lookalike import schemas
 from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError
 from lookalike.index.build import PART_FILE, PART_VERSION, build_index, build_parts
+from lookalike.index.families.factory import FactoryIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.index.merging import why_unmergeable
 from lookalike.index.searchers import load_index
 from lookalike.index.structure import blank_index
@@ -23,17 +25,16 @@ from tests.index.galleries import D, clustered, families, sharded
 GALLERY = sharded(clustered(900), 100, 700, 880)
 """Unequal shards, a last short one."""
 QUERIES = clustered(60, seed=1)
-IVF = schemas.IvfFlatIndex(nlist=8, threads=1, point={"nprobe": 8})
+IVF = IvfFlatIndex(nlist=8, threads=1, point={"nprobe": 8})
 MORE = [
-    schemas.FactoryIndex(factory=factory, threads=1)
+    FactoryIndex(factory=factory, threads=1)
     for factory in ("PCA8,Flat", "PQ8x4fs", "RR16,IVF8,RaBitQ", "IVF8_HNSW8,SQ8", "SQ8")
 ]
 
 
 def can_merge(config: schemas.Index) -> bool:
-    from lookalike.index.families import factory_string
 
-    factory = factory_string(config, D)
+    factory = config.factory_string(D)
     return bool(factory) and why_unmergeable(blank_index(factory, D, config.metric)) is None
 
 

@@ -11,9 +11,9 @@ import faiss
 import numpy as np
 import pytest
 
-from lookalike import schemas
 from lookalike.embed.embeddings import Embeddings
 from lookalike.index.build import build_index
+from lookalike.index.families.factory import FactoryIndex
 from lookalike.index.structure import blank_index, parts, seed_build, transforms
 from lookalike.index.training import code_threads, train, useful_threads
 from lookalike.machine.environment import threads
@@ -153,7 +153,7 @@ def test_threads_that_were_not_used_are_in_the_key_of_what_depends_on_them(tmp_p
     store, gallery = Store(tmp_path), Embeddings.from_array(SAMPLE)
 
     def parameters(factory: str, count: int) -> dict[str, Any]:
-        built = build_index(schemas.FactoryIndex(factory=factory, threads=count), gallery, store)
+        built = build_index(FactoryIndex(factory=factory, threads=count), gallery, store)
         assert built.index is not None
         found: dict[str, Any] = built.index.manifest["parameters"]
         return {name: value for name, value in found.items() if "threads" in name}

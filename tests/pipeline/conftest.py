@@ -11,19 +11,11 @@ import pytest
 from PIL import Image
 
 from lookalike.cli import main
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.run import run
 from lookalike.runs.record import Record
 from lookalike.runs.session import Session
-from lookalike.schemas import (
-    CopiesQueries,
-    Experiment,
-    FolderDataset,
-    IvfFlatIndex,
-    Measures,
-    Paths,
-    PixelsModel,
-    Search,
-)
+from lookalike.schemas import CopiesQueries, Experiment, FolderDataset, Measures, Paths, PixelsModel, Search
 from tests.notes import Notes
 from tests.pipeline.command_line import QUICK, Ended, Run
 

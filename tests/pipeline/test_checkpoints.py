@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import checkpoints
-from lookalike.schemas import CaptionsQueries, FlatIndex, FolderDataset, HeldOutQueries, TransformersModel
+from lookalike.index.families.flat import FlatIndex
+from lookalike.schemas import CaptionsQueries, FolderDataset, HeldOutQueries, TransformersModel
 from tests.pipeline.conftest import RunOf, outcomes
 
 

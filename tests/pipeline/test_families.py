@@ -8,20 +8,30 @@ import numpy as np
 import pytest
 
 from lookalike import schemas
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.factory import FactoryIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.hnsw import HnswIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
+from lookalike.index.families.ivf_pq import IvfPqIndex
+from lookalike.index.families.ivf_pq_fastscan_refine import IvfPqFastscanRefineIndex
+from lookalike.index.families.ivf_rabitq import IvfRabitqIndex
+from lookalike.index.families.ivf_sq8 import IvfSq8Index
+from lookalike.index.families.opq_ivf_pq import OpqIvfPqIndex
 from lookalike.schemas import EmbeddingsDataset, InGalleryQueries, Search
 from tests.pipeline.conftest import RunOf
 
 FAMILIES = [
-    schemas.BruteForceIndex(),
-    schemas.FlatIndex(),
-    schemas.IvfFlatIndex(nlist=4),
-    schemas.IvfSq8Index(nlist=4),
-    schemas.IvfPqIndex(nlist=4, pq_m=16, pq_bits=4),
-    schemas.IvfPqFastscanRefineIndex(nlist=4, pq_m=96),
-    schemas.OpqIvfPqIndex(nlist=4, pq_m=16, pq_bits=4, opq_d=64),
-    schemas.HnswIndex(hnsw_m=8),
-    schemas.IvfRabitqIndex(nlist=4),
-    schemas.FactoryIndex(factory="PCA16,IVF4,Flat"),
+    BruteForceIndex(),
+    FlatIndex(),
+    IvfFlatIndex(nlist=4),
+    IvfSq8Index(nlist=4),
+    IvfPqIndex(nlist=4, pq_m=16, pq_bits=4),
+    IvfPqFastscanRefineIndex(nlist=4, pq_m=96),
+    OpqIvfPqIndex(nlist=4, pq_m=16, pq_bits=4, opq_d=64),
+    HnswIndex(hnsw_m=8),
+    IvfRabitqIndex(nlist=4),
+    FactoryIndex(factory="PCA16,IVF4,Flat"),
 ]
 EXACT = ("brute_force", "flat")
 

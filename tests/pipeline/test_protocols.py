@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lookalike.index.families.flat import FlatIndex
 from lookalike.runs.record import Record
 from lookalike.schemas import (
     CopiesQueries,
     EmbeddingsDataset,
     FilesQueries,
-    FlatIndex,
     FolderDataset,
     HeldOutQueries,
     InGalleryQueries,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.schemas import (
     CopiesQueries,
-    FlatIndex,
     FolderDataset,
     InGalleryQueries,
-    IvfFlatIndex,
     PixelsModel,
     Search,
     StoreOptions,

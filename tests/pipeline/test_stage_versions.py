@@ -22,12 +22,14 @@ from lookalike.embed.models.efficientnet_lite0 import Lite0Encoder
 from lookalike.embed.shards import EMBEDDINGS_VERSION
 from lookalike.evaluate.exact import EXACT_VERSION
 from lookalike.index.build import INDEX_VERSION, TRAINED_VERSION, build_index
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.index.serving import SERVING_VERSION, serving_memory
 from lookalike.queries.edits import EDITS, EDITS_VERSION
 from lookalike.run import Prepared, prepare
 from lookalike.runs.session import Session
 from lookalike.runs.stages import StageLog
-from lookalike.schemas import EfficientNetLite0Model, FlatIndex, IvfFlatIndex
+from lookalike.schemas import EfficientNetLite0Model
 from tests.pipeline.conftest import small_experiment
 
 

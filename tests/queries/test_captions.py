@@ -16,6 +16,8 @@ from lookalike.datasets import open_dataset
 from lookalike.datasets.sbu_captions import JSON_NAME, photo_path
 from lookalike.datasets.sets import TextSet
 from lookalike.embed.models import open_model
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.progress import RichProgress
 from lookalike.queries import plan_queries
 from lookalike.run import run
@@ -24,8 +26,6 @@ from lookalike.runs.session import Session
 from lookalike.schemas import (
     CaptionsQueries,
     Experiment,
-    FlatIndex,
-    IvfFlatIndex,
     Measures,
     Paths,
     SbuCaptionsDataset,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lookalike import schemas
-from lookalike.config.composing import SCHEMAS
+from lookalike.config.typed import schemas_by_group
 from lookalike.errors import UserError
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.runs.recompose import experiment_of
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
@@ -18,7 +19,7 @@ from lookalike.schemas import Experiment
 CHOICES = [
     (group, schema)
     for group in ("dataset", "model", "queries", "index")
-    for schema in SCHEMAS[group].values()
+    for schema in schemas_by_group()[group].values()
 ]
 
 
@@ -27,7 +28,7 @@ def experiment(**parts: Any) -> Experiment:
         "dataset": schemas.TwemojiDataset(limit=5),
         "model": schemas.PixelsModel(side=3),
         "queries": schemas.CopiesQueries(n=2),
-        "index": schemas.IvfFlatIndex(nlist=2, point={"nprobe": 1}),
+        "index": IvfFlatIndex(nlist=2, point={"nprobe": 1}),
         "search": schemas.Search(k=7, nprobe=[1, 2]),
         "name": "mine",
     }

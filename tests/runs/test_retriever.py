@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from lookalike.errors import ImageError, ModelError, QueryError, UserError
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.hnsw import HnswIndex
+from lookalike.index.families.ivf_pq import IvfPqIndex
 from lookalike.runs.catalog import find_run
 from lookalike.runs.record import Record
 from lookalike.runs.retriever import Retriever
 from lookalike.schemas import (
-    BruteForceIndex,
     EmbeddingsDataset,
-    FlatIndex,
     FolderDataset,
     HeldOutQueries,
-    HnswIndex,
-    IvfPqIndex,
     TransformersModel,
     VectorsQueries,
 )

@@ -9,9 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import lookalike.ui
+from lookalike.index.families.flat import FlatIndex
 from lookalike.run import run
 from lookalike.runs.session import Session
-from lookalike.schemas import FlatIndex, TransformersModel
+from lookalike.schemas import TransformersModel
 from lookalike.ui.app import Asked
 from lookalike.ui.choices import choices
 from lookalike.ui.launching import packed

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from lookalike.index.families.flat import FlatIndex
+from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.run import run
 from lookalike.runs.session import Session
-from lookalike.schemas import FlatIndex, IvfFlatIndex, PixelsModel
+from lookalike.schemas import PixelsModel
 from tests.pipeline.conftest import paint, small_experiment
 
 PATIENCE_SECONDS = 40.0

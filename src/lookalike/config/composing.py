@@ -21,58 +21,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lookalike import schemas
-from lookalike.config.typed import as_typed, quoted, register_sources
+from lookalike.config.typed import as_typed, quoted, register_sources, schemas_by_group
 from lookalike.errors import ConfigError
 from lookalike.machine.credentials import set_aside, set_aside_all
 from lookalike.queries.vectors import brings_queries
 
 CONFIG_NAME = "config"
-
-SCHEMAS: dict[str, dict[str, type[Any]]] = {
-    "dataset": {
-        "twemoji": schemas.TwemojiDataset,
-        "folder": schemas.FolderDataset,
-        "sbu_captions": schemas.SbuCaptionsDataset,
-        "webdataset": schemas.WebdatasetDataset,
-        "huggingface": schemas.HuggingfaceDataset,
-        "embeddings": schemas.EmbeddingsDataset,
-        "synthetic": schemas.SyntheticDataset,
-    },
-    "model": {
-        "pixels": schemas.PixelsModel,
-        "efficientnet_lite0": schemas.EfficientNetLite0Model,
-        "transformers": schemas.TransformersModel,
-    },
-    "queries": {
-        "auto": schemas.AutoQueries,
-        "copies": schemas.CopiesQueries,
-        "held_out": schemas.HeldOutQueries,
-        "in_gallery": schemas.InGalleryQueries,
-        "labels": schemas.LabelsQueries,
-        "captions": schemas.CaptionsQueries,
-        "files": schemas.FilesQueries,
-        "vectors": schemas.VectorsQueries,
-    },
-    "index": {
-        "auto": schemas.AutoIndex,
-        "brute_force": schemas.BruteForceIndex,
-        "flat": schemas.FlatIndex,
-        "ivf_flat": schemas.IvfFlatIndex,
-        "ivf_sq8": schemas.IvfSq8Index,
-        "ivf_pq": schemas.IvfPqIndex,
-        "ivf_pq_fastscan_refine": schemas.IvfPqFastscanRefineIndex,
-        "opq_ivf_pq": schemas.OpqIvfPqIndex,
-        "hnsw": schemas.HnswIndex,
-        "ivf_rabitq": schemas.IvfRabitqIndex,
-        "factory": schemas.FactoryIndex,
-    },
-    "search": {"default": schemas.Search},
-    "tracking": {"default": schemas.Tracking},
-}
-"""Group -> name -> dataclass: what a config of that group inherits, as ``/schema/<group>/<name>@_here_``.
-
-They lie under ``schema/``, so that ``index=`` offers the configs of ``conf/index`` and nothing else.
-"""
 
 
 def conf_folder() -> Path:
@@ -131,7 +85,7 @@ def register_schemas() -> None:
     """Store every schema under ``schema/<group>/<name>``, and the whole as ``schema/experiment``."""
     store = ConfigStore.instance()
     store.store(group="schema", name="experiment", node=schemas.Experiment, provider="lookalike")
-    for group, members in SCHEMAS.items():
+    for group, members in schemas_by_group().items():
         for name, schema in members.items():
             store.store(group=f"schema/{group}", name=name, node=schema, provider="lookalike")
 

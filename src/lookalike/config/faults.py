@@ -19,7 +19,6 @@ from lookalike.embed.embedder import shard_faults
 from lookalike.embed.models import open_model
 from lookalike.errors import ConfigError, UserError
 from lookalike.evaluate.points import expand_points, point_faults, search_faults
-from lookalike.index.families import faults as index_faults
 from lookalike.progress import SILENT, Progress
 from lookalike.queries.vectors import brings_queries
 from lookalike.resolving import AUTO as UNTIL_COUNTED
@@ -136,7 +135,7 @@ def _faults_without_counting(experiment: Experiment) -> list[str]:
         *_shard_faults(experiment.dataset, None),
         *_query_faults(experiment),
         *_model_faults(experiment),
-        *index_faults(experiment.index, known_dim(experiment)),
+        *experiment.index.faults(known_dim(experiment)),
         *_search_faults(experiment),
         *_tracking_faults(experiment.tracking),
         *_sweep_faults(experiment.sweep),
@@ -170,7 +169,7 @@ def _size_faults(resolved: Resolved) -> list[str]:
     shards = -(-n // dataset.shard_size)
     faults = [
         *_shard_faults(dataset, shards),
-        *index_faults(resolved.index, known_dim(resolved), n),
+        *resolved.index.faults(known_dim(resolved), n),
         *_search_faults(resolved),
     ]
     return list(dict.fromkeys(faults))

@@ -29,7 +29,9 @@ from omegaconf._utils import get_yaml_loader
 
 from lookalike import schemas
 from lookalike.errors import ConfigError, parser_reason
+from lookalike.index.families import families
 from lookalike.machine.credentials import ENVIRONMENT, set_aside_in, set_aside_variable
+from lookalike.schemas.fields import choices_of
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking", "experiment")
 """Config groups: what is chosen there is the name of a file, which is text."""
@@ -55,6 +57,22 @@ _PACKAGE = re.compile(r"^\s*#\s*@package\s+(\S+)", re.MULTILINE)
 
 
 # --- what the schemas say ----------------------------------------------------------------------------------
+
+
+def schemas_by_group() -> dict[str, dict[str, type[Any]]]:
+    """Return group -> name -> dataclass: what a config of that group inherits.
+
+    They are registered as ``/schema/<group>/<name>@_here_``, so that ``index=`` offers the configs of
+    ``conf/index`` and nothing else.
+    """
+    bases = {
+        "dataset": schemas.Dataset,
+        "model": schemas.Model,
+        "queries": schemas.Queries,
+    }
+    chosen = {group: choices_of(base) for group, base in bases.items()}
+    chosen["index"] = dict(families())
+    return chosen | {"search": {"default": schemas.Search}, "tracking": {"default": schemas.Tracking}}
 
 
 @cache
@@ -86,19 +104,14 @@ def identities() -> Mapping[str, str]:
 
 
 def _settings_of(schema: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for name, hint in get_type_hints(schema).items():
+    hints = get_type_hints(schema)
+    for name, hint in ((each.name, hints[each.name]) for each in fields(schema)):
         kind = next(iter(get_args(hint)), hint) if isinstance(hint, UnionType) else hint
         if is_dataclass(kind):
-            for each in (kind, *_subclasses(kind)):
+            for each in (kind, *schemas_by_group().get(name, {}).values()):
                 yield from _settings_of(each, f"{path}{name}.")
         else:
             yield path + name, kind
-
-
-def _subclasses(schema: Any) -> Iterator[Any]:
-    for each in schema.__subclasses__():
-        yield each
-        yield from _subclasses(each)
 
 
 # --- overrides ---------------------------------------------------------------------------------------------

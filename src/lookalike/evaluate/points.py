@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 from lookalike import schemas
 from lookalike.errors import ConfigError
-from lookalike.index.families import nlist_of, settings_of
+from lookalike.index.families.family import FAISS_DEFAULTS
 
-FAISS_DEFAULTS = {"nprobe": 1, "ef_search": 16, "k_factor": 1}
-"""Every search setting there is, with the value that FAISS takes when nobody names one."""
 MODES = ("single", "batch", "saturated")
 
 Floats = npt.NDArray[np.float32]
@@ -70,7 +68,7 @@ def expand_points(search: schemas.Search, index: schemas.Index) -> tuple[list[Po
     if found := search_faults(search):
         raise ConfigError(found)
     notices: list[str] = []
-    axes = {name: _values(name, search, index, notices) for name in settings_of(index)}
+    axes = {name: _values(name, search, index, notices) for name in index.search_settings()}
     for name in FAISS_DEFAULTS:
         if getattr(search, name) is not None and name not in axes:
             notices.append(f"search.{name} is left out: index={index.family} has no such setting")
@@ -93,7 +91,7 @@ def _values(name: str, search: schemas.Search, index: schemas.Index, notices: li
     named = getattr(search, name)
     if named is not None:
         return _as_list(named)
-    limit = nlist_of(index) if name == "nprobe" else None
+    limit = index.list_count() if name == "nprobe" else None
     if search.ladder and (steps := index.ladder.get(name)):
         possible = [step for step in steps if limit is None or step <= limit]
         if dropped := [step for step in steps if step not in possible]:
@@ -139,7 +137,7 @@ def search_faults(search: schemas.Search) -> list[str]:
 def point_faults(point: Point, index: schemas.Index, n: int | None = None) -> list[str]:
     """Why the index cannot be searched so, each reason with its cure; ``n``: the gallery's size, if known."""
     found = []
-    settings, nlist = point.as_dict(), nlist_of(index)
+    settings, nlist = point.as_dict(), index.list_count()
     nprobe = settings.get("nprobe")
     if nprobe is not None and nlist is not None and nprobe > nlist:
         found.append(f"search.nprobe={nprobe} exceeds index.nlist={nlist}; lower nprobe or raise nlist")

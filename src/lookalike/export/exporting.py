@@ -16,7 +16,6 @@ from lookalike import datasets, schemas
 from lookalike.datasets.sets import VectorSet
 from lookalike.export.appearing import appearing, check_free
 from lookalike.export.model_files import STANDALONE, ModelFiles, copy_files, model_files
-from lookalike.index.families import nlist_of
 from lookalike.runs.opened import OpenedRun
 from lookalike.schemas import ImageDataset, VectorDataset
 from lookalike.store.files import new_array
@@ -126,7 +125,7 @@ def _write_index(run: OpenedRun, folder: Path) -> dict[str, Any]:
 
 def _parameters(index: schemas.Index, settings: dict[str, int]) -> str:
     """The search settings in FAISS's own words, for ``ParameterSpace.set_index_parameters``."""
-    coarse_graph = nlist_of(index) is not None
+    coarse_graph = index.list_count() is not None
     names = {
         "nprobe": "nprobe",
         "ef_search": "quantizer_efSearch" if coarse_graph else "efSearch",

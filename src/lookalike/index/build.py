@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import IndexingError
-from lookalike.index.families import factory_string, faults, named_numbers
+from lookalike.index.families.brute_force import BruteForceIndex
+from lookalike.index.families.factory import named_numbers
 from lookalike.index.files import read_index, write_index
 from lookalike.index.filling import BLOCK_ROWS, fill
 from lookalike.index.merging import examine, merge_parts
@@ -34,7 +35,7 @@ from lookalike.index.structure import (
 from lookalike.index.training import POINTS_PER_CENTROID, code_threads, train
 from lookalike.machine.environment import cores, give_back_memory, threads
 from lookalike.progress import SILENT, Progress
-from lookalike.schemas import BruteForceIndex, Index
+from lookalike.schemas import Index
 from lookalike.store.artifact import Artifact
 from lookalike.store.recipe import Recipe
 from lookalike.store.store import Store
@@ -108,7 +109,7 @@ def build_parts(
 
 
 def _builder(config: Index, gallery: Embeddings, store: Store, progress: Progress) -> _Builder:
-    if found := faults(config, gallery.dim, len(gallery)):
+    if found := config.faults(gallery.dim, len(gallery)):
         raise IndexingError("; ".join(found))
     return _Builder(config, gallery, store, progress)
 
@@ -118,7 +119,7 @@ class _Builder:
 
     def __init__(self, config: Index, gallery: Embeddings, store: Store, progress: Progress) -> None:
         self.config, self.gallery, self.store, self.progress = config, gallery, store, progress
-        self.factory = factory_string(config, gallery.dim)
+        self.factory = config.factory_string(gallery.dim)
         blank = self._blank()
         self.trains = not blank.is_trained
         self.sample_size = self._sample_size(blank)

@@ -56,7 +56,7 @@ class FaissSearcher:
     def search(self, queries: Floats, k: int, settings: Mapping[str, int]) -> tuple[Floats, Rows]:
         """Scores float32 and rows int64, both (queries, k), nearest first; row −1 where fewer were found.
 
-        ``queries``: float32, C-contiguous, (queries, d). ``settings``: see ``families.settings_of``.
+        ``queries``: float32, C-contiguous, (queries, d). ``settings``: see ``Index.search_settings``.
         """
         return self.prepare(k, settings)(queries)
 

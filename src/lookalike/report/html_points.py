@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lookalike.report.pareto import COLOURS
+from lookalike.index.families import families
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, caption
 from lookalike.report.samples import PROBABILITIES, distribution, latencies_ms, percentile_intervals
@@ -37,7 +37,7 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
             for measure in measures
             if any(row.point.curve(measure) for row in rows)
         },
-        "colours": COLOURS,
+        "colours": {name: family.colour for name, family in families().items()},
         "probabilities": _rounded(PROBABILITIES.tolist(), 4),
         "points": [_point(row, folders.get(row.record.identity), place[row.record.identity]) for row in rows],
         "sets": {

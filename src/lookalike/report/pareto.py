@@ -11,25 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.index.families import colour_of
 from lookalike.report.rows import Row, caption, common_settings, comparable, front, heading, rows_of
 from lookalike.runs.record import Record, result_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COLOURS = {
-    "flat": "#000000",
-    "brute_force": "#7f7f7f",
-    "ivf_flat": "#0072b2",
-    "ivf_sq8": "#56b4e9",
-    "ivf_pq": "#d55e00",
-    "ivf_pq_fastscan_refine": "#e69f00",
-    "opq_ivf_pq": "#cc79a7",
-    "hnsw": "#009e73",
-    "ivf_rabitq": "#8c564b",
-    "factory": "#9467bd",
-}
-"""Okabe and Ito's palette, which colour-blind readers can tell apart, and two more."""
 
 COLUMNS = 3
 PANEL_INCHES = (6.4, 4.4)
@@ -80,7 +67,7 @@ def draw_figure(records: Sequence[Record], title: str) -> Figure:
 
 def _draw_group(axes: Any, group: Sequence[Row], title: str, inches: float) -> None:
     for family, rows in _families(group).items():
-        colour = COLOURS.get(family, "#444444")
+        colour = colour_of(family)
         best = front(rows)
         beaten = [row for row in rows if not any(row is kept for kept in best)]
         axes.plot(
@@ -149,7 +136,7 @@ def _label_points(axes: Any, group: Sequence[Row], renderer: Any) -> None:
                 ha=across,
                 va=up,
                 fontsize=7,
-                color=COLOURS.get(row.family, "#444444"),
+                color=colour_of(row.family),
                 parse_math=False,
             )
             box = note.get_window_extent(renderer)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import UserError
-from lookalike.index.families import EXHAUSTIVE, nlist_in
+from lookalike.index.families import is_exact
+from lookalike.index.families.factory import nlist_in
 from lookalike.runs.record import FILE_NAME, PointRecord, Record, read_records
 
 LATEST = "latest"
@@ -73,7 +74,7 @@ def is_exhaustive(place: RunPlace) -> bool:
     """Whether the point's search looks at every vector of the gallery."""
     nprobe, settings = place.point.settings.get("nprobe"), place.point.index_settings
     nlist = settings.get("nlist", nlist_in(settings.get("factory", "")))
-    return place.record.index.get("family") in EXHAUSTIVE or (nlist is not None and nprobe == nlist)
+    return is_exact(place.record.index["family"]) or (nlist is not None and nprobe == nlist)
 
 
 def _at_k(point: PointRecord, measure: str) -> float:

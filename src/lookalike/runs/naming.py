@@ -10,6 +10,7 @@ from typing import Any
 
 from lookalike import schemas
 from lookalike.evaluate.points import Point
+from lookalike.index.families.factory import FactoryIndex
 from lookalike.schemas import CaptionsQueries, Experiment, SyntheticDataset, VectorDataset
 
 UNTIMED = ("k", "ladder", "nprobe", "ef_search", "k_factor")
@@ -30,7 +31,7 @@ def index_settings(index: schemas.Index) -> dict[str, Any]:
 
 def point_label(index: schemas.Index, point: Point) -> str:
     """``ivf_flat nlist=64 nprobe=8``; a factory string stands for itself."""
-    if isinstance(index, schemas.FactoryIndex):
+    if isinstance(index, FactoryIndex):
         parts = [index.factory]
     else:
         usual = {field.name: field.default for field in fields(index)}

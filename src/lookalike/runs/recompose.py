@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+import lookalike.index.families  # noqa: F401 — where the classes of indexes are
 from lookalike import schemas
 from lookalike.errors import UserError
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
+from lookalike.schemas.fields import choices_of
 
 CHOICES: dict[str, tuple[type[Any], str]] = {
     "dataset": (schemas.Dataset, "name"),
@@ -54,7 +56,7 @@ def _chosen(group: str, values: Mapping[str, Any]) -> Any:
     base, telling = CHOICES[group]
     others = {
         schema: len(names - set(values))
-        for schema in _subclasses(base)
+        for schema in choices_of(base).values()
         if (names := {field.name for field in fields(schema)}) >= set(values)
     }
     named = [schema for schema in others if _default(schema, telling) == values.get(telling)]
@@ -62,12 +64,6 @@ def _chosen(group: str, values: Mapping[str, Any]) -> Any:
     for schema in (*sorted(named, key=lambda schema: others[schema]), *(fewest if len(fewest) == 1 else ())):
         return schema(**values)
     raise LookupError(f"{group}: {values.get(telling)}")
-
-
-def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
-    for schema in base.__subclasses__():
-        yield schema
-        yield from _subclasses(schema)
 
 
 def _default(schema: type[Any], name: str) -> Any:

@@ -17,7 +17,6 @@ from lookalike.embed.models.protocol import Encoder
 from lookalike.errors import ImageError, ModelError, QueryError
 from lookalike.evaluate.exact import recomputed_scores
 from lookalike.index.brute_force import BruteForceSearcher
-from lookalike.index.families import nlist_of, settings_of
 from lookalike.machine.environment import threads
 from lookalike.progress import SILENT, Progress
 from lookalike.runs.catalog import RunPlace
@@ -118,7 +117,7 @@ class Retriever:
     def limits(self) -> dict[str, int | None]:
         """The search settings that the index has, each with its largest value (None: any)."""
         index = self.experiment.index
-        return {name: nlist_of(index) if name == "nprobe" else None for name in settings_of(index)}
+        return {name: index.list_count() if name == "nprobe" else None for name in index.search_settings()}
 
     @cached_property
     def reads_text(self) -> bool:

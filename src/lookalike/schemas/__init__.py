@@ -1,7 +1,8 @@
-"""What an experiment is made of: one plain dataclass per choice, with its default values.
+"""What an experiment is made of: one dataclass per choice, with default values, bounds and choices.
 
 Hydra composes these (``config`` registers them), the rest of the package only reads them. They are
-mutable because structured configs have to be; nothing past ``config`` changes one.
+mutable because structured configs have to be; nothing past ``config`` changes one. The dataclasses of index
+families are in ``index.families``, each beside what it answers.
 """
 
 from __future__ import annotations
@@ -27,20 +28,7 @@ from lookalike.schemas.experiment import (
     Sweep,
     Tracking,
 )
-from lookalike.schemas.indexes import (
-    AutoIndex,
-    BruteForceIndex,
-    FactoryIndex,
-    FlatIndex,
-    HnswIndex,
-    Index,
-    IvfFlatIndex,
-    IvfPqFastscanRefineIndex,
-    IvfPqIndex,
-    IvfRabitqIndex,
-    IvfSq8Index,
-    OpqIvfPqIndex,
-)
+from lookalike.schemas.indexes import Index
 from lookalike.schemas.models import (
     EfficientNetLite0Model,
     Model,
@@ -60,34 +48,23 @@ from lookalike.schemas.queries import (
 )
 
 __all__ = [
-    "AutoIndex",
     "AutoQueries",
-    "BruteForceIndex",
     "CaptionsQueries",
     "CopiesQueries",
     "Dataset",
     "EfficientNetLite0Model",
     "EmbeddingsDataset",
     "Experiment",
-    "FactoryIndex",
     "FilesQueries",
-    "FlatIndex",
     "FolderDataset",
     "HeldOutQueries",
-    "HnswIndex",
     "HuggingfaceDataset",
     "ImageDataset",
     "InGalleryQueries",
     "Index",
-    "IvfFlatIndex",
-    "IvfPqFastscanRefineIndex",
-    "IvfPqIndex",
-    "IvfRabitqIndex",
-    "IvfSq8Index",
     "LabelsQueries",
     "Measures",
     "Model",
-    "OpqIvfPqIndex",
     "Paths",
     "PixelsModel",
     "Queries",

@@ -1,21 +1,36 @@
-"""What is trained and built: these shape the index's key."""
+"""What every index has, and what it answers; the families themselves are in ``lookalike.index.families``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
+
+from lookalike.schemas.fields import bounded, choice
+
+METRICS = ("l2", "ip")
 
 
 @dataclass
 class Index:
-    """What every index family can say of itself."""
+    """What is trained and built: these settings shape the index's key.
+
+    A family is a subclass with the settings of its own and an answer to each method.
+    """
+
+    is_exact: ClassVar[bool] = False
+    """Whether each query is compared with every vector."""
+    colour: ClassVar[str] = "#444444"
+    """Of the family in figures. Okabe and Ito's palette can be told apart by colour-blind readers."""
+    hue: ClassVar[int | None] = None
+    """Of the family in MLflow's charts, in degrees; None: made from its name."""
 
     family: str
-    metric: str = "l2"
-    """l2 | ip. On unit vectors both order neighbours alike."""
-    train_size: int | None = None
+    metric: str = choice("l2", of=METRICS)
+    """On unit vectors both order neighbours alike."""
+    train_size: int | None = bounded(None, minimum=1)
     """Vectors of the training sample; null: 256 per centroid, at most the whole gallery."""
     seed: int = 1234
-    threads: int | None = None
+    threads: int | None = bounded(None, minimum=1)
     """OpenMP threads while training and adding; null: all cores."""
     shards_apart: bool = False
     """Index every embeddings shard apart, an artifact each, then merge: the same index, another way."""
@@ -26,107 +41,39 @@ class Index:
     ladder: dict[str, list[int] | None] = field(default_factory=dict)
     """Search settings that ``search=ladder`` walks through, from fast to exact; null: as for ``point``."""
 
+    def factory_string(self, d: int) -> str:
+        """Return FAISS's description of the index for vectors of ``d`` dimensions; empty: FAISS has no part.
 
-@dataclass
-class AutoIndex(Index):
-    """No family yet: exact search where N images need no index, else inverted lists of full vectors."""
+        Raises ValueError while the number of lists is open (see :meth:`resolved`).
+        """
+        raise NotImplementedError
 
-    family: str = "auto"
-    nlist: int | None = None
-    """Number of inverted lists, which chooses an index that has them; null: as N asks for."""
+    def search_settings(self) -> tuple[str, ...]:
+        """Return the search settings that the index has, in the order in which they are shown."""
+        raise NotImplementedError
 
+    def list_count(self) -> int | None:
+        """Return the number of inverted lists; None when the index has none or it is open."""
+        raise NotImplementedError
 
-@dataclass
-class BruteForceIndex(Index):
-    """numpy matrix products and a partial sort: the baseline without FAISS."""
+    def faults(self, d: int | None = None, n: int | None = None) -> list[str]:
+        """Return everything that makes the index impossible, each with its cure; empty when nothing does.
 
-    family: str = "brute_force"
+        ``d``: the vectors' dimensions, ``n``: the gallery's size; what needs an unknown one is not checked.
+        """
+        raise NotImplementedError
 
+    def resolved(self, n: int, k: int) -> Index:
+        """Return the index with all decided that is null: for ``n`` vectors of which ``k`` are searched for.
 
-@dataclass
-class FlatIndex(Index):
-    """FAISS's exhaustive search."""
+        What is set stays as it is, possible or not.
+        """
+        raise NotImplementedError
 
-    family: str = "flat"
+    def candidates(self, n: int, d: int, k: int = 100) -> list[Index]:
+        """Return indexes of the family worth building for ``n`` vectors of ``d`` dimensions, cheapest first.
 
-
-@dataclass
-class IvfFlatIndex(Index):
-    """Inverted lists of full vectors."""
-
-    family: str = "ivf_flat"
-    nlist: int | None = None
-    """Number of inverted lists; null: what suits N vectors."""
-
-
-@dataclass
-class IvfSq8Index(Index):
-    """Inverted lists of vectors at one byte per dimension."""
-
-    family: str = "ivf_sq8"
-    nlist: int | None = None
-    """Number of inverted lists; null: what suits N vectors."""
-
-
-@dataclass
-class IvfPqIndex(Index):
-    """Inverted lists of product-quantised residuals."""
-
-    family: str = "ivf_pq"
-    nlist: int | None = None
-    """Number of inverted lists; null: what suits N vectors."""
-    pq_m: int = 64
-    pq_bits: int = 8
-
-
-@dataclass
-class IvfPqFastscanRefineIndex(Index):
-    """4-bit product quantiser in SIMD registers, then re-ranking by 8-bit codes of the full vector."""
-
-    family: str = "ivf_pq_fastscan_refine"
-    nlist: int | None = None
-    """Number of inverted lists; null: what suits N vectors."""
-    pq_m: int = 128
-    refine: str = "SQ8"
-    """SQ8 | Flat: what the re-ranking step stores."""
-
-
-@dataclass
-class OpqIvfPqIndex(Index):
-    """A learned rotation (to ``opq_d`` dimensions) before the product quantiser."""
-
-    family: str = "opq_ivf_pq"
-    nlist: int | None = None
-    """Number of inverted lists; null: what suits N vectors."""
-    pq_m: int = 64
-    pq_bits: int = 8
-    opq_d: int | None = None
-    """Output dimension of the rotation; null: the vectors' own."""
-
-
-@dataclass
-class HnswIndex(Index):
-    """A navigable small-world graph over full vectors."""
-
-    family: str = "hnsw"
-    hnsw_m: int = 32
-    ef_construction: int = 40
-
-
-@dataclass
-class IvfRabitqIndex(Index):
-    """Inverted lists of one-bit RaBitQ codes behind a random rotation, re-ranked."""
-
-    family: str = "ivf_rabitq"
-    nlist: int | None = None
-    """Number of inverted lists; null: what suits N vectors."""
-    bits: int = 1
-    refine: str = "SQ8"
-
-
-@dataclass
-class FactoryIndex(Index):
-    """Any FAISS factory string."""
-
-    family: str = "factory"
-    factory: str = ""
+        Each is resolved for ``k`` neighbours, its ladder the search settings worth measuring, and possible:
+        it has no :meth:`faults`. What a candidate does not vary is as it is here.
+        """
+        raise NotImplementedError

@@ -9,8 +9,8 @@ from pathlib import Path
 from shlex import quote
 
 from lookalike import schemas
-from lookalike.index.families import EXHAUSTIVE
-from lookalike.resolving import EXACT_UP_TO
+from lookalike.index.families import is_exact
+from lookalike.index.families.auto import EXACT_UP_TO
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.terminal.words import print_wrapped
@@ -80,7 +80,7 @@ def _far_from_exact(records: Sequence[Record]) -> str | None:
     tried = [
         (recall, record, point)
         for record in records
-        if record.index.get("family") not in EXHAUSTIVE
+        if not is_exact(record.index.get("family", ""))
         for point in record.points
         if (recall := point.curve("knn_recall").get(point.k)) is not None
     ]
@@ -101,7 +101,7 @@ def _exact_search(records: Sequence[Record]) -> str:
     took = [
         point.metrics["latency_single_p50_ms"]
         for record in records
-        if record.index.get("family") in EXHAUSTIVE
+        if is_exact(record.index.get("family", ""))
         for point in record.points
         if "latency_single_p50_ms" in point.metrics
     ]

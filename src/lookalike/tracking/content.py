@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lookalike.index.families import families, is_exact
 from lookalike.runs.record import PointRecord, Record
 from lookalike.schemas import Paths
 from lookalike.store.layout import Layout
@@ -25,18 +26,6 @@ RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED
 MAX_PARAM = 6000
 MAX_TAG = 8000
 MAX_DIGEST = 36
-
-HUES = {
-    "ivf_flat": 215,
-    "ivf_sq8": 185,
-    "ivf_pq": 25,
-    "ivf_pq_fastscan_refine": 50,
-    "opq_ivf_pq": 325,
-    "hnsw": 145,
-    "ivf_rabitq": 270,
-}
-GREY = ("flat", "brute_force")
-"""The exact ones, which the others are compared with."""
 
 _KEY = re.compile(r"[0-9a-f]{16,64}")
 _AT_CUTOFF = re.compile(r"_at_(\d+)$")
@@ -73,11 +62,17 @@ def colour(record: Record, point: PointRecord) -> str:
     MLflow's own colours are drawn by lot, and two of six runs are often alike.
     """
     family = str(record.index.get("family"))
-    hue = HUES.get(family, _lot(family) * 360) + 24 * (_lot(repr(sorted(point.index_settings.items()))) - 0.5)
+    hue = _hue(family) + 24 * (_lot(repr(sorted(point.index_settings.items()))) - 0.5)
     among = [other for other in record.points if other.index_settings == point.index_settings]
     place = (among.index(point) + 0.5) / len(among)
-    rgb = hls_to_rgb((hue % 360) / 360, 0.68 - 0.4 * place, 0.12 if family in GREY else 0.75)
+    rgb = hls_to_rgb((hue % 360) / 360, 0.68 - 0.4 * place, 0.12 if is_exact(family) else 0.75)
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in rgb)
+
+
+def _hue(family: str) -> float:
+    """In degrees; of a family that has none of its own, always the same."""
+    known = families().get(family)
+    return _lot(family) * 360 if known is None or known.hue is None else known.hue
 
 
 def _lot(text: str) -> float:
