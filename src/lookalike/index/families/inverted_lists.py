@@ -56,7 +56,7 @@ class InvertedLists(Family):
         return replace(self, nlist=nlist, train_size=train_size).resolved(n, k)
 
     def builds(self, n: int, d: int) -> Iterable[dict[str, Any]]:
-        """Yield the lists that are set, else a quarter of what suits ``n`` vectors, that, and four times it."""
+        """Yield the lists that are set, else a quarter of what suits ``n`` vectors, that, and 4 × that."""
         if self.nlist is not None:
             yield {}
             return
