@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
 
 from lookalike.cli import VERBS
 from lookalike.config.composing import compose, conf_folder, expand_home
 from lookalike.config.faults import find_faults
+from lookalike.datasets.twemoji import twemoji_folder
 from lookalike.sweep.blocks import job_lines
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
+    "CONTRIBUTING.md",
     "README.md",
     "benchmarks/README.md",
     "experiments/emoji/README.md",
@@ -68,6 +75,25 @@ def test_a_run_composes_without_faults(command: str) -> None:
     for job in jobs:
         faults = find_faults(compose(job))
         assert [fault for fault in faults if not any(known in fault for known in NOT_HERE)] == []
+
+
+def test_the_lines_of_python_run_as_they_stand(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^## From Python\n\n((?:    .+\n)+)", text, re.MULTILINE)
+    assert len(block.splitlines()) == 5
+    with Image.open(twemoji_folder() / "1f408.png") as cat:
+        cat.convert("RGBA").convert("RGB").save(tmp_path / "photo.jpg")
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(block)],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "LOOKALIKE_HOME"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ivf_flat nlist=64 nprobe=8" in done.stdout
+    assert done.stdout.count(".png") == 10
 
 
 @pytest.mark.parametrize("page", PAGES)

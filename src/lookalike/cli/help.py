@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hydra
-from hydra.core.global_hydra import GlobalHydra
-
-from lookalike.config.composing import conf_folder, prepare_hydra
+from lookalike.config.composing import shipped_configs
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking", "experiment")
 
@@ -35,8 +32,6 @@ Choose one of each group (yours join these from conf/ here, or from --config-dir
 
 def run_help() -> str:
     """The help text, with the choices of every group."""
-    prepare_hydra()
-    with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
-        loader = GlobalHydra.instance().config_loader()
+    with shipped_configs() as loader:
         choices = {group: ", ".join(sorted(loader.get_group_options(group))) for group in GROUPS}
     return TEXT.format(groups="\n".join(f"  {group:<12}{names}" for group, names in choices.items()))

@@ -36,7 +36,7 @@ Curve = dict[int, float]
 
 
 def knn_recall(found: Values, exact: Values, k: int, tolerance: float) -> Values:
-    """Share of the exact k neighbours among the first k returned.
+    """Share of the exact k neighbours among the first k returned; compares indexes, never models.
 
     Rival names: "recall" (ann-benchmarks), k-recall@k, intersection measure (FAISS). ``found``, ``exact``:
     :func:`distances`, shapes (queries, ≥ k); ``exact`` ascending. The denominator is k, or the number of
@@ -73,7 +73,7 @@ def nn_recall(found: Values, exact: Values, k: int, tolerance: float) -> Values:
 
 
 def relevant_recall(hits: Flags, relevant: Rows, k: int) -> Values:
-    """Share of all relevant images that are among the first k returned.
+    """Share of a query's relevant images among the first k returned.
 
     Rival names: recall@k (information retrieval, trec_eval ``recall_k``). ``hits``:
     :func:`relevant_hits`, shape (queries, ≥ k); ``relevant``: int64, number of relevant images per query.
@@ -95,7 +95,7 @@ def hit_rate(hits: Flags, relevant: Rows, k: int) -> Values:
 
 
 def average_precision(hits: Flags, relevant: Rows, k: int) -> Values:
-    """Σ precision(i)·relevant(i) for i ≤ k, over min(relevant, k); its mean over queries is map@k.
+    """Σ precision(i)·relevant(i) for i ≤ k, over min(relevant, k); the mean over queries is mAP.
 
     precision(i) is the share of relevant images among the first i returned. Rival names: AP@k, mAP@k;
     trec_eval's ``map_cut`` divides by the number of relevant images, MAP@R sets k to it. Arguments as
@@ -148,6 +148,12 @@ VS_EXACT = MappingProxyType({"knn_recall": knn_recall, "nn_recall": nn_recall})
 VS_RELEVANCE = MappingProxyType(
     {"relevant_recall": relevant_recall, "hit_rate": hit_rate, "map": average_precision}
 )
+
+
+def meaning_of(measure: str) -> str:
+    """Return what a measure is, for a reader of the report: the first line of its function's docstring."""
+    function = {**VS_EXACT, **VS_RELEVANCE}[measure]
+    return (function.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
 @dataclass(frozen=True)

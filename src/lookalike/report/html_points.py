@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lookalike.evaluate.measures import meaning_of
 from lookalike.index.families import families
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, caption
@@ -15,13 +16,6 @@ from lookalike.report.selection import Run
 from lookalike.report.terms import SCOPES, batch_terms, build_terms, set_apart_by, sets_of
 from lookalike.runs.record import FINISHED
 
-MEANING = {
-    "knn_recall": "share of the exact k neighbours among the k returned; compares indexes, never models",
-    "nn_recall": "is the one exact nearest neighbour among the k returned?",
-    "relevant_recall": "share of a query's relevant images among the first k",
-    "hit_rate": "is any relevant image among the first k?",
-    "map": "mean of Σ precision(i)·relevant(i) for i ≤ k, over min(relevant, k)",
-}
 Folders = Mapping[str, Path | None]
 """Where each record's raw samples lie, by the record's identity."""
 
@@ -32,7 +26,7 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
     numbers = {id(row): number for number, row in enumerate(rows)}
     return {
         "measures": {
-            measure: {"scope": scope, "meaning": MEANING[measure]}
+            measure: {"scope": scope, "meaning": meaning_of(measure)}
             for scope, measures in SCOPES.items()
             for measure in measures
             if any(row.point.curve(measure) for row in rows)

@@ -6,12 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lookalike.evaluate.measures import VS_EXACT, VS_RELEVANCE
 from lookalike.report.rows import FACETS, Facet, Row
 
-SCOPES: dict[str, tuple[str, ...]] = {
-    "exact": ("knn_recall", "nn_recall"),
-    "relevance": ("relevant_recall", "hit_rate", "map"),
-}
+SCOPES: dict[str, tuple[str, ...]] = {"exact": tuple(VS_EXACT), "relevance": tuple(VS_RELEVANCE)}
 """What a measure is relative to: one model's own exact neighbours, or what the protocol calls relevant."""
 OF_THE_MODEL = ("model", "gallery_key", "metric")
 """Terms that relevance does not depend on: it may compare models."""
