@@ -85,7 +85,7 @@ def test_nothing_is_printed_for_brute_force(
     [
         (["--shards", "3"], "there is no shard 3; the gallery has 3, numbered from 0"),
         (["index=hnsw", "--shards", "0"], "leave it out of index=hnsw"),
-        (["index.nlist=0"], "index.nlist=0 is not positive"),
+        (["index.nlist=0"], "index.nlist must be a positive integer, not 0"),
         (["index.nosuch=0"], "nosuch"),
     ],
 )

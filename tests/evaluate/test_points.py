@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from lookalike import schemas
-from lookalike.errors import ConfigError
-from lookalike.evaluate.points import Point, expand_points, point_faults, search_faults
+from lookalike.evaluate.points import Point, expand_points, point_faults
 from lookalike.index.families.factory import FactoryIndex
 from lookalike.index.families.flat import FlatIndex
 from lookalike.index.families.ivf_flat import IvfFlatIndex
@@ -99,47 +96,3 @@ def test_k_beyond_the_gallery() -> None:
     assert point_faults(Point.of(k=100), flat, 100) == []
     (fault,) = point_faults(Point.of(k=101), flat, 100)
     assert fault == "search.k=101 exceeds the gallery's 100 images; lower k or take more images"
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        (name, value)
-        for name in (
-            "k",
-            "nprobe",
-            "ef_search",
-            "k_factor",
-            "batch_size",
-            "threads",
-            "single_threads",
-            "repeats",
-        )
-        for value in (0, -1, 1.5, "many", True)
-    ],
-)
-def test_no_positive_whole_number(setting: str, value: Any) -> None:
-    search = schemas.Search(**{setting: value})
-    assert search_faults(search) == [f"search.{setting}={value} is no positive whole number; give 1 or more"]
-    with pytest.raises(ConfigError):
-        expand_points(search, IVF)
-
-
-@pytest.mark.parametrize(
-    ("search", "words"),
-    [
-        (schemas.Search(nprobe=[1, 0]), "search.nprobe=0 is no positive whole number"),
-        (schemas.Search(nprobe=[]), "search.nprobe=[] names no value"),
-        (schemas.Search(warm_up=-1), "search.warm_up=-1 is negative"),
-        (schemas.Search(seconds=0), "search.seconds=0 leaves no time"),
-        (schemas.Search(modes=[]), "search.modes is empty"),
-        (schemas.Search(modes=["single", "burst"]), "search.modes has burst"),
-    ],
-)
-def test_other_faults(search: schemas.Search, words: str) -> None:
-    (fault,) = search_faults(search)
-    assert words in fault
-
-
-def test_defaults_are_sound() -> None:
-    assert search_faults(schemas.Search()) == []

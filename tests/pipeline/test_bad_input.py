@@ -163,9 +163,9 @@ CASES = {
         "index.factory=IVF4,Flat means a sweep, because of the comma",
         "quote it twice: 'index.factory=\"IVF4,Flat\"'",
     ),
-    "zero K": Case(lambda tmp: images(tmp, "search.k=0"), "search.k=0 is no positive whole number", "give 1"),
+    "zero K": Case(lambda tmp: images(tmp, "search.k=0"), "search.k must be a positive integer", "not 0"),
     "negative K": Case(
-        lambda tmp: images(tmp, "search.k=-5"), "search.k=-5 is no positive whole number", "give 1 or more"
+        lambda tmp: images(tmp, "search.k=-5"), "search.k must be a positive integer", "not -5"
     ),
     "K that is no number": Case(
         lambda tmp: images(tmp, "search.k=many"), "search.k=many: .*could not be converted", "give a value of"

@@ -124,7 +124,7 @@ def test_a_job_that_left_no_record_gets_one(tmp_path: Path) -> None:
 
 def test_nothing_possible_is_an_error_before_anything_is_written(tmp_path: Path) -> None:
     world = World()
-    with pytest.raises(ConfigError, match=r"^search\.k=0 is no positive whole number"):
+    with pytest.raises(ConfigError, match=r"^search\.k must be a positive integer"):
         sweep(world, tmp_path, [["search.k=0", "index=flat"], ["search.k=0", "index=hnsw"]])
     assert world.tracker.events == []
     assert list(tmp_path.iterdir()) == []

@@ -64,7 +64,7 @@ def test_impossible_jobs_are_skipped_with_the_reason() -> None:
 
     assert len(plan.jobs) == 1
     assert plan.skipped == (
-        ("index.nlist=0", "index.nlist=0 is not positive; give 1 or more"),
+        ("index.nlist=0", "index.nlist must be a positive integer, not 0"),
         ("index=flat index.nlist=16", "index=flat has no nlist; it has metric"),
     )
 
@@ -72,7 +72,7 @@ def test_impossible_jobs_are_skipped_with_the_reason() -> None:
 def test_when_everything_is_impossible_each_reason_comes_once() -> None:
     broken = candidates(["search.k=0", "index=flat"], ["search.k=0", "index=hnsw"])
     assert make_plan(broken).jobs == ()
-    assert all_faults(broken) == ["search.k=0 is no positive whole number; give 1 or more"]
+    assert all_faults(broken) == ["search.k must be a positive integer, not 0"]
 
 
 def test_folders_are_stable_readable_and_apart() -> None:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from lookalike import schemas
 from lookalike.config.image_sources import source_annotation_faults, source_faults
 from lookalike.datasets import open_dataset
 from lookalike.datasets.counting import count_rows
 from lookalike.datasets.embeddings import announced_shape, brings_labels
-from lookalike.datasets.formats.formats import AUTO, FORMATS
 from lookalike.embed.embedder import shard_faults
 from lookalike.embed.models import open_model
 from lookalike.errors import ConfigError, UserError
 from lookalike.evaluate.points import expand_points, point_faults, search_faults
 from lookalike.progress import SILENT, Progress
 from lookalike.queries.vectors import brings_queries
-from lookalike.resolving import AUTO as UNTIL_COUNTED
 from lookalike.resolving import Resolved, resolve
 from lookalike.schemas import Experiment
+from lookalike.schemas.fields import field_faults
 from lookalike.store.store import Store
 
 NEEDS_IMAGES = (schemas.CopiesQueries, schemas.FilesQueries)
@@ -34,50 +29,6 @@ Count = Callable[[schemas.Dataset], int]
 
 SMALLEST = 2
 """Rows of a dataset in which something can be searched for."""
-
-LONGEST_SWEEP_NAME = 80
-DATED = re.compile(r"\d{4}-\d\d-\d\d")
-
-STAGES = (
-    "tar-listing",
-    "embeddings",
-    "queries",
-    "duplicates",
-    "exact",
-    "trained",
-    "part",
-    "index",
-    "serving",
-    "precision",
-)
-"""What ``store.reuse`` may name."""
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "dataset.fingerprint": ("stat", "content"),
-    "dataset.format": (AUTO, *FORMATS),
-    "queries.format": (AUTO, *FORMATS),
-    "queries.duplicates": ("relevant", "ignored", "irrelevant"),
-    "queries.by": ("label", "group"),
-    "tracking.kind": ("local", "server", "none"),
-    "sweep.phase": ("all", "build"),
-}
-"""Fields that take one of a few words, where the composed section has them."""
-
-LOWEST: dict[str, float] = {
-    "dataset.limit": 1,
-    "dataset.shard_size": 1,
-    "dataset.n": 1,
-    "dataset.dim": 1,
-    "dataset.clusters": 1,
-    "dataset.spread": 0,
-    "dataset.exponent": 0,
-    "dataset.max_pixels": 1,
-    "measures.tie_tolerance": 0,
-    "measures.extra_depth": 1,
-    "measures.bootstrap": 0,
-    "tracking.upload_limit_mb": 0,
-}
-"""Fields with a smallest value; null is always fine where the schema allows it."""
 
 
 def find_faults(experiment: Experiment) -> list[str]:
@@ -128,28 +79,17 @@ def count_gallery(experiment: Experiment, progress: Progress = SILENT) -> int:
 
 def _faults_without_counting(experiment: Experiment) -> list[str]:
     faults = [
-        *_choice_faults(experiment),
-        *_infinite(asdict(experiment)),
-        *_range_faults(experiment),
+        *field_faults(experiment),
         *_dataset_faults(experiment.dataset),
         *_shard_faults(experiment.dataset, None),
         *_query_faults(experiment),
         *_model_faults(experiment),
         *experiment.index.faults(known_dim(experiment)),
         *_search_faults(experiment),
-        *_tracking_faults(experiment.tracking),
-        *_sweep_faults(experiment.sweep),
+        *experiment.tracking.faults(),
+        *experiment.sweep.faults(),
     ]
     return list(dict.fromkeys(faults))
-
-
-def _infinite(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
-    """Settings that are nan or inf: no number of ours may be, and with one a run need not end."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _infinite(value, f"{section}{name}.")
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield f"{section}{name}={value} is not a finite number; give one"
 
 
 def _size_faults(resolved: Resolved) -> list[str]:
@@ -196,54 +136,8 @@ def _ready_vectors(dataset: schemas.Dataset) -> tuple[int, int] | None:
     return announced_shape(dataset) if isinstance(dataset, schemas.EmbeddingsDataset) else None
 
 
-def _value(experiment: Experiment, path: str) -> Any:
-    """What stands at ``section.field``; None when the composed section has no such field."""
-    section, name = path.split(".")
-    return getattr(getattr(experiment, section), name, None)
-
-
-def _choice_faults(experiment: Experiment) -> Iterator[str]:
-    for path, choices in CHOICES.items():
-        value = _value(experiment, path)
-        if value is not None and value not in choices:
-            yield f"{path}={value} is unknown; choose one of {', '.join(choices)}"
-    reuse = experiment.store.reuse
-    if not isinstance(reuse, bool):
-        stages = reuse if isinstance(reuse, list) else [reuse]
-        unknown = [str(stage) for stage in stages if stage not in STAGES]
-        if unknown:
-            yield (
-                f"store.reuse has {', '.join(unknown)}, which is no stage; "
-                f"give true, false or a list of {', '.join(STAGES)}"
-            )
-
-
-def _range_faults(experiment: Experiment) -> Iterator[str]:
-    for path, lowest in LOWEST.items():
-        value = _value(experiment, path)
-        if value is not None and value < lowest:
-            yield f"{path}={value} is too small; give {lowest} or more"
-    n = experiment.queries.n
-    whole = isinstance(n, int) and not isinstance(n, bool)
-    if not (n is None or n == UNTIL_COUNTED or (whole and n >= 1)):
-        yield f"queries.n={n} is no number of queries; give 1 or more, auto, or null for all"
-    fraction = _value(experiment, "dataset.max_bad_fraction")
-    if fraction is not None and not 0 <= fraction <= 1:
-        yield f"dataset.max_bad_fraction={fraction} is no share of the images; give 0 to 1"
-    measures = experiment.measures
-    for cutoff in measures.cutoffs:
-        if cutoff < 1:
-            yield f"measures.cutoffs has {cutoff}; cut-offs are 1 or more"
-    if not measures.cutoffs:
-        yield "measures.cutoffs is empty; give one or more, such as [1,10,100]"
-    if not 0 < measures.confidence < 1:
-        yield f"measures.confidence={measures.confidence} is no confidence level; give a share such as 0.95"
-
-
 def _dataset_faults(dataset: schemas.Dataset) -> Iterator[str]:
     yield from source_faults(dataset)
-    if isinstance(dataset, schemas.SyntheticDataset) and dataset.seed < 0:
-        yield f"dataset.seed={dataset.seed} is no seed of made-up vectors; give 0 or more"
     if not isinstance(dataset, schemas.FolderDataset | schemas.EmbeddingsDataset):
         return
     what, example = "a folder of images", "~/Pictures"
@@ -345,24 +239,3 @@ def _search_faults(experiment: Experiment) -> list[str]:
     points, _ = expand_points(experiment.search, experiment.index)
     by_point = [point_faults(point, experiment.index, experiment.gallery_size) for point in points]
     return [fault for faults in by_point for fault in faults] if all(by_point) else []
-
-
-def _tracking_faults(tracking: schemas.Tracking) -> Iterator[str]:
-    if tracking.kind == "server" and not tracking.uri:
-        yield "tracking=server needs an address; set tracking.uri=http://HOST:PORT, or use tracking=local"
-    if tracking.kind != "server" and tracking.uri:
-        yield f"tracking.uri={tracking.uri} is not used by tracking={tracking.kind}; choose tracking=server"
-
-
-def _sweep_faults(sweep: schemas.Sweep) -> Iterator[str]:
-    name = sweep.name
-    if name is None:
-        return
-    safe = re.sub(r"[^\w.=+-]+", "-", name).strip("-.")[:LONGEST_SWEEP_NAME]
-    if name != safe or not name:
-        yield (
-            f"sweep.name={name!r} names no folder; take letters, digits and . _ - = +, "
-            f"such as sweep.name={safe or 'mine'}"
-        )
-    elif DATED.fullmatch(name):
-        yield f"sweep.name={name} is a day, where sweeps without a name lie; choose another name"

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from lookalike import schemas
 from lookalike.errors import ConfigError
 from lookalike.index.families.family import FAISS_DEFAULTS
-
-MODES = ("single", "batch", "saturated")
+from lookalike.schemas.fields import field_faults
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -108,30 +107,7 @@ def _values(name: str, search: schemas.Search, index: schemas.Index, notices: li
 
 def search_faults(search: schemas.Search) -> list[str]:
     """Everything wrong with ``search`` alone, each with its cure."""
-    found = []
-    for name in ("k", "batch_size", "threads", "single_threads", "repeats"):
-        value = getattr(search, name)
-        if not (_is_positive(value) or (value is None and name in ("k", "threads", "repeats"))):
-            found.append(f"search.{name}={value} is no positive whole number; give 1 or more")
-    for name in FAISS_DEFAULTS:
-        values = _as_list(getattr(search, name))
-        if values == []:
-            found.append(f"search.{name}=[] names no value; give one or more, or null")
-        found += [
-            f"search.{name}={value} is no positive whole number; give 1 or more"
-            for value in values
-            if value is not None and not _is_positive(value)
-        ]
-    if search.warm_up < 0:
-        found.append(f"search.warm_up={search.warm_up} is negative; give 0 or more")
-    if search.seconds <= 0:
-        found.append(f"search.seconds={search.seconds} leaves no time to measure; give more than 0")
-    if not search.modes:
-        found.append(f"search.modes is empty; give one or more of {', '.join(MODES)}")
-    unknown = [mode for mode in search.modes if mode not in MODES]
-    return found + [
-        f"search.modes has {mode}, which is unknown; choose of {', '.join(MODES)}" for mode in unknown
-    ]
+    return field_faults(search, "search")
 
 
 def point_faults(point: Point, index: schemas.Index, n: int | None = None) -> list[str]:
@@ -148,7 +124,3 @@ def point_faults(point: Point, index: schemas.Index, n: int | None = None) -> li
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

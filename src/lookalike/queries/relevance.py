@@ -190,7 +190,7 @@ def resolve_relevance(
     for another policy.
     """
     if policy not in POLICIES:
-        raise QueryError(f"queries.duplicates={policy} is not known; choose {', '.join(POLICIES)}")
+        raise QueryError(f"queries.duplicates must be one of {', '.join(POLICIES)}, not {policy}")
     chosen, kept = _places(query_ids, plan.queries.ids), _places(gallery_ids, plan.gallery.ids)
     junk_pairs = _named(plan.ignored_ids, chosen, gallery_ids)
     junk = _sets_of(junk_pairs, len(chosen), len(kept))

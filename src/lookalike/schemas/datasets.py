@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lookalike.schemas.fields import bounded, choice
+
+FORMATS = ("npy", "npz", "fvecs", "bvecs", "fbin", "u8bin", "i8bin", "hdf5", "faiss", "csv")
+"""Of files of vectors; ``datasets.formats`` has a module for each."""
+
 
 @dataclass
 class Dataset:
-    """What every dataset can say of itself."""
+    """What every dataset has."""
 
     name: str
-    limit: int | None = None
+    limit: int | None = bounded(None, minimum=1)
     """Seeded sample of this many images; a larger limit contains every smaller one."""
     seed: int = 0
     """Seed of the sample that ``limit`` takes."""
-    shard_size: int = 100_000
+    shard_size: int = bounded(100_000, minimum=1)
     """Rows of one embeddings artifact."""
     shards: list[int] | None = None
     """Embed these shards of the gallery, counted from 0, and stop; null: the whole run."""
@@ -24,12 +29,12 @@ class Dataset:
 class ImageDataset(Dataset):
     """A dataset of image files."""
 
-    fingerprint: str = "stat"
+    fingerprint: str = choice("stat", of=("stat", "content"))
     """``stat``: size and mtime_ns tell that an image may have changed, its bytes whether it did; ``content``:
     its bytes are read each time. Never the place: a folder may be moved."""
-    max_bad_fraction: float = 0.01
+    max_bad_fraction: float = bounded(0.01, minimum=0.0, maximum=1.0)
     """The run fails when more than this share of the images cannot be decoded."""
-    max_pixels: int = 100_000_000
+    max_pixels: int = bounded(100_000_000, minimum=1)
     """An image whose header announces more is not decoded (a decompression bomb)."""
 
 
@@ -115,8 +120,8 @@ class EmbeddingsDataset(VectorDataset):
     name: str = "embeddings"
     root: str | None = None
     """One file of vectors, or a folder of them (searched one level deep: ``img_emb/``, ``metadata/``)."""
-    format: str = "auto"
-    """auto (suffix, first bytes) | npy | npz | fvecs | bvecs | fbin | u8bin | i8bin | hdf5 | faiss | csv."""
+    format: str = choice("auto", of=("auto", *FORMATS))
+    """auto: by suffix and first bytes."""
     array: str | None = None
     """Name of the vectors in a file of several arrays; null: npz: the only fitting one, hdf5: ``train``."""
     id_column: str | None = None
@@ -137,12 +142,13 @@ class SyntheticDataset(VectorDataset):
     """Made-up unit vectors, as clustered as a network's: seeded, made on demand, of any number."""
 
     name: str = "synthetic"
-    n: int = 100_000
+    seed: int = bounded(0, minimum=0)
+    n: int = bounded(100_000, minimum=1)
     """How many; a larger number contains every smaller one."""
-    dim: int = 768
-    clusters: int = 1000
+    dim: int = bounded(768, minimum=1)
+    clusters: int = bounded(1000, minimum=1)
     """Centres that the vectors lie around, drawn alike."""
-    spread: float = 1.0
+    spread: float = bounded(1.0, minimum=0.0)
     """Length of a vector's own part relative to its centre's."""
-    exponent: float = 1.0
+    exponent: float = bounded(1.0, minimum=0.0)
     """Variance of the i-th principal component falls as 1 / i to this power; 0: all alike."""

@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from lookalike.schemas.datasets import Dataset
+from lookalike.schemas.fields import bounded, choice
 from lookalike.schemas.indexes import Index
 from lookalike.schemas.models import Model
 from lookalike.schemas.queries import Queries
+
+MODES = ("single", "batch", "saturated")
+STAGES = (
+    "tar-listing",
+    "embeddings",
+    "queries",
+    "duplicates",
+    "exact",
+    "trained",
+    "part",
+    "index",
+    "serving",
+    "precision",
+)
+"""What ``store.reuse`` may name."""
+LONGEST_SWEEP_NAME = 80
+DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass
 class Search:
     """What is set at query time; nothing here ever causes a rebuild."""
 
-    k: int | None = 100
+    k: int | None = bounded(100, minimum=1)
     """How many neighbours one search asks for; null: up to 100, as N allows."""
-    nprobe: Any = None
+    nprobe: Any = bounded(None, minimum=1, several=True)
     """A value or a list (one operating point each); null: the index config's own ``point``."""
-    ef_search: Any = None
-    k_factor: Any = None
+    ef_search: Any = bounded(None, minimum=1, several=True)
+    k_factor: Any = bounded(None, minimum=1, several=True)
     ladder: bool = False
     """Walk the index config's ladder."""
-    batch_size: int = 1024
-    threads: int | None = None
+    batch_size: int = bounded(1024, minimum=1)
+    threads: int | None = bounded(None, minimum=1)
     """Threads of a batch search and of each saturated search; null: all cores."""
-    single_threads: int = 1
+    single_threads: int = bounded(1, minimum=1)
     """OpenMP threads of a single-query search (one query on IndexFlat is faster with one)."""
-    modes: list[str] = field(default_factory=lambda: ["single", "batch"])
+    modes: list[str] = choice(["single", "batch"], of=MODES, several=True)
     """single: one query at a time; batch: ``batch_size`` at a time; saturated: one query on each core."""
-    warm_up: int = 32
+    warm_up: int = bounded(32, minimum=0)
     """Queries searched before each clock starts."""
-    seconds: float = 0.25
+    seconds: float = bounded(0.25, above=0.0)
     """Each mode is sampled for this long, then up to ten times as long until 1,000 single samples are in."""
-    repeats: int | None = None
+    repeats: int | None = bounded(None, minimum=1)
     """Passes over the queries in each mode, instead of the time budget."""
 
 
@@ -42,30 +62,36 @@ class Search:
 class Measures:
     """What is read off the neighbours that were found."""
 
-    cutoffs: list[int] = field(default_factory=lambda: [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+    cutoffs: list[int] = bounded([1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100], minimum=1, several=True)
     drop_first: bool = False
     """Judge relevance without the first result, as if it were the query: a mistake, to see its cost."""
-    tie_tolerance: float = 1e-5
+    tie_tolerance: float = bounded(1e-5, minimum=0.0)
     """Relative: a returned vector this close to the k-th exact distance counts as found."""
-    extra_depth: int = 20
+    extra_depth: int = bounded(20, minimum=1)
     """Exact neighbours are kept this much deeper than k, so that ties at k are seen."""
-    bootstrap: int = 1000
+    bootstrap: int = bounded(1000, minimum=0)
     """Resamples behind each confidence interval; 0: none."""
-    confidence: float = 0.95
+    confidence: float = bounded(0.95, above=0.0, below=1.0)
 
 
 @dataclass
 class Tracking:
     """Where results go."""
 
-    kind: str = "local"
-    """local | server | none."""
+    kind: str = choice("local", of=("local", "server", "none"))
     uri: str | None = None
     experiment: str = "lookalike"
-    upload_limit_mb: float = 50.0
+    upload_limit_mb: float = bounded(50.0, minimum=0.0)
     """To a server: index files up to this size are uploaded, each once; the others are referred to."""
     parent: str | None = None
     """Run id that the sweep sets for its points."""
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong between the settings, each with its cure."""
+        if self.kind == "server" and not self.uri:
+            yield "tracking=server needs an address; set tracking.uri=http://HOST:PORT, or use tracking=local"
+        if self.kind != "server" and self.uri:
+            yield f"tracking.uri={self.uri} is not used by tracking={self.kind}; choose tracking=server"
 
 
 @dataclass
@@ -81,7 +107,7 @@ class Paths:
 class StoreOptions:
     """How results of earlier runs are used."""
 
-    reuse: Any = True
+    reuse: Any = choice(True, of=(True, False, *STAGES), several=True)
     """true: reuse all; false: build everything again; or the stage names that may be reused."""
 
 
@@ -95,12 +121,25 @@ class Sweep:
     """Measure only what is missing or failed in the sweep's folder; false: refuse when it is there."""
     detach: bool = False
     """Hand all jobs to the cluster, with one that gathers what they measured, and return."""
-    phase: str = "all"
+    phase: str = choice("all", of=("all", "build"))
     """build: make the artifacts that a point needs and stop; set by the launcher."""
     rows: int | None = None
     """Size of the dataset when the sweep was planned: what depends on it is the same in every job."""
     skip: list[str] = field(default_factory=list)
     """Trial keys of operating points that another point of the sweep already covers."""
+
+    def faults(self) -> Iterator[str]:
+        """Yield why a folder cannot have the sweep's name."""
+        if self.name is None:
+            return
+        safe = re.sub(r"[^\w.=+-]+", "-", self.name).strip("-.")[:LONGEST_SWEEP_NAME]
+        if self.name != safe or not self.name:
+            yield (
+                f"sweep.name={self.name!r} names no folder; take letters, digits and . _ - = +, "
+                f"such as sweep.name={safe or 'mine'}"
+            )
+        elif DATED.fullmatch(self.name):
+            yield f"sweep.name={self.name} is a day, where sweeps without a name lie; choose another name"
 
 
 @dataclass

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
@@ -120,6 +121,21 @@ class Choice(Rule):
         return f" (did you mean {close[0]}?)" if close else ""
 
 
+@dataclass(frozen=True)
+class Form(Rule):
+    """Text of a certain form."""
+
+    pattern: str = ""
+    form: str = ""
+    """The same in words."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+    def describe(self) -> str:
+        return self.form
+
+
 def bounded(
     default: Any,
     *,
@@ -136,12 +152,18 @@ def bounded(
     None is allowed where the field's type or default allows it, or where ``null`` says what it means. See
     :class:`Rule` for the other arguments.
     """
-    return _ruled(default, Bounds(null, tuple(words), several, minimum, maximum, above, below))
+    rule = Bounds(null, tuple(words), several, minimum=minimum, maximum=maximum, above=above, below=below)
+    return _ruled(default, rule)
 
 
 def choice(default: Any, *, of: Sequence[Any], several: bool = False) -> Any:
     """Return a dataclass field for one of the values ``of``; with ``several`` for a list of them."""
-    return _ruled(default, Choice("", (), several, tuple(of)))
+    return _ruled(default, Choice(several=several, of=tuple(of)))
+
+
+def formed(default: str, *, pattern: str, form: str) -> Any:
+    """Return a dataclass field for text that ``pattern`` matches as a whole; ``form`` says so in words."""
+    return _ruled(default, Form(pattern=pattern, form=form))
 
 
 def _ruled(default: Any, rule: Rule) -> Any:

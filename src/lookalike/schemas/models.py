@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lookalike.schemas.fields import bounded, choice, formed
+
 
 @dataclass
 class Model:
-    """What every embedding model can say of itself."""
+    """What every embedding model has."""
 
     name: str
-    dtype: str = "float32"
-    """float32 | bfloat16 | float16; anything but float32 reports how many top-10 neighbours it keeps."""
-    device: str = "auto"
-    """auto | cpu | cuda | cuda:N | mps."""
-    batch_size: Any = "auto"
+    dtype: str = choice("float32", of=("float32", "bfloat16", "float16"))
+    """Anything but float32 reports how many top-10 neighbours it keeps."""
+    device: str = formed(
+        "auto", pattern=r"auto|cpu|mps|cuda(:\d+)?", form="one of auto, cpu, cuda, cuda:N, mps"
+    )
+    batch_size: Any = bounded("auto", minimum=1, words=("auto",))
     """Images per forward pass, or ``auto``: found by a short probe, kept beside the embeddings."""
-    workers: Any = "auto"
+    workers: Any = bounded("auto", minimum=1, words=("auto",))
     """Threads that decode and preprocess, or ``auto``."""
     normalize: bool = True
     """Scale every vector to unit length."""
@@ -28,7 +31,7 @@ class PixelsModel(Model):
     """The image itself, scaled to ``side`` × ``side`` RGB: the baseline any model has to beat."""
 
     name: str = "pixels"
-    side: int = 16
+    side: int = bounded(16, minimum=1)
 
 
 @dataclass
@@ -47,7 +50,7 @@ class TransformersModel(Model):
     """Hub id or local folder."""
     revision: str | None = None
     """Branch, tag or commit of a hub id."""
-    pooling: str = "auto"
-    """auto | projection (``get_image_features``) | pooler | cls | mean."""
-    preprocess: str = "checkpoint"
-    """checkpoint | border | imagenet: the last two are usual mistakes, there to measure what they cost."""
+    pooling: str = choice("auto", of=("auto", "projection", "pooler", "cls", "mean"))
+    """projection: ``get_image_features``."""
+    preprocess: str = choice("checkpoint", of=("checkpoint", "border", "imagenet"))
+    """border and imagenet are usual mistakes, there to measure what they cost."""

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from lookalike.schemas.datasets import FORMATS
+from lookalike.schemas.fields import bounded, choice
+
+EDITS = ("crop", "resize", "rotate", "jpeg", "blur", "colour", "overlay")
+
+
+def number_of_queries(default: int | str | None) -> Any:
+    """Return the field of a number of queries, the same for each protocol."""
+    return bounded(default, minimum=1, words=("auto",), null="for all")
 
 
 @dataclass
 class Queries:
-    """What every query protocol can say of itself."""
+    """What every query protocol has."""
 
     name: str
-    n: Any = 1000
+    n: Any = number_of_queries(1000)
     """Number of query images (before editing), a seeded sample; null: all; ``auto``: the protocol's usual
     number (this default), or fewer where the dataset is small.
     """
     seed: int = 0
-    duplicates: str = "relevant"
-    """Gallery images byte-identical to a relevant one are: relevant | ignored | irrelevant."""
+    duplicates: str = choice("relevant", of=("relevant", "ignored", "irrelevant"))
+    """What gallery images are that are byte-identical to a relevant one."""
 
 
 @dataclass
@@ -25,10 +35,8 @@ class CopiesQueries(Queries):
     """Edited copies of gallery images; relevant: the original."""
 
     name: str = "copies"
-    n: Any = 200
-    edits: list[str] = field(
-        default_factory=lambda: ["crop", "resize", "rotate", "jpeg", "blur", "colour", "overlay"]
-    )
+    n: Any = number_of_queries(200)
+    edits: list[str] = choice(list(EDITS), of=EDITS, several=True)
 
 
 @dataclass
@@ -36,7 +44,7 @@ class AutoQueries(CopiesQueries):
     """No protocol yet: what suits the dataset."""
 
     name: str = "auto"
-    n: Any = "auto"
+    n: Any = number_of_queries("auto")
     """Number of queries; ``auto``: as many as the protocol asks by itself; null: all."""
 
 
@@ -59,8 +67,7 @@ class LabelsQueries(Queries):
     """Leave-one-out: relevant are the other gallery images of the query's label or group."""
 
     name: str = "labels"
-    by: str = "label"
-    """label | group."""
+    by: str = choice("label", of=("label", "group"))
 
 
 @dataclass
@@ -75,7 +82,7 @@ class FilesQueries(Queries):
     """A folder of query images; optionally a CSV (query, relevant) that names the gallery ids to be found."""
 
     name: str = "files"
-    n: Any = None
+    n: Any = number_of_queries(None)
     root: str | None = None
     relevance: str | None = None
 
@@ -85,10 +92,10 @@ class VectorsQueries(Queries):
     """Ready query vectors for ``dataset=embeddings``; optionally relevance and exact neighbours."""
 
     name: str = "vectors"
-    n: Any = None
+    n: Any = number_of_queries(None)
     file: str | None = None
     """Vectors in any format of ``dataset=embeddings``; null: those that came with the gallery."""
-    format: str = "auto"
+    format: str = choice("auto", of=("auto", *FORMATS))
     """As ``dataset.format``."""
     relevance: str | None = None
     """CSV (query, relevant id), or (query, label)."""

@@ -39,5 +39,5 @@ def test_no_images_give_no_rows() -> None:
 def test_side_shapes_the_recipe_and_has_to_be_positive(store: Store) -> None:
     recipes = [open_model(schemas.PixelsModel(side=side)).image_recipe(store) for side in (8, 16)]
     assert recipes[0] != recipes[1]
-    with pytest.raises(ModelError, match=r"model\.side=0"):
+    with pytest.raises(ModelError, match=r"model\.side must be a positive integer, not 0"):
         open_model(schemas.PixelsModel(side=0)).load()

@@ -208,11 +208,13 @@ def test_an_image_only_model_embeds_no_captions(dinov2: Path, store: Store) -> N
         model(dinov2).load().encode_texts(["a cat"])
 
 
-@pytest.mark.parametrize(("pooling", "reason"), [("projection", "images and texts"), ("max", "is unknown")])
+@pytest.mark.parametrize(
+    ("pooling", "reason"), [("projection", "images and texts"), ("max", "must be one of auto, projection")]
+)
 def test_impossible_pooling_is_a_fault(dinov2: Path, store: Store, pooling: str, reason: str) -> None:
     wrong = model(dinov2, pooling=pooling)
     (fault,) = wrong.faults()
-    assert f"model.pooling={pooling}" in fault
+    assert "model.pooling" in fault
     assert reason in fault
     with pytest.raises(ModelError, match=reason):
         wrong.image_recipe(store)

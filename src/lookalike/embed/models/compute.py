@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ModelError
+from lookalike.schemas.fields import field_faults
 
 if TYPE_CHECKING:
     import torch
 
     from lookalike import schemas
 
-DTYPES = ("float32", "bfloat16", "float16")
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 PROBE_SECONDS = 2.0
 
 
-def setting_faults(config: schemas.Model) -> list[str]:
-    """What is wrong with ``dtype``, ``device``, ``batch_size`` and ``workers``, one sentence each."""
-    faults = []
-    if config.dtype not in DTYPES:
-        faults.append(f"model.dtype={config.dtype} is unknown; choose one of {', '.join(DTYPES)}")
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
-        faults.append(f"model.device={config.device} is unknown; choose auto, cpu, cuda, cuda:N or mps")
-    for setting in ("batch_size", "workers"):
-        value = getattr(config, setting)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if value != "auto" and not (whole and value > 0):
-            faults.append(f"model.{setting}={value} makes no sense; give a whole number above 0, or auto")
-    return faults
-
-
 def check_settings(config: schemas.Model) -> None:
-    """Raise a ModelError with the first of :func:`setting_faults`."""
-    for fault in setting_faults(config):
+    """Raise a ModelError with the first setting that is out of its bounds."""
+    for fault in field_faults(config, "model"):
         raise ModelError(fault)
 
 

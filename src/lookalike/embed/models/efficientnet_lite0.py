@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lookalike.embed.models.compute import check_settings, fastest_batch_size, pick_device, setting_faults
+from lookalike.embed.models.compute import check_settings, fastest_batch_size, pick_device
 from lookalike.embed.models.protocol import no_text_tower
 from lookalike.errors import ModelError
 from lookalike.progress import SILENT, Progress
+from lookalike.schemas.fields import field_faults
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class EfficientNetLite0:
         raise ModelError(no_text_tower(self.name))
 
     def faults(self, texts: bool = False) -> list[str]:
-        faults = setting_faults(self.config)
+        faults = field_faults(self.config, "model")
         try:
             self._find_weights()
         except ModelError as error:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lookalike.embed.models.compute import setting_faults
 from lookalike.embed.models.protocol import no_text_tower
 from lookalike.errors import ModelError
 from lookalike.progress import SILENT, Progress
+from lookalike.schemas.fields import field_faults
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,9 +34,7 @@ class Pixels:
         raise ModelError(no_text_tower(self.name))
 
     def faults(self, texts: bool = False) -> list[str]:
-        faults = setting_faults(self.config)
-        if self.config.side < 1:
-            faults.append(f"model.side={self.config.side} makes no sense; give a whole number above 0")
+        faults = field_faults(self.config, "model")
         if texts:
             faults.append(no_text_tower(self.name))
         return faults

@@ -32,10 +32,6 @@ MARGIN = 256 / 224
 
 def check_preprocessing(preprocess: str, processor: Mapping[str, Any]) -> None:
     """Raise ModelError when a checkpoint with this ``processor`` config cannot be preprocessed so."""
-    if preprocess not in PREPROCESSINGS:
-        raise ModelError(
-            f"model.preprocess={preprocess} is unknown; choose one of {', '.join(PREPROCESSINGS)}"
-        )
     if preprocess == "imagenet" and image_side(processor) is None:
         raise ModelError(
             "model.preprocess=imagenet needs a checkpoint of square images of one size, which this is not; "

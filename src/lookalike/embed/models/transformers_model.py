@@ -18,11 +18,12 @@ from lookalike.embed.models.checkpoint import (
     hub_cache,
     is_hub_id,
 )
-from lookalike.embed.models.compute import check_settings, pick_device, setting_faults
+from lookalike.embed.models.compute import check_settings, pick_device
 from lookalike.embed.models.preprocessing import PREPROCESSING_VERSION, check_preprocessing
 from lookalike.embed.models.protocol import no_text_tower
 from lookalike.errors import ModelError
 from lookalike.progress import SILENT, Progress
+from lookalike.schemas.fields import field_faults
 
 if TYPE_CHECKING:
     from lookalike import schemas
@@ -40,7 +41,6 @@ AUTO_POOLING = {
 }
 """What ``pooling: auto`` means. For DINOv2 the class token, as in its paper's retrieval results."""
 
-POOLINGS = ("auto", "projection", "pooler", "cls", "mean")
 FETCHED = ("*.json", "*.txt", "*.model", "model*.safetensors")
 
 
@@ -75,7 +75,7 @@ class Transformers:
         }
 
     def faults(self, texts: bool = False) -> list[str]:
-        faults = setting_faults(self.config)
+        faults = field_faults(self.config, "model")
         try:
             checkpoint = self._find()
             checkpoint.weights()
@@ -147,10 +147,8 @@ class Transformers:
         return self._find()
 
     def _pooling(self, checkpoint: Checkpoint) -> str:
-        """The pooling, ``auto`` resolved; ModelError when it is unknown or the model does not have it."""
+        """The pooling, ``auto`` resolved; ModelError when the model does not have it."""
         pooling, architecture = self.config.pooling, checkpoint.model_type
-        if pooling not in POOLINGS:
-            raise ModelError(f"model.pooling={pooling} is unknown; choose one of {', '.join(POOLINGS)}")
         if pooling == "auto" and architecture not in AUTO_POOLING:
             raise ModelError(
                 f"model.pooling=auto does not know the architecture {architecture}; "
