@@ -62,7 +62,6 @@ def test_null_is_allowed_where_the_type_or_the_rule_allows_it() -> None:
         word: Any = bounded("auto", minimum=1, words=("auto",))
         kind: Any = choice("a", of=("a", "b"))
 
-    globals()["Section"] = Section
     assert field_faults(Section(None, None, None)) == []
     assert field_faults(Section(word=None, kind=None)) == [
         "word must be a positive integer or auto, not null",
