@@ -153,7 +153,7 @@ def main() -> None:
         [(record, _)] = records_of_last_run(folder)
         task = task_like(record, shape, folder)
         (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
-        blocks = [f"search.nprobe={p['nprobe']} search.repeats={p['repeats']}" for p in task["points"]]
+        blocks = [[f"search.nprobe={p['nprobe']}", f"search.repeats={p['repeats']}"] for p in task["points"]]
         sweep = lookalike("run", "-m", *chosen, f"hydra.sweeper.blocks={json.dumps(blocks)}")
         own: list[Took] = []
         baseline: list[Took] = []

@@ -85,7 +85,7 @@ def test_a_sweep_with_a_name_goes_on_where_it_was(here: SimpleNamespace) -> None
 
 
 def test_blocks_are_a_union_of_products(here: SimpleNamespace) -> None:
-    blocks = ["index=flat", "index=ivf_flat index.nlist=2,4"]
+    blocks = [["index=flat"], ["index=ivf_flat", "index.nlist=2,4"]]
     records = lookalike.run_sweep(*here.overrides, blocks=blocks, root=here.home, quiet=True)
     assert [point.label for record in records for point in record.points] == [
         "flat",

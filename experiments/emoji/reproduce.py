@@ -28,7 +28,7 @@ from lookalike.runs.session import Session
 from lookalike.runs.stages import StageLog
 
 HERE = Path(__file__).parent
-BLOCKS = '["index=brute_force,flat", "index=ivf_flat search.nprobe=[1,8,32]", "index=hnsw"]'
+BLOCKS = '[["index=brute_force,flat"],["index=ivf_flat","search.nprobe=[1,8,32]"],["index=hnsw"]]'
 MARKS = ("<!-- experiments/emoji/comparison.md -->", "<!-- end -->")
 TOO_FAST = "ivf_flat nlist=64 nprobe=1"
 SHOWN = 6

@@ -80,8 +80,8 @@ def lookalike_run() -> list[str]:
 def threads_blocks() -> str:
     """One query at a time, by one thread and by all: exhaustive search, and sixteen lists of 1,024."""
     counts = ",".join(str(count) for count in sorted({1, cores()}))
-    indexes = ("index=flat", "index=ivf_flat index.nlist=1024 search.nprobe=16")
-    blocks = [f"{index} search.single_threads={counts}" for index in indexes]
+    indexes = (["index=flat"], ["index=ivf_flat", "index.nlist=1024", "search.nprobe=16"])
+    blocks = [[*index, f"search.single_threads={counts}"] for index in indexes]
     return f"hydra.sweeper.blocks={json.dumps(blocks)}"
 
 

@@ -31,7 +31,7 @@ ConfigStore.instance().store(
         "_target_": "hydra_plugins.lookalike_sweeper.LookalikeSweeper",
         "max_batch_size": None,
         "params": None,  # override key -> its values, as on the command line: one product
-        "blocks": [],  # each a product of its own: overrides with blanks between them, or a list of them
+        "blocks": [],  # each a list of overrides and a product of its own
     },
 )
 
@@ -47,7 +47,7 @@ class LookalikeSweeper(BasicSweeper):
         self,
         max_batch_size: int | None = None,
         params: dict[str, Any] | None = None,
-        blocks: Sequence[str | Sequence[str]] = (),
+        blocks: Sequence[Sequence[str]] = (),
     ) -> None:
         super().__init__(max_batch_size, params)  # ``candidates`` reads params and blocks from the config
 

@@ -83,7 +83,7 @@ def run_experiment(experiment: Experiment, *, quiet: bool = False) -> Record:
 
 def run_sweep(
     *overrides: str,
-    blocks: Sequence[str] = (),
+    blocks: Sequence[Sequence[str]] = (),
     root: str | Path | None = None,
     config_dir: str | Path | None = None,
     quiet: bool = False,
@@ -92,7 +92,7 @@ def run_sweep(
 
     overrides: as `lookalike run -m` takes them: a comma separates values, ``index=flat,hnsw``. With
         ``sweep.name=…`` the same call does only what is missing or failed.
-    blocks: several products instead of one, each a line of overrides: ``"index=hnsw search.k=10,100"``.
+    blocks: several products instead of one, each a list of overrides: ``["index=hnsw", "search.k=10,100"]``.
     root, config_dir, quiet: as for :func:`compose` and :func:`run_experiment`.
 
     A job that fails is a record with ``status`` failed and its ``error``; the others go on. Raises
@@ -103,7 +103,8 @@ def run_sweep(
     """
     lines = _lines(overrides, root, config_dir)
     if blocks:
-        lines.append(f"hydra.sweeper.blocks=[{','.join(map(quoted, set_aside_all(blocks)))}]")
+        products = [f"[{','.join(map(quoted, set_aside_all(block)))}]" for block in blocks]
+        lines.append(f"hydra.sweeper.blocks=[{','.join(products)}]")
     progress = RichProgress(quiet)
     with _configs() as loader:
         config = loader.load_configuration(CONFIG_NAME, lines, RunMode.MULTIRUN, from_shell=False)

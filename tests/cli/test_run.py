@@ -13,7 +13,7 @@ import yaml
 from lookalike.cli import VERBS
 from lookalike.cli import main as lookalike
 from lookalike.cli.run import FULL_ERROR, main
-from lookalike.errors import LookalikeError
+from lookalike.errors import ConfigError, LookalikeError
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.task import Task
@@ -131,12 +131,22 @@ def test_blocks_from_a_users_own_experiment(tmp_path: Path) -> None:
     path.write_text(
         "# @package _global_\n"
         "hydra:\n  mode: MULTIRUN\n  sweeper:\n    blocks:\n"
-        "      - index=flat\n      - index=ivf_flat index.nlist=4,8 search.nprobe=[1,2]\n"
+        "      - [index=flat]\n      - [index=ivf_flat, 'index.nlist=4,8', 'search.nprobe=[1,2]']\n"
     )
     world = World()
     assert run("experiment=mine", "search.k=5,10", world=world) == 0
     assert len(world.runs) == 6
     assert world.tracker.events[0] == ("start", "mine model=pixels search.k=5,10")
+
+
+def test_blocks_that_are_texts_are_refused_but_in_sweeps_begun_with_them() -> None:
+    blocks = "hydra.sweeper.blocks=['index=flat','index=ivf_flat index.nlist=4,8']"
+    with pytest.raises(ConfigError, match=r'as a list of its overrides: \["index=flat"\]$'):
+        run("-m", "sweep.name=mine", blocks)
+    world = World()
+    assert run("-m", "sweep.name=mine", "index=flat", world=world) == 0
+    assert run("-m", "sweep.name=mine", blocks, world=world) == 0
+    assert len(world.runs) == 3
 
 
 def test_the_seed_papers_sweep(tmp_path: Path) -> None:

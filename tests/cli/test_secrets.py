@@ -132,7 +132,9 @@ def test_other_ways_are_written_nowhere_either(
     write(conf / "experiment/mine.yaml", f"{whole}tracking:\n  uri: {MYSQL}\n")
     sweeper = f"{whole}hydra:\n  mode: MULTIRUN\n  sweeper:\n"
     write(conf / "experiment/params.yaml", f"{sweeper}    params:\n      tracking.uri: {MYSQL}\n")
-    write(conf / "experiment/blocks.yaml", f"{sweeper}    blocks:\n      - tracking.uri={MYSQL} index=flat\n")
+    write(
+        conf / "experiment/blocks.yaml", f"{sweeper}    blocks:\n      - [tracking.uri={MYSQL}, index=flat]\n"
+    )
     world = Remembering()
 
     assert run("index=flat", *ROUTES[route], world=world) == 0

@@ -53,7 +53,7 @@ def test_what_is_there_is_not_overwritten_where_that_is_asked(
 def test_synced_before_and_after_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     monkeypatch.setattr(
-        os, "fsync", lambda descriptor: steps.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        os, "fsync", lambda descriptor: steps.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
     )
     with atomic_write(tmp_path / "file", lambda draft, path: steps.append("published")) as draft:
         draft.touch()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -15,13 +18,13 @@ from lookalike.config.faults import count_gallery
 from lookalike.config.typed import as_typed
 from lookalike.errors import ConfigError
 from lookalike.progress import Progress
+from lookalike.sweep.ledger import FILE_NAME
 from lookalike.sweep.plan import Candidate
 
 Multiply = Callable[[list[str]], list[list[str]]]
 """Override lines, some with several values, to the overrides of each job of their product."""
 
-OPENING = {"[": "]", "(": ")", "{": "}"}
-QUOTES = "'\""
+_BEFORE_A_KEY = re.compile(r"\s+(?=[+~]*[\w./@-]+=)")
 
 
 def candidates(
@@ -56,52 +59,39 @@ def candidates(
         except ConfigError as error:
             return Candidate(tuple(lines), None, error.faults)
 
-    jobs = job_lines(sweeper.params or {}, sweeper.blocks or (), arguments, multiply)
+    blocks = sweeper.blocks or ()
+    if (Path(config.hydra.sweep.dir) / FILE_NAME).exists():  # it may have been begun when blocks were texts
+        blocks = [split_text(block) if isinstance(block, str) else block for block in blocks]
+    jobs = job_lines(sweeper.params or {}, blocks, arguments, multiply)
     return [candidate(lines) for lines in jobs]
 
 
 def job_lines(
     params: Mapping[str, object],
-    blocks: Sequence[str | Sequence[str]],
+    blocks: Sequence[Sequence[str]],
     arguments: Sequence[str],
     multiply: Multiply,
 ) -> list[list[str]]:
-    """The overrides of every job: the union over ``blocks`` of params × block × arguments, in that order.
+    """Return the overrides of every job: the union over ``blocks`` of params × block × arguments in order.
 
-    Where two of them set the same thing, the later one wins, so the command line narrows what a config
-    sweeps. Without blocks there is one product. Jobs with the same overrides come once.
+    Each block is a list of overrides; without blocks there is one product. Where two of them set the same
+    thing, the later one wins, so the command line narrows what a config sweeps. Jobs with the same overrides
+    come once. Raises :class:`ConfigError` for a block that is a text.
     """
+    for block in blocks:
+        if isinstance(block, str):
+            raise ConfigError(
+                [
+                    f"hydra.sweeper.blocks has the text {block!r}; write a block as a list of its overrides: "
+                    f"{json.dumps(split_text(block), ensure_ascii=False)}"
+                ]
+            )
     common = [f"{key}={value}" for key, value in params.items()]
-    sweeps: list[list[str]] = [split_block(block) for block in blocks] or [[]]
+    sweeps = [[str(line) for line in block] for block in blocks] or [[]]
     jobs = [job for block in sweeps for job in multiply([*common, *block, *arguments])]
     return [list(job) for job in dict.fromkeys(map(tuple, jobs))]
 
 
-def split_block(block: str | Sequence[str]) -> list[str]:
-    """``"index=ivf_flat search.nprobe=[1, 8]"`` to its overrides: blanks in quotes and brackets do not part.
-
-    A block may be a list of overrides as well. Raises :class:`ConfigError` for a quote or bracket that
-    does not end.
-    """
-    if not isinstance(block, str):
-        return [str(line) for line in block]
-    overrides: list[str] = []
-    current = ""
-    waiting_for: list[str] = []  # closing quote and brackets, innermost last
-    for mark in block:
-        if waiting_for and mark == waiting_for[-1]:
-            waiting_for.pop()
-        elif waiting_for and waiting_for[-1] in QUOTES:
-            pass  # everything else inside quotes is text
-        elif mark in QUOTES:
-            waiting_for.append(mark)
-        elif mark in OPENING:
-            waiting_for.append(OPENING[mark])
-        if mark.isspace() and not waiting_for:
-            overrides.append(current)
-            current = ""
-        else:
-            current += mark
-    if waiting_for:
-        raise ConfigError([f"hydra.sweeper.blocks: no {waiting_for[-1]} ends {block!r}; add it"])
-    return [override for override in [*overrides, current] if override]
+def split_text(block: str) -> list[str]:
+    """Return the overrides in a block that is a text: sweeps of earlier versions have such blocks."""
+    return [line for line in _BEFORE_A_KEY.split(block.strip()) if line]

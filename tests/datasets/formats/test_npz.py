@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
-from lookalike.datasets.formats import deflated
 from lookalike.datasets.formats.formats import open_vector_file
-from lookalike.datasets.formats.npz import PackedRows
+from lookalike.datasets.formats.npz import CompressedRows
 from lookalike.errors import DatasetError
 from tests.datasets.vector_worlds import (
     opened,
@@ -41,16 +42,31 @@ def test_one_of_several_arrays_has_to_be_named(tmp_path: Path) -> None:
         opened(tmp_path / "v.npy", array="one")
 
 
-def test_a_packed_array_is_read_backwards_from_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MARK_BYTES", "PIECE_BYTES", "FEED_BYTES"):
-        monkeypatch.setattr(deflated, name, 1_000)
-    array = random_vectors(2_000)
+def test_a_compressed_array_is_read_whole_and_let_go_after_its_last_row(tmp_path: Path) -> None:
+    array = np.asfortranarray(random_vectors(2_000))
     write_packed_npz(tmp_path / "v.npz", array)
-    rows = open_vector_file(tmp_path / "v.npz").rows
-    assert isinstance(rows, PackedRows)
+    opened_file = open_vector_file(tmp_path / "v.npz")
+    rows = opened_file.rows
+    assert isinstance(rows, CompressedRows)
     for start in (1_990, 3, 1_000, 999, 0):
         assert rows[start : start + 10].tolist() == array[start : start + 10].tolist()
-    assert len(rows.packed._marks) > 10
+    assert rows._whole is not None
+    rows[1_990:2_000]
+    assert rows._whole is None
+    [notice] = opened_file.notices
+    assert "read whole into memory" in notice
+
+
+def test_a_compressed_array_beyond_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_packed_npz(tmp_path / "v.npz", random_vectors(2_000))
+    rows = open_vector_file(tmp_path / "v.npz").rows
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
+    with pytest.raises(
+        DatasetError, match=r"takes 48.1 KB of memory, where 10.0 KB are available; write it by"
+    ):
+        rows[0:1]
 
 
 def test_a_flipped_byte_of_a_packed_array_is_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``.npz`` archives: stored arrays are mapped in place, compressed ones unpacked block by block."""
+"""``.npz`` archives: stored arrays are mapped in place, compressed ones read whole into memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from lookalike.datasets.formats.contents import (
     RowsInRuns,
@@ -19,15 +20,18 @@ from lookalike.datasets.formats.contents import (
     holds_vectors,
     size_of,
 )
-from lookalike.datasets.formats.deflated import MOST_FOLD, DeflatedBytes
 from lookalike.datasets.formats.npy import read_header
 from lookalike.datasets.sets import Rows
 from lookalike.errors import DatasetError, foreign_parser
+from lookalike.store.files import readable_bytes
 
 IDS = "ids"
 LOCAL_HEADER_BYTES = 30
+MOST_FOLD = 1_032
+"""Deflate compresses nothing tighter: 258 bytes in two bits."""
 FOLD_SLACK = 4_096
-"""Bytes: so little may be announced whatever it was packed to."""
+"""Bytes: so little may be announced whatever it was compressed to."""
+COMPRESSED = "compressed .npz arrays are read whole into memory; numpy.savez writes such as are read in place"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def open_npz(file: Path, array: str | None = None) -> VectorFile:
     rows = _rows(file, read[chosen], chosen, size)
     if ids is not None and len(ids) != len(rows):
         raise DatasetError(f"{file} has {len(ids):,} ids for {len(rows):,} vectors; write it again")
-    return VectorFile(rows, ids)
+    return VectorFile(rows, ids, notices=(COMPRESSED,) if isinstance(rows, CompressedRows) else ())
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
@@ -97,8 +101,8 @@ def _choose(file: Path, members: dict[str, Member], array: str | None) -> str:
 def _check_size(what: str, member: Member) -> None:
     needed = member.header_bytes + prod(member.shape) * member.dtype.itemsize
     info = member.info
-    packed_enough = info.compress_size * MOST_FOLD + FOLD_SLACK >= info.file_size
-    if member.dtype.hasobject or needed != info.file_size or not packed_enough:
+    fits = info.compress_size * MOST_FOLD + FOLD_SLACK >= info.file_size
+    if member.dtype.hasobject or needed != info.file_size or not fits:
         raise DatasetError(
             f"{what} announces {member.dtype} of shape {member.shape}, which its {info.compress_size:,} "
             "bytes cannot hold; it is damaged or holds Python objects: write it again"
@@ -133,10 +137,9 @@ def _rows(file: Path, member: Member, name: str, size: int) -> Rows:
             raise DatasetError(f"{file} is damaged: its directory gives {name} two sizes; copy it again")
         order: Any = "F" if member.fortran else "C"
         return np.memmap(file, member.dtype, "r", start + member.header_bytes, member.shape, order)
-    if info.compress_type != zipfile.ZIP_DEFLATED or member.fortran:
-        raise DatasetError(f"{what} is packed in a way that cannot be read in parts; write it by numpy.savez")
-    packed = DeflatedBytes(file, start, info.compress_size, info.file_size, info.CRC)
-    return PackedRows(packed, member.header_bytes, (member.shape[0], member.shape[1]), member.dtype)
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        raise DatasetError(f"{what} is compressed in a way that is not read; write it by numpy.savez")
+    return CompressedRows(file, member)
 
 
 def _data_start(file: Path, info: zipfile.ZipInfo) -> int:
@@ -149,17 +152,32 @@ def _data_start(file: Path, info: zipfile.ZipInfo) -> int:
     return info.header_offset + LOCAL_HEADER_BYTES + int(name_bytes) + int(extra_bytes)
 
 
-class PackedRows(RowsInRuns):
-    """Rows of a compressed array, unpacked when asked for."""
+class CompressedRows(RowsInRuns):
+    """Rows of a compressed array: read whole with the first one, and held until the last one was read."""
 
-    def __init__(
-        self, packed: DeflatedBytes, header_bytes: int, shape: tuple[int, int], dtype: np.dtype[Any]
-    ) -> None:
-        super().__init__(shape, dtype)
-        self.packed, self.header_bytes = packed, header_bytes
+    def __init__(self, file: Path, member: Member) -> None:
+        super().__init__((member.shape[0], member.shape[1]), member.dtype)
+        self.file, self.member = file, member
+        self._whole: npt.NDArray[Any] | None = None
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        row_bytes = self.shape[1] * self.dtype.itemsize
-        first = self.header_bytes + start * row_bytes
-        data = self.packed.read(first, first + (stop - start) * row_bytes)
-        return np.frombuffer(data, self.dtype).reshape(stop - start, self.shape[1])
+        if self._whole is None:
+            self._whole = self._read_whole()
+        rows = self._whole[start:stop]
+        if stop == len(self):
+            self._whole = None
+        return rows
+
+    def _read_whole(self) -> npt.NDArray[Any]:
+        needed, available = self.member.info.file_size, psutil.virtual_memory().available
+        if needed > available:
+            raise DatasetError(
+                f"{self.file} is compressed and takes {readable_bytes(needed)} of memory, where "
+                f"{readable_bytes(available)} are available; write it by numpy.savez, which is read in place"
+            )
+        broken = foreign_parser(f"{self.file} is damaged", "copy it again")
+        with broken, zipfile.ZipFile(self.file) as archive, archive.open(self.member.info) as stream:
+            array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+            if stream.read(1) or (array.shape, array.dtype) != (self.member.shape, self.dtype):
+                raise ValueError("it changed while it was read")
+        return array
