@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.machine.environment import describe_machine
-from lookalike.runs.record import FILE_NAME, Record
+from lookalike.runs.catalog import select
+from lookalike.runs.record import Record
 
 SIZES = ("tiny", "small", "full")
 OWN_SETTINGS = ("LOOKALIKE_HOME", "MLFLOW_TRACKING_URI", "HYDRA_FULL_ERROR", "OMP_NUM_THREADS")
@@ -72,15 +73,7 @@ def seconds_of(command: Sequence[str], folder: Path) -> float:
 
 def records_of_last_run(folder: Path) -> list[tuple[Record, Path]]:
     """Records of the newest folder below ``outputs`` or ``multirun``, in the order in which they started."""
-    files = [*folder.glob(f"outputs/*/*/{FILE_NAME}"), *folder.glob(f"multirun/*/*/*/{FILE_NAME}")]
-    read = sorted(((Record.load(file), file.parent) for file in files), key=lambda pair: pair[0].started)
-    newest = _run_folder(read[-1][1])
-    return [pair for pair in read if _run_folder(pair[1]) == newest]
-
-
-def _run_folder(folder: Path) -> Path:
-    """The folder of the run or sweep that a record's folder belongs to."""
-    return folder.parent if "multirun" in folder.parts else folder
+    return [(run.record, run.folder) for run in select(folder).runs if run.folder is not None]
 
 
 def stage_file(folder: Path, record: Record, stage: str, name: str) -> Path:

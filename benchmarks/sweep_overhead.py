@@ -44,7 +44,8 @@ from harness import (
     stage_file,
     workplace,
 )
-from lookalike.runs.record import FILE_NAME, Record
+from lookalike.runs.paths import RunPaths
+from lookalike.runs.record import Record
 
 GOAL, SECONDS_A_POINT = 1.05, 5.0
 THREADS = 1
@@ -124,7 +125,7 @@ def task_like(record: Record, shape: Shape, folder: Path) -> dict[str, Any]:
 def took(records: list[tuple[Record, Path]]) -> Took:
     """From the first point's start to the last one's end."""
     starts = [datetime.fromisoformat(record.started).timestamp() for record, _ in records]
-    ends = [(folder / FILE_NAME).stat().st_mtime for _, folder in records]
+    ends = [RunPaths(folder).record.stat().st_mtime for _, folder in records]
     timed = [
         mode["mean_ms"] * mode["samples"] / 1e3
         for record, _ in records

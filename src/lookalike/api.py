@@ -25,12 +25,13 @@ from lookalike.config.typed import as_typed, quoted
 from lookalike.errors import ConfigError, UserError
 from lookalike.machine.credentials import set_aside_all
 from lookalike.progress import RichProgress
+from lookalike.runs.catalog import records_of_sweep
+from lookalike.runs.paths import HomePaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.blocks import candidates
 from lookalike.sweep.conduct import Launch, Order, conduct
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
-from lookalike.sweep.states import records_below
 from lookalike.sweep.task import Outcome, Parts, Place, Task
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def run_experiment(experiment: Experiment, *, quiet: bool = False) -> Record:
 
         record = lookalike.run_experiment(lookalike.compose("model=pixels", "index=hnsw"))
     """
-    now = datetime.now()
-    folder = Path(experiment.paths.root).expanduser() / f"outputs/{now:%Y-%m-%d}/{now:%H-%M-%S.%f}"
+    folder = HomePaths(Path(experiment.paths.root).expanduser()).new_run(datetime.now())
     Task(RichProgress(quiet), _NoClosingTable()).perform(experiment, Place(folder.absolute()))
     return Record.load(folder)
 
@@ -119,7 +119,7 @@ def run_sweep(
         combinations = candidates(loader, config, arguments, progress)
         task = Task(progress, _NoClosingTable())
         conduct(combinations, _launcher(task, loader, config), order, parts=task.parts, progress=progress)
-    return list(records_below(order.folder).values())
+    return list(records_of_sweep(order.folder).values())
 
 
 def draw_front(

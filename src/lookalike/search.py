@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
 from lookalike.datasets.sets import ImageSet
-from lookalike.errors import ImageError, QueryError, printable
 from lookalike.machine.filesystems import results_root
 from lookalike.progress import SILENT, Progress
 from lookalike.report.hits import Answer, Strip, Tile, draw_sheet
-from lookalike.runs.catalog import RunPlace, find_run
+from lookalike.runs.catalog import find_point
+from lookalike.runs.opener import FinishedRun, open_point
+from lookalike.runs.points import RunPoint
 from lookalike.runs.record import PointRecord, Record
-from lookalike.runs.retriever import Comparison, Hits, Retriever
+from lookalike.runs.searching import Comparison, Hits, read_query
 from lookalike.schemas import ImageDataset
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_BY_DEFAULT = 10
-PATH_STARTS = ("/", "./", "../", "~", ".\\", "..\\")
 
 
 @dataclass(frozen=True)
@@ -105,18 +104,18 @@ class OpenRun:
     Safe to share by threads.
     """
 
-    def __init__(self, retriever: Retriever) -> None:
-        self.retriever = retriever
+    def __init__(self, run: FinishedRun) -> None:
+        self.run = run
 
     @property
     def record(self) -> Record:
         """The run's."""
-        return self.retriever.record
+        return self.run.record
 
     @property
     def point(self) -> PointRecord:
         """The operating point's."""
-        return self.retriever.point
+        return self.run.point
 
     def search(
         self,
@@ -137,21 +136,19 @@ class OpenRun:
 
             lookalike.open_run("emoji").search("photo.jpg", k=5, nprobe=32, compare=True)
         """
-        retriever = self.retriever
-        asked = _asked(query, retriever.record)
-        k = min(SHOWN_BY_DEFAULT, retriever.max_k) if k is None else k
-        if isinstance(asked.content, str):
-            vector = retriever.embed_text(asked.content)
-        else:
-            vector = retriever.embed_image(asked.content)
+        run = self.run
+        asked = _asked(query, run.record)
+        k = min(SHOWN_BY_DEFAULT, len(run.vectors)) if k is None else k
+        content = asked.content
+        vector = run.embed_text(content) if isinstance(content, str) else run.embed(content)
         if not compare:
-            return SearchResult(asked, retriever.search(vector, k, settings), None, retriever.gallery)
-        comparison = retriever.compare(vector, k, settings)
-        return SearchResult(asked, comparison.found, comparison, retriever.gallery)
+            return SearchResult(asked, run.search(vector, k, **settings), None, run.images)
+        comparison = run.compare(vector, k, **settings)
+        return SearchResult(asked, comparison.found, comparison, run.images)
 
 
 def open_run(
-    run: str | Path | RunPlace = "latest", *, root: str | Path | None = None, progress: Progress = SILENT
+    run: str | Path | RunPoint = "latest", *, root: str | Path | None = None, progress: Progress = SILENT
 ) -> OpenRun:
     """Open an operating point of a finished run; nothing is embedded or built again.
 
@@ -164,44 +161,23 @@ def open_run(
         lookalike.open_run("latest").search("photo.jpg", k=10)
     """
     home = results_root(root)
-    place = run if isinstance(run, RunPlace) else find_run(home, str(run))
-    return OpenRun(Retriever.open(place, home, progress))
+    point = run if isinstance(run, RunPoint) else find_point(home, str(run))
+    opened = open_point(point, home, progress)
+    opened.require_searchable()
+    return OpenRun(opened)
 
 
-def read_query(word: str, record: Record) -> Query:
+def query_of(word: str | Path, record: Record) -> Query:
     """Return the image or the caption that ``word`` is.
 
     It is an image if there is such a file, if it begins as a path does or ends as an image file does. Raises
-    QueryError when it is an image that cannot be had, or an empty caption.
+    QueryError when it is an image that cannot be read, or an empty caption.
     """
-    if not is_image(word):
-        if not word.strip():
-            raise QueryError("an empty caption finds nothing; name an image, or say what it shows")
-        return Query(word, word)
-    max_pixels = record.config.get("dataset", {}).get("max_pixels", ImageDataset.max_pixels)
-    try:
-        return Query(word, decode(Path(word).expanduser(), max_pixels))
-    except ImageError as error:
-        reason = str(error).partition("; ")[0]
-        name = printable(word).replace("\n", "\\n")
-        raise QueryError(f"{name} cannot be searched for: {reason}; name another image") from error
-
-
-def is_image(word: str) -> bool:
-    """Return whether a word names an image file, there or not; see :func:`read_query`."""
-    try:
-        there = Path(word).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # longer than a name can be, or holds what no name can
-        there = False
-    ending = Path(word).suffix.lower()
-    return there or word.startswith(PATH_STARTS) or ending in EXTENSIONS | UNREADABLE_EXTENSIONS
+    most = record.config.get("dataset", {}).get("max_pixels", ImageDataset.max_pixels)
+    return Query(str(word), read_query(word, most))
 
 
 def _asked(query: str | Path | Image.Image | Query, record: Record) -> Query:
     if isinstance(query, Query):
         return query
-    if isinstance(query, Image.Image):
-        return Query("image", query)
-    if isinstance(query, Path):
-        query = str(query.absolute())
-    return read_query(query, record)
+    return Query("image", query) if isinstance(query, Image.Image) else query_of(query, record)

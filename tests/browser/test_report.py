@@ -11,8 +11,8 @@ from PIL import Image, ImageStat
 
 from lookalike.progress import SILENT
 from lookalike.report.html import make_report, write_report
-from lookalike.report.selection import Run
 from lookalike.run import run
+from lookalike.runs.catalog import Run
 from lookalike.runs.session import Session
 from lookalike.schemas import Search
 from tests.pipeline.conftest import paint, small_experiment

@@ -15,8 +15,7 @@ from PIL import Image
 
 from lookalike.datasets import open_dataset
 from lookalike.queries.judgements import read_judgements
-from lookalike.runs.catalog import find_run
-from lookalike.runs.retriever import Retriever
+from lookalike.runs.opener import open_finished
 from lookalike.schemas import FolderDataset
 from tests.ui.worlds import PICTURES, Home, make_home, served
 
@@ -86,9 +85,9 @@ def wait_for_tiles(page: Page, key: str, ids: Sequence[str]) -> None:
 
 def exact_ids(home: Home, run: str, id_: str, k: int) -> list[str]:
     """What the page should show as the exact answer to a gallery picture."""
-    retriever = Retriever.open(find_run(home.root, run), home.root)
-    row = list(retriever.gallery.ids).index(id_)
-    return list(retriever.exact(retriever.run.vectors.rows(np.array([row])), k).ids)
+    opened = open_finished(run, home.root)
+    row = list(opened.gallery.ids).index(id_)
+    return list(opened.search_exactly(opened.vectors.rows(np.array([row])), k).ids)
 
 
 def upload(page: Page, file: Path, data: bytes) -> None:
@@ -125,9 +124,9 @@ def test_an_upload_finds_its_original_and_a_click_searches_on(
 
 def lossy(home: Home) -> str:
     """A picture some of whose neighbours are in other lists than its own."""
-    retriever = Retriever.open(find_run(home.root, "fine"), home.root)
-    for row, id_ in enumerate(retriever.gallery.ids):
-        if retriever.compare(retriever.run.vectors.rows(np.array([row])), 10).missed:
+    opened = open_finished("fine", home.root)
+    for row, id_ in enumerate(opened.gallery.ids):
+        if opened.compare(opened.vectors.rows(np.array([row])), 10).missed:
             return id_
     raise AssertionError("the index loses nothing")
 

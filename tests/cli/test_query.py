@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 
 from lookalike.cli import main
-from lookalike.cli.query import is_image
 from lookalike.datasets.twemoji import twemoji_folder
-from lookalike.runs.catalog import find_run
+from lookalike.runs.catalog import find_point
+from lookalike.runs.searching import is_image_path
 from tests.checkpoints import make_tiny_siglip
 
 LIMIT = 160
@@ -263,16 +263,16 @@ def test_what_cannot_be_asked(
 )
 def test_words_that_are_images(word: str, tmp_path: Path) -> None:
     (tmp_path / "there").touch()
-    assert is_image(word)
+    assert is_image_path(word)
 
 
 @pytest.mark.parametrize("word", ["a cat", "a cat/dog", "2.5 cats", "cat", "what is this?", "\0", "x" * 5000])
 def test_words_that_are_captions(word: str) -> None:
-    assert not is_image(word)
+    assert not is_image_path(word)
 
 
 def test_the_latest_run_is_asked(home: Path) -> None:
-    assert find_run(home).point.label == "flat"
+    assert find_point(home).point.label == "flat"
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])

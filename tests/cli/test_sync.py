@@ -12,9 +12,9 @@ import pytest
 
 from lookalike import schemas
 from lookalike.cli import main
+from lookalike.runs.paths import RunPaths
 from lookalike.runs.record import Record
 from lookalike.sweep.ledger import Ledger, LedgerJob
-from lookalike.sweep.resume import SUPERSEDED
 from lookalike.tracking import open_tracker
 from lookalike.tracking.backend import Backend
 from lookalike.tracking.mlflow_tracker import MlflowTracker
@@ -164,7 +164,7 @@ def test_a_sweep_that_is_not_over_keeps_its_parent_open(root: Path, capsys: Capt
 def test_an_earlier_try_goes_out_of_sight(root: Path, capsys: Capture) -> None:
     sync(root, capsys)
     failed = root / "multirun" / "thirds" / "b"
-    (failed / "record.json").rename(failed / SUPERSEDED)
+    (failed / "record.json").rename(RunPaths(failed).superseded_record)
     again = records.make_record(name="b2")
     again.config["tracking"] = asdict(LOCAL)
     again.save(root / "multirun" / "thirds" / "b.2")

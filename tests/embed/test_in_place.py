@@ -21,8 +21,7 @@ from lookalike.export.exporting import export_run
 from lookalike.index.build import build_index
 from lookalike.index.families.brute_force import BruteForceIndex
 from lookalike.index.serving import serving_memory
-from lookalike.runs.catalog import find_run
-from lookalike.runs.opened import OpenedRun
+from lookalike.runs.opener import open_finished
 from lookalike.schemas import EmbeddingsDataset, InGalleryQueries, PixelsModel
 from lookalike.store.store import Store
 from tests.runs.runs import finished
@@ -149,7 +148,7 @@ def test_a_finished_run_is_opened_searched_and_exported(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", array)
     dataset = EmbeddingsDataset(root=str(tmp_path / "v.npy"), shard_size=25)
     finished(tmp_path, tmp_path, dataset=dataset, queries=InGalleryQueries(n=5), index=BruteForceIndex())
-    run = OpenedRun.open(find_run("run", tmp_path), tmp_path)
+    run = open_finished("outputs/run", tmp_path)
     assert in_place(run.vectors) == [True, True, True]
     _, rows = run.searcher.search(array[[40]], 1, {})
     assert rows.tolist() == [[40]]

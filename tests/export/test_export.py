@@ -24,9 +24,7 @@ from lookalike.index.families.hnsw import HnswIndex
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.index.families.ivf_pq_fastscan_refine import IvfPqFastscanRefineIndex
 from lookalike.index.families.opq_ivf_pq import OpqIvfPqIndex
-from lookalike.runs.catalog import find_run
-from lookalike.runs.opened import OpenedRun
-from lookalike.runs.retriever import Retriever
+from lookalike.runs.opener import FinishedRun, open_finished
 from lookalike.schemas import (
     EfficientNetLite0Model,
     EmbeddingsDataset,
@@ -62,8 +60,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def opened(root: Path) -> OpenedRun:
-    return OpenedRun.open(find_run(root), root)
+def opened(root: Path) -> FinishedRun:
+    return open_finished(root=root)
 
 
 def exported(root: Path, pictures: Path, copy_weights: bool = False, **changes: Any) -> Path:
@@ -82,18 +80,18 @@ def served(bare: BarePython, folder: Path, *queries: str) -> list[tuple[int, str
 
 
 def own_answer(root: Path, *queries: str) -> list[tuple[int, str, float, str]]:
-    retriever = Retriever.open(find_run(root), root)
+    run = open_finished(root=root)
     found = []
     for query in queries:
         if query == CAPTION:
-            vector = retriever.embed_text(query)
+            vector = run.embed_text(query)
         else:
             from lookalike.datasets.images import decode
 
-            vector = retriever.embed_image(decode(Path(query), 10**6))
-        hits = retriever.search(vector, 6)
+            vector = run.embed_image(decode(Path(query), 10**6))
+        hits = run.search(vector, 6)
         for row, id_, score in zip(hits.rows.tolist(), hits.ids, hits.scores.tolist(), strict=True):
-            found.append((row, id_, score, retriever.gallery.locations[row]))
+            found.append((row, id_, score, run.gallery.locations[row]))
     return found
 
 
@@ -223,19 +221,19 @@ def test_decoding_can_be_cut_loose() -> None:
 
 
 @pytest.fixture
-def run(world: Path, tmp_path: Path) -> OpenedRun:
+def run(world: Path, tmp_path: Path) -> FinishedRun:
     finished(tmp_path, world / "pictures", index=FlatIndex())
     return opened(tmp_path)
 
 
-def test_an_empty_folder_will_do(run: OpenedRun, tmp_path: Path) -> None:
+def test_an_empty_folder_will_do(run: FinishedRun, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     files = export_run(run, tmp_path / "out")
     assert Path("serve.py") in files
     assert sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").iterdir()) == files
 
 
-def test_a_folder_that_is_taken_is_left_alone(run: OpenedRun, tmp_path: Path) -> None:
+def test_a_folder_that_is_taken_is_left_alone(run: FinishedRun, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
     (tmp_path / "file").touch()
@@ -246,7 +244,7 @@ def test_a_folder_that_is_taken_is_left_alone(run: OpenedRun, tmp_path: Path) ->
 
 
 def test_an_export_that_fails_leaves_nothing(
-    run: OpenedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(source: Path, target: Path) -> None:
         Path(target).write_bytes(b"half")
@@ -262,7 +260,7 @@ def test_an_export_that_fails_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
-def test_the_command(run: OpenedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["export", "latest", str(out), "--root", str(tmp_path)]) == 0
     said = capsys.readouterr().out

@@ -14,7 +14,7 @@ from lookalike.cli import main
 from lookalike.config.composing import compose
 from lookalike.datasets.sbu_captions import JSON_NAME, photo_path
 from lookalike.report.costs import costs_of
-from lookalike.report.selection import latest
+from lookalike.runs.catalog import select
 from tests.pipeline.command_line import records
 
 REFERENCE = "all mended, exact"
@@ -75,7 +75,7 @@ def test_names_tell_what_was_embedded_otherwise(home: Path) -> None:
 
 
 def test_each_cost_is_the_paired_difference_from_the_reference(home: Path) -> None:
-    costs = costs_of(latest(home).runs, REFERENCE)
+    costs = costs_of(select(home).runs, REFERENCE)
     assert {cost.row.record.name for cost in costs.others} == set(FLAWS)
     for cost in costs.others:
         for k in (1, 10, 20):
@@ -90,7 +90,7 @@ def test_each_cost_is_the_paired_difference_from_the_reference(home: Path) -> No
 def test_the_table_is_printed_and_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--root", str(home), "--costs", REFERENCE, "--no-images"]) == 0
     out = capsys.readouterr().out
-    [table] = latest(home).folder.glob("costs.md")
+    [table] = select(home).folder.glob("costs.md")
     text = table.read_text(encoding="utf-8")
     assert text in out
     lines = text.splitlines()

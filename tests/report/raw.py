@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.report.selection import Run
+from lookalike.runs.catalog import Run
+from lookalike.runs.paths import SweepPaths
 from lookalike.runs.record import PointRecord, Record
 
 SOURCES = 100
@@ -46,5 +47,7 @@ def save_raw(path: Path, point: PointRecord, seed: int = 0) -> None:
 
 
 def save_sweep(folder: Path, records: Sequence[Record]) -> list[Run]:
-    """One folder a record below ``folder``."""
+    """One folder a record below ``folder``, and the file that tells a sweep's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    SweepPaths(folder).composed.touch()
     return [save_run(folder / f"job{number}", record) for number, record in enumerate(records)]

@@ -106,7 +106,7 @@ def test_by_default_the_page_lies_with_the_sweep(root: Path, capsys: Capture) ->
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nowhere"], "no sweep and no path called 'nowhere'"),
+        (["nowhere"], "is called nowhere; give"),
         (["--measure", "recall@10"], "choose one of knn_recall"),
         (["--measure", "knn_recall@0"], "choose one of knn_recall"),
         (["--min-recall", "95"], "give one between 0 and 1"),

@@ -15,7 +15,7 @@ import pytest
 from lookalike.errors import UserError
 from lookalike.report.html import make_report, write_report
 from lookalike.report.samples import answers_of, distribution, percentile_intervals
-from lookalike.report.selection import Run
+from lookalike.runs.catalog import Run
 from lookalike.runs.record import Record
 from tests.pipeline.conftest import RunOf, pictures, run_of  # noqa: F401 — a small real run
 from tests.records import make_ladder, make_point, make_record, make_sweep

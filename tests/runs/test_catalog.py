@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lookalike.errors import UserError
-from lookalike.runs.catalog import find_run
+from lookalike.runs.catalog import find_point
 from lookalike.runs.record import PointRecord, Record
 from tests.records import make_ladder, make_point, make_record
 
@@ -64,11 +64,11 @@ def root(tmp_path: Path) -> Path:
     ],
 )
 def test_all_ways_to_say_it(root: Path, selector: str | None, label: str) -> None:
-    assert find_run(root, selector).point.label == label
+    assert find_point(root, selector).point.label == label
 
 
 def test_the_place_is_where_the_record_lies(root: Path) -> None:
-    place = find_run(root, IDS[0])
+    place = find_point(root, IDS[0])
     assert place.folder == root / "outputs" / "old"
     assert place.record.points[0].trial_key == place.point.trial_key
 
@@ -76,18 +76,18 @@ def test_the_place_is_where_the_record_lies(root: Path) -> None:
 def test_latest_is_a_sweep_s_best_when_a_sweep_came_last(root: Path) -> None:
     put_sweep(root / "multirun" / "z", "z", {"a": make_ladder("ivf_flat", "nprobe", [1, 2])}, 40, IDS[3])
     put(root / "multirun" / "z" / "b", 39, make_ladder("hnsw", "ef_search", [16, 32, 64]))
-    assert find_run(root).point.label == "hnsw hnsw_m=32 ef_search=64"
+    assert find_point(root).point.label == "hnsw hnsw_m=32 ef_search=64"
 
 
 def test_the_newest_of_two_sweeps_of_one_name(root: Path) -> None:
     jobs = {"a": make_ladder("ivf_pq", "nprobe", [4])}
     put_sweep(root / "multirun" / "again", "index=flat,ivf_flat", jobs, 50, IDS[3])
-    assert find_run(root, "index=flat,ivf_flat").point.label == "ivf_pq nlist=64 nprobe=4"
+    assert find_point(root, "index=flat,ivf_flat").point.label == "ivf_pq nlist=64 nprobe=4"
 
 
 def test_exhaustive_points_are_the_best_only_among_themselves(tmp_path: Path) -> None:
     put_sweep(tmp_path / "multirun" / "x", "x", {"flat": make_ladder("flat", None, [0])}, 0, IDS[3])
-    assert find_run(tmp_path, "x").point.label == "flat"
+    assert find_point(tmp_path, "x").point.label == "flat"
 
 
 def test_models_are_told_apart_by_what_is_relevant_never_by_knn_recall(tmp_path: Path) -> None:
@@ -99,16 +99,16 @@ def test_models_are_told_apart_by_what_is_relevant_never_by_knn_recall(tmp_path:
         data = {**make_record().data, "gallery_key": name}
         put(tmp_path / "multirun" / "m" / name, number, [point], data=data)
     (tmp_path / "multirun" / "m" / "multirun.yaml").touch()
-    assert find_run(tmp_path).folder.name == "good"
+    assert find_point(tmp_path).folder.name == "good"
 
 
 def test_what_measured_nothing_is_passed_over(root: Path) -> None:
     put(root / "outputs" / "failed", 59, [], status="failed", error="no images")
     (root / "outputs" / "broken").mkdir()
     (root / "outputs" / "broken" / "record.json").write_text("{", encoding="utf-8")
-    assert find_run(root).folder.name == "new"
+    assert find_point(root).folder.name == "new"
     with pytest.raises(UserError, match=r"measured nothing \(no images\); name another one"):
-        find_run(root, "outputs/failed")
+        find_point(root, "outputs/failed")
 
 
 @pytest.mark.parametrize(
@@ -123,16 +123,16 @@ def test_what_measured_nothing_is_passed_over(root: Path) -> None:
 )
 def test_what_is_not_there(root: Path, selector: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        find_run(root, selector)
+        find_point(root, selector)
 
 
 def test_an_id_that_several_runs_begin_with(root: Path) -> None:
     put(root / "outputs" / "twin", 1, [make_point(mlflow_run_id=IDS[0][:20] + "0" * 12)])
     with pytest.raises(UserError, match="begins several runs' ids; give more of it"):
-        find_run(root, IDS[0][:8])
-    assert find_run(root, IDS[0]).folder.name == "old"
+        find_point(root, IDS[0][:8])
+    assert find_point(root, IDS[0]).folder.name == "old"
 
 
 def test_nothing_was_run_yet(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run an experiment first: lookalike run"):
-        find_run(tmp_path)
+        find_point(tmp_path)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.errors import UserError
-from lookalike.sweep.ledger import FILE_NAME, Ledger, LedgerJob, Submission
+from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 
 JOB = LedgerJob(
     "index=flat-1a2b3c4d",
@@ -34,7 +34,7 @@ LEDGER = Ledger(
 def test_what_was_written_is_read(tmp_path: Path, ledger: Ledger) -> None:
     ledger.save(tmp_path / "sweep")
     assert Ledger.load(tmp_path / "sweep") == ledger
-    assert [path.name for path in (tmp_path / "sweep").iterdir()] == [FILE_NAME]
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["sweep.json"]
 
 
 def damaged(**changes: Any) -> str:
@@ -65,7 +65,7 @@ def damaged(**changes: Any) -> str:
     ],
 )
 def test_anything_else_is_refused(tmp_path: Path, text: str, reason: str) -> None:
-    (tmp_path / FILE_NAME).write_text(text)
+    (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(UserError, match=reason):
         Ledger.load(tmp_path)
 

@@ -11,13 +11,14 @@ import pytest
 
 from lookalike.config.composing import compose
 from lookalike.errors import ConfigError, TrackingError, UserError
+from lookalike.runs.paths import RunPaths, SweepPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.collecting import collect, look
 from lookalike.sweep.conduct import Order, conduct
 from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 from lookalike.sweep.plan import Candidate
-from lookalike.sweep.resume import HELD_BY, SUPERSEDED, in_hands
+from lookalike.sweep.resume import in_hands
 from lookalike.sweep.states import count_states
 from tests.notes import Notes
 from tests.sweep.slurm.test_queue import make_command
@@ -95,7 +96,7 @@ def test_only_what_failed_is_measured_again_beside_what_it_left(folder: Path) ->
     assert notes.said[0] == "mine: 4 points: 2 done, 2 failed → retrying"
     assert set(records(folder).values()) == {"finished"}
     assert f"{failed}.2" in records(folder)
-    assert Record.load(folder / failed / SUPERSEDED).error == "bad luck"
+    assert Record.load(RunPaths(folder / failed).superseded_record).error == "bad luck"
     assert ("forget", "failed") in world.tracker.events
     assert len(world.tracker.shown) == 3
     assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
@@ -163,7 +164,7 @@ def test_two_processes_never_work_on_one_sweep(folder: Path) -> None:
     assert world.runs == []
     assert not folder.exists()
     assert sweep(world, folder) == 0
-    assert not (folder / HELD_BY).exists()
+    assert not (SweepPaths(folder).lease).exists()
 
 
 def test_jobs_that_outlived_the_process_that_waited_for_them_are_not_done_twice(
@@ -323,7 +324,7 @@ def test_a_process_that_was_suspended_changes_nothing_of_a_sweep_that_another_fi
 
     def suspend(experiment: Experiment) -> None:
         assert not during, "it begins no further job"
-        os.utime(folder / HELD_BY, (0, 0))
+        os.utime(SweepPaths(folder).lease, (0, 0))
         during.append(sweep(later, folder))
         during.append(len(list(folder.glob("*/record.json"))))
 
@@ -341,7 +342,7 @@ def test_a_process_that_was_suspended_changes_nothing_of_a_sweep_that_another_fi
     assert len(logged) == 3, "no point is shown twice"
     assert later.reports == [3]
     assert earlier.reports == []
-    [kept] = folder.glob(f"*/{SUPERSEDED}")
+    [kept] = SweepPaths(folder).superseded_records()
     assert Record.load(kept).status == "finished"
     states = look(folder)[1]
     assert count_states(states) == {"done": 4}
@@ -354,7 +355,7 @@ def test_a_process_that_was_suspended_before_its_first_job_does_not_replace_the_
 
     def suspended(*arguments: object) -> None:
         monkeypatch.undo()
-        os.utime(folder / HELD_BY, (0, 0))
+        os.utime(SweepPaths(folder).lease, (0, 0))
         assert sweep(later, folder) == 0
 
     monkeypatch.setattr(world.tracker, "start_sweep", lambda *arguments: suspended() or "late")

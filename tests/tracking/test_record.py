@@ -16,14 +16,13 @@ import pytest
 
 from lookalike.cli.sync import _own_config
 from lookalike.errors import OtherVersionError, UserError
-from lookalike.report.selection import runs_in, select
 from lookalike.report.table import comparison_csv, comparison_markdown
-from lookalike.runs.catalog import RunPlace, best_point, find_run
+from lookalike.runs.catalog import find_point, records_of_sweep, runs_below, searchable_points, select
+from lookalike.runs.points import RunPoint, best_point
 from lookalike.runs.record import Record
 from lookalike.runs.results import save_beside
-from lookalike.sweep.states import records_below
 from lookalike.tracking import content
-from lookalike.ui.choices import choice_of, choices
+from lookalike.ui.app import choice_of
 from tests import records
 
 
@@ -154,9 +153,9 @@ def read_by_all(record: Record, good: Record, folder: Path) -> None:
     comparison_markdown([good, record], "title")
     assert record.identity and record.trial_keys is not None
     for point in record.points:
-        place = RunPlace(folder, record, point)
-        best_point([place])
-        choice_of(place)
+        one = RunPoint(folder, record, point)
+        best_point([one])
+        choice_of(one)
         content.params(record, point)
         content.tags(record, point)
         content.single_metrics(point)
@@ -225,17 +224,17 @@ def test_one_odd_record_is_named_and_left_out_by_whoever_reads_many(
     (sweep / "multirun.yaml").touch()
     spoil(sweep / "odd" / "record.json")
 
-    assert find_run(tmp_path, "a").record.name == "a"  # of query, export, judge
+    assert find_point(tmp_path, "a").record.name == "a"  # of query, export, judge
     told = capsys.readouterr().err
     assert told.startswith("warning: a record is left out: ") and str(sweep / "odd") in told
     assert len(told.splitlines()) == 1
-    assert {run.record.name for run in runs_in(sweep)} == {"a", "b"}  # of report
-    assert {run.record.name for run in select(tmp_path, [str(sweep)]).runs} == {"a", "b"}
-    assert set(records_below(sweep)) == {"a", "b"}  # of sweep
-    assert len(choices(tmp_path)) == 1  # of ui: one index
+    assert {run.record.name for run in runs_below(sweep)} == {"a", "b"}  # of report
+    assert {run.record.name for run in select(tmp_path, str(sweep)).runs} == {"a", "b"}
+    assert set(records_of_sweep(sweep)) == {"a", "b"}  # of sweep
+    assert len(searchable_points(tmp_path)) == 1  # of ui: one index
     assert capsys.readouterr().err == "", "it is said once"
     with pytest.raises(UserError, match=r"odd"):
-        find_run(tmp_path, str(sweep / "odd"))
+        find_point(tmp_path, str(sweep / "odd"))
 
 
 def test_a_raw_path_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 import lookalike.ui
 from lookalike.index.families.flat import FlatIndex
 from lookalike.run import run
+from lookalike.runs.catalog import searchable_points
 from lookalike.runs.session import Session
 from lookalike.schemas import TransformersModel
-from lookalike.ui.app import Asked
-from lookalike.ui.choices import choices
+from lookalike.ui.app import Asked, choice_of
 from lookalike.ui.launching import packed
 from tests.checkpoints import make_tiny_siglip
 from tests.pipeline.conftest import paint, small_experiment
@@ -86,7 +86,7 @@ def test_a_run_whose_vectors_are_gone_says_so_in_the_page(
 
 
 def test_every_index_is_offered_once_with_what_it_is(home: Home) -> None:
-    titles = [choice.title for choice in choices(home.root)]
+    titles = [choice_of(run).title for run in searchable_points(home.root)]
     assert titles == [
         "flat · pixels · folder, 60 images",
         "ivf_flat nlist=8 · pixels · folder, 60 images",

@@ -12,7 +12,7 @@ import pytest
 
 from lookalike.errors import UserError
 from lookalike.queries.judgements import read_judgements
-from lookalike.runs.catalog import RunPlace
+from lookalike.runs.points import RunPoint
 from lookalike.runs.record import PointRecord, Record
 from lookalike.ui.judging import (
     Answer,
@@ -35,7 +35,7 @@ def answer(query: str, better: str = "a", *relevant: str) -> Answer:
     return Answer(query, better, "b", {"a": ["x.png"], "b": ["y.png"]}, relevant, "2026-11-22T12:00:00+00:00")
 
 
-def place(model: str = "siglip", dataset: dict[str, Any] | None = None, **changes: Any) -> RunPlace:
+def place(model: str = "siglip", dataset: dict[str, Any] | None = None, **changes: Any) -> RunPoint:
     record = Record(
         name="photos",
         started="2026-11-22T12:00:00+00:00",
@@ -47,7 +47,7 @@ def place(model: str = "siglip", dataset: dict[str, Any] | None = None, **change
             "queries": {"name": "copies", "n": 200, "seed": 0} | changes.pop("queries", {}),
         },
     )
-    return RunPlace(Path("outputs/1"), record, PointRecord("key", changes.pop("label", "flat"), {"k": 10}))
+    return RunPoint(Path("outputs/1"), record, PointRecord("key", changes.pop("label", "flat"), {"k": 10}))
 
 
 # --- pairs -------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_two_models_over_the_same_images_can_be_judged_however_they_were_stored(
         (place("siglip"), "index", "name two runs"),
     ],
 )
-def test_other_pairs_are_refused_with_the_reason(other: RunPlace, answers: str, said: str) -> None:
+def test_other_pairs_are_refused_with_the_reason(other: RunPoint, answers: str, said: str) -> None:
     fault = pair_fault(place("siglip"), other, answers)
     assert fault is not None and said in fault
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from lookalike.export.vectors.bundle import Bundle, bundle_of_files, bundle_of_r
 from lookalike.export.vectors.writing import KINDS, write_bundle
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import Progress, RichProgress
-from lookalike.runs.catalog import find_run
-from lookalike.runs.opened import OpenedRun
-from lookalike.schemas import EmbeddingsDataset, Paths
+from lookalike.runs.opener import open_finished
+from lookalike.schemas import EmbeddingsDataset
 from lookalike.terminal.words import print_wrapped
 
 HDF5_SUFFIXES = FORMATS["hdf5"].suffixes
@@ -98,8 +96,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
 
 def _bundle(options: argparse.Namespace, progress: Progress) -> Bundle:
     if options.source is None:
-        root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
-        return bundle_of_run(OpenedRun.open(find_run(root, options.run), root, progress))
+        return bundle_of_run(open_finished(options.run, options.root, progress=progress))
     config = EmbeddingsDataset(
         root=options.source,
         format=options.format,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from lookalike.cli.parsing import Parser
 from lookalike.export.exporting import export_run
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
-from lookalike.runs.catalog import find_run
-from lookalike.runs.opened import OpenedRun
-from lookalike.schemas import Paths
+from lookalike.runs.opener import open_finished
 from lookalike.terminal.words import print_wrapped
 
 
@@ -38,9 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         help="copy a transformers checkpoint too; by default its id and revision are written down",
     )
     options = parser.parse_args(arguments)
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
     require_writable(options.folder, cure="name another folder to export to")
-    run = OpenedRun.open(find_run(root, options.run), root, RichProgress())
+    run = open_finished(options.run, options.root, progress=RichProgress())
     files = export_run(run, options.folder.expanduser(), options.copy_weights)
     print_wrapped(f"{run.point.label} of {run.record.name}: {', '.join(map(str, files))}")
     print_wrapped(f"try it: python {options.folder / 'serve.py'} IMAGE")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,8 +11,9 @@ from pathlib import Path
 from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.errors import UserError
-from lookalike.runs.catalog import RunPlace, find_run
-from lookalike.schemas import Paths
+from lookalike.machine.filesystems import results_root
+from lookalike.runs.catalog import find_point
+from lookalike.runs.points import RunPoint
 from lookalike.ui.judging import (
     EXACT,
     GALLERY,
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if options.n < 1 or options.k < 1:
         raise UserError(f"-n {options.n} and -k {options.k} must both be 1 or more")
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
-    runs = find_run(root, options.run_a), find_run(root, options.run_b)
+    root = results_root(options.root)
+    runs = find_point(root, options.run_a), find_point(root, options.run_b)
     if fault := pair_fault(*runs, options.answers):
         raise UserError(fault)
     queries = GALLERY if options.queries is None else str(Path(options.queries).expanduser().resolve())
@@ -54,9 +54,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _judge(
-    root: Path, runs: tuple[RunPlace, RunPlace], terms: Terms, sitting: Sitting, options: argparse.Namespace
+    root: Path, runs: tuple[RunPoint, RunPoint], terms: Terms, sitting: Sitting, options: argparse.Namespace
 ) -> int:
-    selectors = [f"{place.folder.resolve()}:{place.point.label}" for place in runs]
+    selectors = [f"{run.folder.resolve()}:{run.point.label}" for run in runs]
     script_options = packed({"root": str(root), "runs": selectors, "terms": asdict(terms)})
     command = server_command(JUDGE, options.host, options.port, [script_options])
     require_free(options.host, options.port, "judge RUN_A RUN_B")

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lookalike.cli.answers import (
-    Answered,
-    Query,
-    as_json,
-    pictured,
-    point_in_words,
-    print_answers,
+from lookalike.cli.parsing import Parser
+from lookalike.cli.query_output import (
+    point_described,
+    print_results,
     printable,
+    results_as_json,
     score_name,
 )
-from lookalike.cli.parsing import Parser
-from lookalike.datasets.images import EXTENSIONS, UNREADABLE_EXTENSIONS, decode
-from lookalike.errors import ImageError, QueryError
-from lookalike.machine.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
 from lookalike.report.hits import hits_page, hits_sheet
-from lookalike.runs.catalog import find_run
-from lookalike.runs.retriever import Retriever
-from lookalike.schemas import ImageDataset, Paths
+from lookalike.runs.catalog import find_point
+from lookalike.runs.opener import FinishedRun
+from lookalike.search import SHOWN_BY_DEFAULT, SearchResult, open_run, query_of
 
 SETTINGS = ("nprobe", "ef_search", "k_factor")
-SHOWN_BY_DEFAULT = 10
-PATH_STARTS = ("/", "./", "../", "~", ".\\", "..\\")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,19 +33,18 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     pages = [path.parent for path in (options.html, options.png) if path]
     require_writable(*pages, cure="name another place")
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
-    progress = RichProgress(quiet=True)
-    place = find_run(root, options.run)
-    most = place.record.config.get("dataset", {}).get("max_pixels", ImageDataset.max_pixels)
-    queries = [read_query(word, most) for word in options.queries]
-    retriever = Retriever.open(place, root, progress)
+    root = results_root(options.root)
+    chosen = find_point(root, options.run)
+    queries = [query_of(word, chosen.record) for word in options.queries]
+    opened = open_run(chosen, root=root, progress=RichProgress(quiet=True))
     settings = {name: value for name in SETTINGS if (value := getattr(options, name)) is not None}
-    answered = [_answer(retriever, query, options, settings) for query in queries]
+    exact = options.compare is not None
+    results = [opened.search(query, options.k, compare=exact, **settings) for query in queries]
     if options.json:
-        print(json.dumps(as_json(retriever, answered, settings), indent=1))
+        print(json.dumps(results_as_json(opened.run, results, settings), indent=1))
     else:
-        print_answers(retriever, answered, settings)
-    _draw(retriever, answered, settings, options)
+        print_results(opened.run, results, settings)
+    _draw(opened.run, results, settings, options)
     return 0
 
 
@@ -89,47 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_query(word: str, max_pixels: int) -> Query:
-    """The image or the caption that ``word`` is; QueryError when it is an image that cannot be had."""
-    path = Path(word).expanduser()
-    if not is_image(word):
-        if not word.strip():
-            raise QueryError("an empty caption finds nothing; name an image, or say what it shows")
-        return Query(word, word)
-    try:
-        return Query(word, decode(path, max_pixels))
-    except ImageError as error:
-        reason = str(error).partition("; ")[0]
-        raise QueryError(f"{printable(word)} cannot be searched for: {reason}; name another image") from error
-
-
-def is_image(word: str) -> bool:
-    """Whether a word names an image file, there or not; see the verb's help."""
-    try:
-        there = Path(word).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # longer than a name can be, or holds what no name can
-        there = False
-    ending = Path(word).suffix.lower()
-    return there or word.startswith(PATH_STARTS) or ending in EXTENSIONS | UNREADABLE_EXTENSIONS
-
-
-def _answer(
-    retriever: Retriever, query: Query, options: argparse.Namespace, settings: Mapping[str, int]
-) -> Answered:
-    k = options.k if options.k is not None else min(SHOWN_BY_DEFAULT, retriever.max_k)
-    if isinstance(query.content, str):
-        vector = retriever.embed_text(query.content)
-    else:
-        vector = retriever.embed_image(query.content)
-    if options.compare is None:
-        return Answered(query, retriever.search(vector, k, settings), None)
-    comparison = retriever.compare(vector, k, settings)
-    return Answered(query, comparison.found, comparison)
-
-
 def _draw(
-    retriever: Retriever,
-    answered: Sequence[Answered],
+    run: FinishedRun,
+    results: Sequence[SearchResult],
     settings: Mapping[str, int],
     options: argparse.Namespace,
 ) -> None:
@@ -138,16 +91,14 @@ def _draw(
         options.html = Path(tempfile.mkdtemp(prefix="lookalike-")) / "query.html"
     if not (options.html or options.png):
         return
-    sheet = [pictured(one) for one in answered]
+    sheet = [one.pictured() for one in results]
     if options.html:
-        names = ", ".join(printable(Path(one.query.name).name) for one in answered[:3])
-        title = f"Nearest to {names}{' …' if len(answered) > 3 else ''}"
-        caption = f"{point_in_words(retriever, settings)} · below each image: {score_name(retriever)}"
-        hits_page(
-            options.html, title, caption, sheet, gallery=retriever.gallery, legend=bool(options.compare)
-        )
+        names = ", ".join(printable(Path(one.query.name).name) for one in results[:3])
+        title = f"Nearest to {names}{' …' if len(results) > 3 else ''}"
+        caption = f"{point_described(run, settings)} · below each image: {score_name(run)}"
+        hits_page(options.html, title, caption, sheet, gallery=run.images, legend=bool(options.compare))
     if options.png:
-        hits_sheet(options.png, sheet, retriever.gallery)
+        hits_sheet(options.png, sheet, run.images)
     written = options.html or options.png
     if not options.json:
         print(

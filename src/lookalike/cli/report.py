@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
-from lookalike.machine.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
-from lookalike.report.html import FILE_NAME, Report, make_report, write_report
+from lookalike.report.html import Report, make_report, write_report
 from lookalike.report.recommend import Wish
-from lookalike.report.selection import Run, Selection, chosen_points, select
 from lookalike.report.terms import SCOPES
+from lookalike.runs.catalog import Run, Selection, select_all
+from lookalike.runs.paths import REPORT, ReportPaths
 from lookalike.schemas import Paths, Tracking
 
-COSTS_FILE = "costs.md"
 MEASURES = tuple(measure for measures in SCOPES.values() for measure in measures)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the page (and what else is asked for), and print the recommendation."""
     options = _parser().parse_args(arguments)
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    root = results_root(options.root)
     measure, k = _measure(options.measure)
     wish = Wish(measure, k, options.min_recall, options.max_p95_ms, options.max_gb)
     selection = _selection(root, options)
@@ -58,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "runs",
         nargs="*",
         metavar="RUNS",
-        help="a sweep's name, folders of runs or sweeps, record.json files; default: the latest sweep",
+        help="latest (default), names of sweeps or runs, ids in MLflow, folders of either, record.json files",
     )
     parser.add_argument(
         "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
@@ -82,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     wish.add_argument("--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency")
     wish.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
     files = parser.add_argument_group("what to write")
-    files.add_argument("--out", metavar="PATH", help=f"default: {FILE_NAME} in the folder of the runs")
+    files.add_argument("--out", metavar="PATH", help=f"default: {REPORT} in the folder of the runs")
     files.add_argument("--title", help="default: the sweep's name")
     files.add_argument("--png", action="store_true", help="the recall–latency figure, beside the page")
     files.add_argument("--csv", action="store_true", help="every value of every point")
@@ -120,23 +119,23 @@ def _selection(root: Path, options: argparse.Namespace) -> Selection:
     if options.experiment is None and options.filter is None:
         if options.uri is not None:
             raise UserError("--uri goes with --experiment or --filter; name one of them")
-        return select(root, options.runs)
+        return select_all(root, options.runs)
     if options.runs:
         raise UserError("name runs, or ask MLflow with --experiment or --filter; not both")
-    from lookalike.tracking.finding import find_points
+    from lookalike.tracking.finding import find_points, runs_of
 
     experiment = options.experiment or Tracking.experiment
     found = find_points(root / Paths.mlruns, options.uri, experiment, options.filter or "")
     name = experiment if not options.filter else f"{experiment}: {options.filter}"
-    return Selection(name, tuple(chosen_points(root, found)), root)
+    return Selection(name, tuple(runs_of(found, root)), root)
 
 
 def _page_path(selection: Selection, out: str | None) -> Path:
     """Where the page goes; ``--out`` names it, or a folder for it."""
     if out is None:
-        return selection.folder / FILE_NAME
+        return ReportPaths(selection.folder).report
     path = Path(out).expanduser()
-    return path if path.suffix == ".html" else path / FILE_NAME
+    return path if path.suffix == ".html" else path / REPORT
 
 
 def _other_files(report: Report, page: Path, options: argparse.Namespace, costs: str | None) -> list[Path]:
@@ -149,9 +148,10 @@ def _other_files(report: Report, page: Path, options: argparse.Namespace, costs:
     records = [run.record for run in report.runs]
     written = []
     if costs is not None:
-        with result_file(page.with_name(COSTS_FILE)) as draft:
+        path = ReportPaths(page.parent).costs
+        with result_file(path) as draft:
             draft.write_text(costs, encoding="utf-8")
-        written.append(page.with_name(COSTS_FILE))
+        written.append(path)
     if options.png:
         if not any(row.recall is not None and row.p50_ms is not None for row in report.rows):
             raise UserError("no point has both a recall and a latency to draw; leave out --png")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.progress import RichProgress
-from lookalike.runs.record import FILE_NAME, read_records
+from lookalike.runs.catalog import abandoned_runs, runs_below
+from lookalike.runs.paths import HomePaths
 from lookalike.schemas import Paths
 from lookalike.store import upkeep
 from lookalike.store.files import readable_bytes
@@ -97,8 +98,7 @@ def _list(store: Store, options: argparse.Namespace) -> int:
 def _users(root: Path) -> dict[str, dict[str, None]]:
     """The key of each artifact -> datasets and models of the runs that used it, by their records."""
     users: dict[str, dict[str, None]] = {}
-    paths = [path for kind in ("outputs", "multirun") for path in sorted((root / kind).rglob(FILE_NAME))]
-    for _, record in read_records(paths):
+    for record in (run.record for run in runs_below(*HomePaths(root).results)):
         dataset = str(record.config.get("dataset", {}).get("name", ""))
         names = [name for name in (dataset, str(record.model.get("name", ""))) if name]
         for key in (key for entry in record.stages for key in entry.get("keys", ())):
@@ -120,8 +120,6 @@ def _verify(store: Store, options: argparse.Namespace) -> int:
 
 
 def _prune(store: Store, options: argparse.Namespace) -> int:
-    from lookalike.sweep.task import abandoned_runs
-
     removals = upkeep.prune(
         store,
         options.kinds,

@@ -8,29 +8,27 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
 from lookalike.cli.parsing import Parser
 from lookalike.errors import UserError
-from lookalike.machine.filesystems import require_writable
+from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
-from lookalike.schemas import Paths
+from lookalike.runs.catalog import find_sweep, sweep_label, sweeps_below
 from lookalike.sweep.collecting import cancel, collect, look
-from lookalike.sweep.ledger import FILE_NAME, Ledger
+from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.states import AT_WORK, DONE, PENDING, SKIPPED, TO_RETRY, PointState, count_states
 from lookalike.sweep.task import Parts
 from lookalike.terminal.words import print_table, print_wrapped
 
 SHOWN_ERROR_LINES = 3
-HOME = "LOOKALIKE_HOME"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Show, gather, take back or go on with a sweep; 1 when ``collect`` or ``retry`` leave a point undone."""
     options = _parser().parse_args(arguments)
-    root = Path(options.root or os.environ.get(HOME, Paths.root)).expanduser().absolute()
+    root = results_root(options.root)
     code: int = options.act(root, options)
     return code
 
@@ -43,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         "--root", help="paths.root of the sweep; default: LOOKALIKE_HOME, else the working directory"
     )
     named = Parser(add_help=False, parents=[common])
-    named.add_argument("name", metavar="NAME", help="sweep.name, or the sweep's folder")
+    named.add_argument("name", metavar="NAME", help="latest, sweep.name, or the sweep's folder")
 
     ls = verbs.add_parser("ls", parents=[common], help="the sweeps of a root, newest first")
     ls.set_defaults(act=_list)
@@ -74,21 +72,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(root: Path, options: argparse.Namespace) -> int:
-    folders = _sweeps_below(root)
+    folders = sweeps_below(root)
     rows = []
     for folder in folders:
         try:
             ledger, states = look(folder)
         except UserError as error:
-            rows.append((_name_of(folder, root), "", str(error)))
+            rows.append((sweep_label(folder, root), "", str(error)))
             continue
-        rows.append((_name_of(folder, root), ledger.created[:16].replace("T", " "), _counted(states)))
+        rows.append((sweep_label(folder, root), ledger.created[:16].replace("T", " "), _counted(states)))
     print_table(("sweep", "begun (UTC)", "points"), sorted(rows, key=lambda row: row[1], reverse=True))
     return 0
 
 
 def _status(root: Path, options: argparse.Namespace) -> int:
-    folder = find_sweep(options.name, root)
+    folder = find_sweep(root, options.name)
     ledger, states = look(folder)
     if options.json:
         shown = {
@@ -114,14 +112,14 @@ def _status(root: Path, options: argparse.Namespace) -> int:
 
 
 def _collect(root: Path, options: argparse.Namespace) -> int:
-    folder = find_sweep(options.name, root)
+    folder = find_sweep(root, options.name)
     require_writable(folder, cure="make it writable, or copy the root and name the copy with --root")
     with _where_it_began(folder):
         return collect(folder, Parts(), RichProgress())
 
 
 def _cancel(root: Path, options: argparse.Namespace) -> int:
-    folder = find_sweep(options.name, root)
+    folder = find_sweep(root, options.name)
     with _where_it_began(folder):
         return cancel(folder, Parts(), RichProgress())
 
@@ -130,41 +128,17 @@ def _retry(root: Path, options: argparse.Namespace) -> int:
     from lookalike.cli.run import main as run
     from lookalike.config.typed import quoted
 
-    folder = find_sweep(options.name, root)
+    folder = find_sweep(root, options.name)
     ledger = Ledger.load(folder)
     arguments = [line for line in ledger.arguments if not line.startswith("sweep.resume=")]
     if not any(line.startswith("hydra.sweep.dir=") for line in arguments):
         arguments.append(f"hydra.sweep.dir={quoted(os.fspath(folder))}")
     with _where_it_began(folder):
         if ledger.jobs:  # the root may have come from the environment of then
-            os.environ[HOME] = os.fspath(
+            os.environ["LOOKALIKE_HOME"] = os.fspath(
                 Path(ledger.jobs[-1].config["paths"]["root"]).expanduser().absolute()
             )
         return run(arguments)
-
-
-def find_sweep(name: str, root: Path) -> Path:
-    """The folder of the sweep called ``name``, or that ``name`` is the path of, absolute.
-
-    Raises :class:`UserError` that names the sweeps there are.
-    """
-    for folder in (root / "multirun" / name, Path(name).expanduser()):
-        if (folder / FILE_NAME).is_file():
-            return folder.absolute()
-    there = [_name_of(folder, root) for folder in _sweeps_below(root)]
-    close = get_close_matches(name, there, n=1)
-    cure = f"did you mean {close[0]}?" if close else "`lookalike sweep ls` lists those there are"
-    raise UserError(f"there is no sweep {name} below {root / 'multirun'}; {cure}")
-
-
-def _sweeps_below(root: Path) -> list[Path]:
-    """Named ones lie in a folder of their own, the others in one by day and one by time."""
-    top = root / "multirun"
-    return sorted(path.parent for depth in ("*", "*/*") for path in top.glob(f"{depth}/{FILE_NAME}"))
-
-
-def _name_of(folder: Path, root: Path) -> str:
-    return folder.relative_to(root / "multirun").as_posix()
 
 
 def _where_it_began(folder: Path) -> chdir[str]:

@@ -15,8 +15,9 @@ from lookalike.cli.tracking_options import add_root_option, compose_tracking, is
 from lookalike.errors import TrackingError, UserError
 from lookalike.machine.credentials import is_concealed
 from lookalike.progress import RichProgress
-from lookalike.runs.catalog import FOLDERS, find_run
-from lookalike.runs.record import FILE_NAME, Record
+from lookalike.runs.catalog import record_files, select
+from lookalike.runs.paths import RECORD, HomePaths
+from lookalike.runs.record import Record
 from lookalike.schemas import Paths, Tracking
 from lookalike.sweep.families import Collection, Group, collect
 from lookalike.tracking import open_tracker
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _folders(selectors: Sequence[str], root: Path) -> list[Path]:
     if not selectors:
-        return [root / folder for folder in FOLDERS if (root / folder).is_dir()]
+        return [folder for folder in HomePaths(root).results if folder.is_dir()]
     return [_folder(selector, root) for selector in selectors]
 
 
@@ -78,10 +79,10 @@ def _folder(selector: str, root: Path) -> Path:
     """A folder that exists, here or under ``root``, or that of the run which ``selector`` names."""
     for path in (Path(selector).expanduser(), root / selector):
         if path.exists():
-            if not collect([path]).size:
-                raise UserError(f"{path} holds no {FILE_NAME} of a run; name the folder of a run or a sweep")
+            if not any(record_files(path)):
+                raise UserError(f"{path} holds no {RECORD} of a run; name the folder of a run or a sweep")
             return path
-    return find_run(root, selector).folder
+    return select(root, selector).folder
 
 
 class Synchronisation:

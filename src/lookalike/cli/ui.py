@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
-from lookalike.runs.catalog import find_run
-from lookalike.schemas import Paths
+from lookalike.machine.filesystems import results_root
+from lookalike.runs.catalog import find_point
 from lookalike.terminal.words import print_wrapped
 from lookalike.ui.launching import SEARCH, packed, server_command
 
@@ -28,12 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     add_serving_options(parser, port=8501)
     options = parser.parse_args(arguments)
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
-    place = find_run(root, options.run)
+    root = results_root(options.root)
+    chosen = find_point(root, options.run)
     script_options = packed({"root": str(root), "run": options.run})
     command = server_command(SEARCH, options.host, options.port, [script_options])
     require_free(options.host, options.port, "ui")
     page = address(options.host, options.port)
-    print_wrapped(f"searching {place.record.name} on {page} (Ctrl-C ends it)")
+    print_wrapped(f"searching {chosen.record.name} on {page} (Ctrl-C ends it)")
     with tempfile.TemporaryDirectory(prefix="lookalike-ui-") as temporary:
         return serve(command, {"TMPDIR": temporary}, page, options)

@@ -16,7 +16,7 @@ from lookalike import datasets, schemas
 from lookalike.datasets.sets import VectorSet
 from lookalike.export.appearing import appearing, check_free
 from lookalike.export.model_files import STANDALONE, ModelFiles, copy_files, model_files
-from lookalike.runs.opened import OpenedRun
+from lookalike.runs.opener import FinishedRun
 from lookalike.schemas import ImageDataset, VectorDataset
 from lookalike.store.files import new_array
 
@@ -32,12 +32,12 @@ ITS_OWN_PNG = "from png import ImageError, PixelChunks, is_png\n"
 ROWS_AT_A_TIME = 65_536
 
 
-def export_run(run: OpenedRun, folder: Path, copy_weights: bool = False) -> list[Path]:
+def export_run(run: FinishedRun, folder: Path, copy_weights: bool = False) -> list[Path]:
     """Write all that it takes to answer queries as ``run`` does; returns the files, relative to ``folder``.
 
     ``folder`` must not exist, or be empty; it appears whole or not at all. ``copy_weights``: bring a
     checkpoint's files along instead of naming them. Raises UserError when the folder is taken or cannot
-    be written, and what :class:`OpenedRun` raises when images or model are not what they were.
+    be written, and what :class:`FinishedRun` raises when images or model are not what they were.
     """
     check_free(folder)
     model = None
@@ -57,7 +57,7 @@ def export_run(run: OpenedRun, folder: Path, copy_weights: bool = False) -> list
         settings["files"] = {name: _sha256_of(draft / name) for name in (index["file"], IDS_FILE)}
         text = json.dumps(settings, indent=1, ensure_ascii=False)
         (draft / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
-        packages = [*(["faiss-cpu"] if run.built.index else []), "numpy", *(_needed(model))]
+        packages = [*(["faiss-cpu"] if run.index.index else []), "numpy", *(_needed(model))]
         lines = "".join(f"{package}=={_published(package)}\n" for package in packages)
         (draft / "requirements.txt").write_text(lines, encoding="utf-8")
         return sorted(path.relative_to(draft) for path in draft.rglob("*") if path.is_file())
@@ -68,7 +68,7 @@ def _sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _settings(run: OpenedRun, index: dict[str, Any], model: ModelFiles | None) -> dict[str, Any]:
+def _settings(run: FinishedRun, index: dict[str, Any], model: ModelFiles | None) -> dict[str, Any]:
     dataset, record = run.experiment.dataset, run.record
     max_pixels = dataset.max_pixels if isinstance(dataset, ImageDataset) else ImageDataset.max_pixels
     gallery = run.gallery
@@ -101,24 +101,24 @@ def _published(package: str) -> str:
     return version(package).partition("+")[0]
 
 
-def _write_index(run: OpenedRun, folder: Path) -> dict[str, Any]:
+def _write_index(run: FinishedRun, folder: Path) -> dict[str, Any]:
     """The index file, or the vectors where the run searched these; and how to search it."""
     settings = {name: value for name, value in run.point.settings.items() if name != "k"}
     about = {
-        "factory": run.built.factory,
+        "factory": run.index.factory,
         "metric": run.experiment.index.metric,
         "d": run.vectors.dim,
         "k": run.point.k,
         "settings": settings,
         "parameters": _parameters(run.experiment.index, settings),
     }
-    if run.built.index is None:
+    if run.index.index is None:
         vectors = new_array(folder / VECTORS_FILE, np.float32, (len(run.vectors), run.vectors.dim))
         for start, block in run.vectors.blocks(ROWS_AT_A_TIME):
             vectors[start : start + len(block)] = block
         vectors.flush()
         return {"file": VECTORS_FILE, **about}
-    artifact = run.built.index
+    artifact = run.index.index
     shutil.copyfile(artifact.file(INDEX_FILE), folder / INDEX_FILE)
     return {"file": INDEX_FILE, "sha256": artifact.manifest["files"][INDEX_FILE]["sha256"], **about}
 
@@ -134,7 +134,7 @@ def _parameters(index: schemas.Index, settings: dict[str, int]) -> str:
     return ",".join(f"{names[name]}={value}" for name, value in settings.items())
 
 
-def _write_ids(run: OpenedRun, folder: Path) -> None:
+def _write_ids(run: FinishedRun, folder: Path) -> None:
     """``ids.parquet`` for pipelines; the same as lines of JSON, which serve.py reads without pyarrow."""
     import pyarrow as pa
     import pyarrow.parquet as pq

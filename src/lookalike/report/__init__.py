@@ -11,22 +11,24 @@ from pathlib import Path
 from lookalike.report.pareto import pareto_figure
 from lookalike.report.rows import rows_of
 from lookalike.report.table import comparison_csv, comparison_markdown
+from lookalike.runs.paths import ReportPaths
 from lookalike.runs.record import Record, result_file
 
 
 def write_comparison(records: Sequence[Record], folder: Path, title: str) -> list[Path]:
-    """Write ``comparison.csv``, ``comparison.md`` and ``pareto.png`` into ``folder``; returns their paths.
+    """Write the comparison (CSV and Markdown) and the figure into ``folder``; return their paths.
 
     Without a single measured point there is no figure; the comparison then lists the failures. Raises
     UserError when a file cannot be written: those before it are there, whole.
     """
-    written = [folder / "comparison.csv", folder / "comparison.md"]
+    paths = ReportPaths(folder)
+    written = [paths.comparison_csv, paths.comparison]
     for path, text in zip(
         written, (comparison_csv(records), comparison_markdown(records, title)), strict=True
     ):
         with result_file(path) as draft:
             draft.write_text(text, encoding="utf-8", errors="backslashreplace")
     if any(row.recall is not None and row.p50_ms is not None for row in rows_of(records)):
-        pareto_figure(records, folder / "pareto.png", title)
-        written.append(folder / "pareto.png")
+        pareto_figure(records, paths.figure, title)
+        written.append(paths.figure)
     return written

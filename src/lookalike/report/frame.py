@@ -10,7 +10,7 @@ import pandas as pd
 
 from lookalike.machine.filesystems import results_root
 from lookalike.report.rows import FACETS, Row, comparable, front, rows_of
-from lookalike.report.selection import Run, select
+from lookalike.runs.catalog import Run, select
 from lookalike.runs.record import FINISHED, Record
 
 Runs = Record | str | Path | Iterable[Record | str | Path] | None
@@ -20,8 +20,8 @@ Runs = Record | str | Path | Iterable[Record | str | Path] | None
 def points(of: Runs = None, *, root: str | Path | None = None) -> pd.DataFrame:
     """Return one row for each operating point of ``of``, every measured value a column.
 
-    of: a record, the name of a sweep, the folder of a run or a sweep, a ``record.json`` file, or several of
-        these; None: the latest sweep.
+    of: a record, or what ``lookalike report`` takes: the name of a sweep or run, an id in MLflow, the folder
+        of either, a ``record.json`` file, ``latest``, or several of these; None: the latest.
     root: ``paths.root`` of the runs that are named; default: LOOKALIKE_HOME, else the working directory.
 
     Columns: ``run``, ``label``, what it was measured on (``dataset``, ``model``, ``cpu`` ...), settings
@@ -38,7 +38,7 @@ def points(of: Runs = None, *, root: str | Path | None = None) -> pd.DataFrame:
 
 
 def load_runs(*names: str, root: str | Path | None = None) -> pd.DataFrame:
-    """Return :func:`points` of the runs and sweeps that are called ``names``; of none: the latest sweep."""
+    """Return :func:`points` of the runs and sweeps that are called ``names``; of none: the latest."""
     return points(names or None, root=root)
 
 
@@ -49,7 +49,7 @@ def chosen_runs(of: Runs, root: str | Path | None = None) -> list[Run]:
         return list(select(home).runs)
     runs: list[Run] = []
     for one in [of] if isinstance(of, Record | str | Path) else of:
-        runs += [Run(one, None)] if isinstance(one, Record) else select(home, [str(one)]).runs
+        runs += [Run(one, None)] if isinstance(one, Record) else select(home, str(one)).runs
     return list({run.record.identity: run for run in runs}.values())
 
 

@@ -24,11 +24,10 @@ from lookalike.report.losses import losses_payload
 from lookalike.report.recommend import Advice, Wish, recommend
 from lookalike.report.rows import Row, rows_of
 from lookalike.report.samples import Answers, answers_of
-from lookalike.report.selection import Run
 from lookalike.report.terms import scope_of, sets_of
+from lookalike.runs.catalog import Run
 from lookalike.runs.record import result_file
 
-FILE_NAME = "report.html"
 SCRIPTS = ("page.js", "values.js", "table.js", "fronts.js", "curves.js", "losses.js", "measured.js")
 """In the order in which they are put into the page: each uses only what the ones before it define."""
 
@@ -93,7 +92,7 @@ def _page(report: Report, losses: dict[str, Any]) -> str:
         "scripts": "\n".join(map(_asset, SCRIPTS)),
     }
     fill = partial(_part, parts)
-    return re.sub(r"<!--(\w+)-->", fill, _asset("report.html"))  # one pass: what is put in is not read again
+    return re.sub(r"<!--(\w+)-->", fill, _asset("page.html"))  # one pass: what is put in is not read again
 
 
 def _part(parts: dict[str, str], place: re.Match[str]) -> str:

@@ -12,8 +12,8 @@ from lookalike.index.families import families
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, caption
 from lookalike.report.samples import PROBABILITIES, distribution, latencies_ms, percentile_intervals
-from lookalike.report.selection import Run
 from lookalike.report.terms import SCOPES, batch_terms, build_terms, set_apart_by, sets_of
+from lookalike.runs.catalog import Run
 from lookalike.runs.record import FINISHED
 
 Folders = Mapping[str, Path | None]

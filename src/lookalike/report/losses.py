@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,22 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.datasets.sets import ImageSet, VectorSet
-from lookalike.errors import StoreError, UserError
+from lookalike.errors import UserError
 from lookalike.evaluate.measures import drop_ignored
 from lookalike.progress import Progress
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, front
-from lookalike.report.samples import arrays_of, read_arrays
-from lookalike.report.selection import Run
-from lookalike.run import Prepared, prepare
-from lookalike.runs.recompose import experiment_of
-from lookalike.runs.record import FINISHED, PointRecord
-from lookalike.runs.session import Session
-from lookalike.runs.stages import StageLog
-from lookalike.schemas import StoreOptions
-from lookalike.store.artifact import Artifact
-from lookalike.store.recipe import Recipe
-from lookalike.store.store import Store
+from lookalike.report.samples import read_arrays
+from lookalike.runs.catalog import Run
+from lookalike.runs.opener import FinishedRun, open_point
+from lookalike.runs.points import RunPoint
+from lookalike.runs.record import FINISHED
+from lookalike.schemas import VectorDataset
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,6 +39,8 @@ SHOWN = 10
 SIDE = 80
 MAX_IMAGE_BYTES = 1_800_000
 """Of all images in a page; queries that do not fit are left out, and the page says how many."""
+
+NOT_KEPT = "its raw neighbours are not beside its record; run the experiment again to see what it lost"
 
 Losses = dict[str, Any]
 
@@ -70,24 +67,6 @@ class LostQuery:
         return frozenset(self.exact) - frozenset(self.found) - {-1}
 
 
-class _AsItWas(Store):
-    """A store that is only looked into: nothing is embedded or built because a report was asked for."""
-
-    def obtain(
-        self,
-        recipe: Recipe,
-        build: Callable[[Path], Mapping[str, Any] | None],
-        reason: Callable[[], str | None] = lambda: None,
-    ) -> Artifact:
-        found = self.find(recipe)
-        if found is None:
-            raise StoreError(
-                f"the {recipe.kind} of this run are not in the store, or the images have changed since; "
-                "run it again to see what it lost"
-            )
-        return found
-
-
 def losses_payload(
     advice: Sequence[tuple[Advice, Sequence[Row]]],
     rows: Sequence[Row],
@@ -95,7 +74,7 @@ def losses_payload(
     root: Path | None,
     progress: Progress,
 ) -> Losses:
-    """Pages of lost queries and the images they share; where there are none, the reason."""
+    """Return pages of lost queries and the images they share; where there are none, the reason."""
     folders = {run.record.identity: run.folder for run in runs}
     numbers = {id(row): number for number, row in enumerate(rows)}
     pages: list[Losses] = []
@@ -103,19 +82,11 @@ def losses_payload(
     album = _Album()
     for row in points_to_show(advice) if root is not None else ():
         folder = folders[row.record.identity]
-        raw = arrays_of(folder, row.point, ("knn_recall",))
-        if folder is None or not raw:
-            notes.append(f"{row.point.label}: its raw neighbours are not beside its record")
-            continue
         try:
-            ready = _reopened(row, root or Path(), progress)
+            page = _page(_opened(row, folder, root or Path(), progress), album)
+            pages.append({"point": numbers[id(row)], **page})
         except (UserError, OSError) as error:
             notes.append(f"{row.point.label}: {error}")
-            continue
-        if isinstance(ready.plan.gallery, VectorSet):
-            notes.append(f"{row.point.label}: ready vectors have no images to show")
-            continue
-        pages.append({"point": numbers[id(row)], **_page(ready, folder, row, raw["knn_recall"], album)})
     return {"pages": pages, "images": album.images, "notes": list(dict.fromkeys(notes))}
 
 
@@ -134,17 +105,6 @@ def points_to_show(advice: Sequence[tuple[Advice, Sequence[Row]]]) -> list[Row]:
             id(row): row for row in wanted if row is not None and any(row is other for other in losing)
         }
     return list(chosen.values())[:MOST_POINTS]
-
-
-def _reopened(row: Row, root: Path, progress: Progress) -> Prepared:
-    """Gallery, queries and exact neighbours of the row's run, from the store below ``root``."""
-    experiment = experiment_of(row.record)
-    experiment = replace(
-        experiment, store=StoreOptions(reuse=True), paths=replace(experiment.paths, root=str(root))
-    )
-    session = Session(experiment)
-    session.store = _AsItWas(session.root / experiment.paths.store, progress=progress)
-    return prepare(experiment, session, StageLog(session))
 
 
 class _Album:
@@ -180,18 +140,24 @@ def _webp(image: Image) -> bytes:
     return data.getvalue()
 
 
-def _page(ready: Prepared, folder: Path, row: Row, recall: np.ndarray, album: _Album) -> Losses:
+def _opened(row: Row, folder: Path | None, root: Path, progress: Progress) -> FinishedRun:
+    if folder is None:
+        raise UserError(NOT_KEPT)
+    return open_point(RunPoint(folder, row.record, row.point), root, progress)
+
+
+def _page(run: FinishedRun, album: _Album) -> Losses:
     """One point's lost queries, the worst first."""
-    if not isinstance(ready.plan.gallery, ImageSet):
-        raise TypeError("ready vectors have no images")
-    gallery = ready.plan.gallery.take(ready.gallery.kept.tolist())
-    edits, labels = ready.asked.edits, getattr(ready.asked.queries, "labels", None)
+    if isinstance(run.experiment.dataset, VectorDataset):
+        raise UserError("ready vectors have no images to show")
+    recall = _kept(run, "knn_recall")["knn_recall"]
+    edits, labels = run.plan.edits, getattr(run.plan.queries, "labels", None)
     chosen = list(_worst(recall, edits))
     entries: list[Losses] = []
-    for query, number in zip(lost_queries(ready, folder, row.point, chosen), chosen, strict=True):
+    for query, number in zip(lost_queries(run, chosen), chosen, strict=False):
         if album.is_full:
             break
-        entry = _entry(query, f"{ready.queries.key}/{number}", ready.gallery.key, gallery, album)
+        entry = _entry(query, f"{run.queries.key}/{number}", run.vectors.key, run.images, album)
         entry |= {} if edits is None else {"edit": edits[number]}
         entry |= {} if labels is None or labels[number] is None else {"label": labels[number]}
         entries.append(entry)
@@ -202,6 +168,14 @@ def _page(ready: Prepared, folder: Path, row: Row, recall: np.ndarray, album: _A
         "queries": entries,
         "left_out": len(chosen) - len(entries),
     }
+
+
+def _kept(run: FinishedRun, *names: str) -> dict[str, np.ndarray]:
+    """Raw results of the point. Raises UserError when they were not kept."""
+    raw = read_arrays(run.folder, run.point, names)
+    if len(raw) < len(names):
+        raise UserError(NOT_KEPT)
+    return raw
 
 
 def _worst(recall: np.ndarray, edits: Sequence[str] | None) -> Iterator[int]:
@@ -237,31 +211,31 @@ def _entry(query: LostQuery, key: str, gallery_key: str, gallery: ImageSet, albu
     }
 
 
-def lost_queries(
-    ready: Prepared, run_folder: Path, point: PointRecord, queries: Sequence[int]
-) -> list[LostQuery]:
-    """Chosen queries of ``point`` beside their exact and their returned neighbours, both without junk."""
-    raw = read_arrays(run_folder, point, ("rows", "scores", "knn_recall"))
-    rows, scores, recall = raw["rows"], raw["scores"], raw["knn_recall"]
-    asked = ready.asked.queries
+def lost_queries(run: FinishedRun, queries: Sequence[int]) -> list[LostQuery]:
+    """Return chosen queries of the run beside their exact and their returned neighbours, both without junk.
+
+    ``queries``: rows of ``run.queries``. Empty where queries are vectors, which cannot be looked at. Raises
+    UserError when the run's raw results, vectors or images are gone.
+    """
+    raw = _kept(run, "rows", "scores", "knn_recall")
+    exact, relevance, asked = run.exact_neighbours, run.relevance, run.plan.queries
     if isinstance(asked, VectorSet):
         return []
-    shown = []
+    lost = []
     for query in queries:
         one = slice(query, query + 1)
-        found, _ = drop_ignored(rows[one], scores[one], ready.relevance, point.k, query)
-        exact, _ = drop_ignored(
-            ready.exact.rows[one], ready.exact.scores[one], ready.relevance, point.k, query
-        )
-        both = np.concatenate([exact, found], axis=1)
-        shown.append(
+        k = run.point.k
+        found, _ = drop_ignored(raw["rows"][one], raw["scores"][one], relevance, k, query)
+        nearest, _ = drop_ignored(exact.rows[one], exact.scores[one], relevance, k, query)
+        both = np.concatenate([nearest, found], axis=1)
+        lost.append(
             LostQuery(
-                name=ready.queries.ids[query],
+                name=run.queries.ids[query],
                 load=partial(asked.load, query),
-                exact=exact[0].tolist(),
+                exact=nearest[0].tolist(),
                 found=found[0].tolist(),
-                recall=float(recall[query]),
-                relevant=both[ready.relevance.are_relevant(both, query)].tolist(),
+                recall=float(raw["knn_recall"][query]),
+                relevant=both[relevance.are_relevant(both, query)].tolist(),
             )
         )
-    return shown
+    return lost

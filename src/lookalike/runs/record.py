@@ -24,14 +24,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from lookalike.errors import OtherVersionError, UserError
 from lookalike.machine.credentials import conceal_all, concealed
+from lookalike.runs.paths import RECORD, RunPaths
 from lookalike.store.files import atomic_write, publish_new, read_json, remove_stale_drafts
 
 log = logging.getLogger("lookalike")
 
 FORMAT = 1
-FILE_NAME = "record.json"
-DAMAGED = "record.damaged.json"
-"""What could not be read and stood where a record was to be written."""
 
 FINISHED = "finished"
 FAILED = "failed"
@@ -135,7 +133,7 @@ class Record:
         """
         if self.error is not None:
             self.error = conceal_all(self.error)
-        path = folder / FILE_NAME
+        path = RunPaths(folder).record
         text = json.dumps(
             {"format": FORMAT, **_plain(asdict(self))}, indent=1, ensure_ascii=False, allow_nan=False
         )
@@ -163,7 +161,7 @@ class Record:
         except OtherVersionError:
             raise
         except UserError:
-            path.replace(path.with_name(DAMAGED))
+            path.replace(RunPaths(path.parent).damaged_record)
             return
         if present.status == FINISHED and present.identity != self.identity:
             raise UserError(
@@ -178,14 +176,14 @@ class Record:
         Raises :class:`UserError` when there is none or it is damaged, :class:`OtherVersionError` when
         another version of Lookalike wrote it.
         """
-        file = path / FILE_NAME if path.is_dir() else path
-        cure = f"name the {FILE_NAME} of a run"
+        file = path / RECORD if path.is_dir() else path
+        cure = f"name the {RECORD} of a run"
         content = load_own_json(
             file,
             FORMAT,
             kind="a run's record",
             cure=cure,
-            absent=f"{path} holds no {FILE_NAME}; name the output folder of a run",
+            absent=f"{path} holds no {RECORD}; name the output folder of a run",
             instead="run the experiment again",
         )
         try:

@@ -20,6 +20,7 @@ from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
 from lookalike.queries.plan import QueryPlan
 from lookalike.runs.naming import index_settings, point_label, trial_key
+from lookalike.runs.paths import RunPaths
 from lookalike.runs.record import PointRecord, writing_results
 from lookalike.schemas import Experiment, Index, Measures
 from lookalike.store.artifact import Artifact
@@ -123,8 +124,8 @@ def point_record(
     ``sources`` are those of the queries: what is resampled.
     """
     label = point_label(experiment.index, result.point)
-    file = Path("points") / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
-    raw = _save_raw(folder / file, result, evaluation, sources)
+    file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
+    raw = _save_raw(file, result, evaluation, sources)
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in result.timings.items():
         metrics[f"qps_{mode}"] = timing.qps

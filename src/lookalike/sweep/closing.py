@@ -11,6 +11,7 @@ from shlex import quote
 from lookalike import schemas
 from lookalike.index.families import is_exact
 from lookalike.index.families.auto import EXACT_UP_TO
+from lookalike.runs.paths import ReportPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.terminal.words import print_wrapped
@@ -54,8 +55,8 @@ def report_json(records: Sequence[Record], folder: Path) -> None:
 def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Path) -> list[str]:
     """Where the results lie, how to look at them, and an honest word about what was measured."""
     lines = [f"results: {short(folder)}"]
-    if (folder / "report.html").exists():
-        lines.append(f"report:  {short(folder / 'report.html')}")
+    if (report := ReportPaths(folder).report).exists():
+        lines.append(f"report:  {short(report)}")
     if experiment.tracking.kind == "local":
         lines.append(f"compare: lookalike mlflow{_root_option(experiment.paths.root)}")
     elif experiment.tracking.kind == "server":

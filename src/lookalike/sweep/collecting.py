@@ -8,6 +8,7 @@ from shlex import quote
 
 from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
+from lookalike.runs.catalog import records_of_sweep
 from lookalike.runs.record import INTERRUPTED, Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.gathering import gathered, leave_record, runs_below, show, write_reports
@@ -33,7 +34,6 @@ from lookalike.sweep.states import (
     PointState,
     count_states,
     point_states,
-    records_below,
 )
 from lookalike.sweep.task import CRASH, Parts
 from lookalike.tracking import NoTracker, Tracker
@@ -98,14 +98,14 @@ def _wait_until_over(job_ids: list[str]) -> None:
 
 def _record_lost(ledger: Ledger, folder: Path, states: list[PointState]) -> None:
     """Give every job that ended without a record one, so that it counts as failed wherever it is shown."""
-    records = records_below(folder)
+    records = records_of_sweep(folder)
     jobs = {job.folder: job for job in ledger.jobs}
     for point in states:
         if point.state in TO_RETRY and point.folder not in records:
             where = f" (log: {point.log})" if point.log else ""
             error, job = f"{point.state}: {point.why}{where}", jobs[point.folder]
             leave_record(folder / job.folder, job.config, job.overrides, error, **{ENDED_AS: point.state})
-            records = records_below(folder)
+            records = records_of_sweep(folder)
 
 
 def _gather(
@@ -141,13 +141,13 @@ def _gather(
         if entry.id is not None and entry.id != ledger.parent:  # the old one was deleted
             ledger.parent = entry.id
             ledger.save(folder)
-        for name in records_below(folder):
+        for name in records_of_sweep(folder):
             shown = show(tracker, folder / name, entry.id, progress) is None and shown
         forget_superseded(folder, tracker, progress)
         if still_open:
             write_reports(runs(), folder, ledger.name, progress)
             entry.stays_open = True
-    if done := list(records_below(folder).values()):
+    if done := list(records_of_sweep(folder).values()):
         parts.report(experiment, done, folder)
     return shown and not isinstance(tracker, Unreachable)
 

@@ -11,6 +11,8 @@ from typing import Any
 from lookalike.errors import ConfigError
 from lookalike.machine.processes import python_command
 from lookalike.progress import Progress
+from lookalike.runs.catalog import records_of_sweep
+from lookalike.runs.paths import RunPaths
 from lookalike.store.lease import Lease
 from lookalike.sweep.closing import short
 from lookalike.sweep.gathering import Entry, gathered, leave_record, runs_below, show
@@ -25,9 +27,7 @@ from lookalike.sweep.resume import (
     remaining,
     supersede,
 )
-from lookalike.sweep.states import records_below
 from lookalike.sweep.task import CRASH, Outcome, Parts, require_places
-from lookalike.terminal.crash import FILE_NAME as TRACEBACK
 from lookalike.tracking import Tracker, environment_notices
 
 Launch = Callable[[list[list[str]], Callable[[], bool]], Sequence[Outcome]]
@@ -96,8 +96,8 @@ def _opening_lines(plan: Plan, work: Work, ledger: Ledger) -> list[str]:
 
 def _details(outcome: Outcome) -> str:
     """Where a failed job left more about it: its traceback, or its folder."""
-    folder = Path(outcome.folder)
-    return short(folder / TRACEBACK if (folder / TRACEBACK).is_file() else folder)
+    run = RunPaths(Path(outcome.folder))
+    return short(run.traceback if run.traceback.is_file() else run.folder)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class _Sweep:
                     raise InHandsError.taken_over(self.order.folder)
                 shown = self._settle(outcomes, entry)
         finally:
-            if self.lease.is_held() and (done := list(records_below(self.order.folder).values())):
+            if self.lease.is_held() and (done := list(records_of_sweep(self.order.folder).values())):
                 self.parts.report(self.plan.jobs[0].experiment, done, self.order.folder)
         failed = [outcome for outcome in outcomes if outcome.exit_code]
         for outcome in failed:
@@ -182,13 +182,13 @@ class _Sweep:
         Returns whether the tracker has all of it.
         """
         folder = self.order.folder
-        records = records_below(folder)
+        records = records_of_sweep(folder)
         jobs = self.ledger.jobs[len(self.ledger.jobs) - len(outcomes) :]
         for job, outcome in zip(jobs, outcomes, strict=True):
             if outcome.exit_code and job.folder not in records:
                 leave_record(folder / job.folder, job.config, job.overrides, outcome.error or "")
         shown = True
-        for name, record in records_below(folder).items():
+        for name, record in records_of_sweep(folder).items():
             if not record.points or any(point.mlflow_run_id is None for point in record.points):
                 shown = show(self.tracker, folder / name, entry.id, self.progress) is None and shown
         return shown

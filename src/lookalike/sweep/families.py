@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lookalike.errors import UserError
-from lookalike.runs.record import FILE_NAME, Record
-from lookalike.sweep.ledger import FILE_NAME as LEDGER_NAME
+from lookalike.runs.catalog import record_files, sweep_around, title_of
+from lookalike.runs.paths import SweepPaths
+from lookalike.runs.record import Record
 from lookalike.sweep.ledger import Ledger
-from lookalike.sweep.resume import SUPERSEDED
 from lookalike.sweep.states import finished_keys
 from lookalike.tracking.families import Family
 
 Found = tuple[Path, Record]
 """A record and the folder it lies in."""
-SWEEP_FILES = (LEDGER_NAME, "multirun.yaml")
-"""What tells the folder of a sweep; Hydra writes the second one."""
-TITLE = "comparison.md"
 
 
 @dataclass
@@ -53,9 +49,8 @@ def collect(folders: Iterable[Path]) -> Collection:
     """All records at and below ``folders``, each once; one run of a sweep brings the whole sweep."""
     collection = Collection()
     places: dict[Path, None] = {}
-    for folder in folders:
-        sweep = _sweep_around(folder.resolve())
-        places |= dict.fromkeys(_record_folders(sweep or folder.resolve()))
+    for folder in map(Path.resolve, folders):
+        places |= dict.fromkeys(file.parent for file in record_files(sweep_around(folder) or folder))
     by_sweep: dict[Path | None, list[Found]] = {}
     for place in sorted(places):
         try:
@@ -63,7 +58,7 @@ def collect(folders: Iterable[Path]) -> Collection:
         except UserError as error:
             collection.unreadable.append(str(error))
             continue
-        by_sweep.setdefault(_sweep_around(place), []).append(found)
+        by_sweep.setdefault(sweep_around(place), []).append(found)
     for sweep, members in by_sweep.items():
         if sweep is not None:
             collection.groups.append(_of_sweep(sweep, members, collection.unreadable))
@@ -72,29 +67,13 @@ def collect(folders: Iterable[Path]) -> Collection:
     return collection
 
 
-def _record_folders(folder: Path) -> Iterator[Path]:
-    if folder.is_file():
-        folder = folder.parent
-    for place, below, files in os.walk(folder):
-        if FILE_NAME in files:
-            below.clear()
-            yield Path(place)
-
-
-def _sweep_around(place: Path) -> Path | None:
-    """The folder of the sweep that ``place`` is, or is a job of."""
-    return next(
-        (each for each in (place, place.parent) if any((each / name).exists() for name in SWEEP_FILES)), None
-    )
-
-
 def _of_run(folder: Path, record: Record) -> Family | None:
     """The points of a run of its own; None for a single one, which needs no parent."""
     if len(record.points) < 2:
         return None
     return Family(
         key=record.identity,
-        name=_title(folder) or record.name,
+        name=title_of(folder) or record.name,
         folder=folder,
         records=[record],
         parent=None,
@@ -104,7 +83,7 @@ def _of_run(folder: Path, record: Record) -> Family | None:
 
 def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Group:
     ledger = None
-    if (folder / LEDGER_NAME).exists():
+    if SweepPaths(folder).ledger.exists():
         try:
             ledger = Ledger.load(folder)
         except UserError as error:
@@ -116,11 +95,11 @@ def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Grou
     where = "/".join(folder.parts[-2:])
     family = Family(
         key=_hash("ledger", ledger.name, ledger.created) if ledger else _hash("sweep", parent or where),
-        name=ledger.name if ledger else _title(folder) or where,
+        name=ledger.name if ledger else title_of(folder) or where,
         folder=folder,
         records=records,
         parent=parent,
-        is_over=_is_over(ledger, members) if ledger else (folder / TITLE).exists(),
+        is_over=_is_over(ledger, members) if ledger else SweepPaths(folder).comparison.exists(),
     )
     return Group(family, members, list(_superseded(folder)))
 
@@ -133,18 +112,9 @@ def _is_over(ledger: Ledger, members: Sequence[Found]) -> bool:
 
 
 def _superseded(folder: Path) -> Iterator[Record]:
-    for path in sorted(folder.glob(f"*/{SUPERSEDED}")):
+    for path in SweepPaths(folder).superseded_records():
         with suppress(UserError):  # it cannot be read, so it was never shown
             yield Record.load(path)
-
-
-def _title(folder: Path) -> str | None:
-    """The heading of the comparison, which is what the parent was called."""
-    try:
-        with (folder / TITLE).open(encoding="utf-8", errors="replace") as file:
-            return file.readline().removeprefix("# ").strip() or None
-    except OSError:
-        return None
 
 
 def _hash(*parts: str) -> str:

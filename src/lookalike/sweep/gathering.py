@@ -12,10 +12,12 @@ from typing import Any
 
 from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
-from lookalike.runs.record import FAILED, FILE_NAME, FINISHED, INTERRUPTED, Record
+from lookalike.runs import catalog
+from lookalike.runs.catalog import records_of_sweep
+from lookalike.runs.paths import ReportPaths, RunPaths
+from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.plan import OF_THE_SWEEP
-from lookalike.sweep.states import records_below
 from lookalike.terminal.interrupts import interrupts_later
 from lookalike.tracking import Tracker
 
@@ -99,7 +101,7 @@ def runs_below(folder: Path, known: Mapping[str, Experiment], progress: Progress
     from lookalike.runs.recompose import experiment_of
 
     runs: list[Run] = []
-    for name, record in records_below(folder).items():
+    for name, record in records_of_sweep(folder).items():
         try:
             runs.append((known.get(name) or experiment_of(record), folder / name, record))
         except UserError as error:
@@ -134,19 +136,18 @@ def write_reports(runs: Sequence[Run], folder: Path, name: str, progress: Progre
 
 
 def _write_page(runs: Sequence[Run], folder: Path, title: str, progress: Progress) -> None:
-    from lookalike.report import selection
-    from lookalike.report.html import FILE_NAME, make_report, write_report
+    from lookalike.report.html import make_report, write_report
 
-    chosen = [selection.Run(record, path) for _, path, record in runs]
+    chosen = [catalog.Run(record, path) for _, path, record in runs]
     try:
-        write_report(make_report(chosen, title), folder / FILE_NAME, root=Path(runs[0][0].paths.root))
+        write_report(make_report(chosen, title), ReportPaths(folder).report, root=Path(runs[0][0].paths.root))
     except Exception as error:  # a report that cannot be drawn must not keep the parent open
         progress.warn(f"the report could not be written: {error}; try: lookalike report {quote(str(folder))}")
 
 
 def records_in(folder: Path) -> list[Record]:
     """The record that lies in ``folder``, if there is one."""
-    return [Record.load(folder)] if (folder / FILE_NAME).exists() else []
+    return [Record.load(folder)] if RunPaths(folder).record.exists() else []
 
 
 def show(tracker: Tracker, folder: Path, parent: str | None, progress: Progress) -> str | None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import UserError
+from lookalike.runs.paths import SweepPaths
 from lookalike.runs.record import load_own_json, read_as, writing_results
 from lookalike.store.files import write_json
 
 FORMAT = 1
-FILE_NAME = "sweep.json"
 
 BUILD, TIME, COLLECT = "build", "time", "collect"
 """Phases of a :class:`Submission`."""
@@ -77,7 +77,7 @@ class Ledger:
 
         Raises :class:`UserError` when the folder cannot be written or its disk is full.
         """
-        path = folder / FILE_NAME
+        path = SweepPaths(folder).ledger
         with writing_results(folder):
             write_json(path, {"format": FORMAT, **asdict(self)})
         return path
@@ -89,13 +89,13 @@ class Ledger:
         Raises :class:`UserError` when there is none, when it is damaged, or when another version of
         Lookalike wrote it.
         """
-        path = folder / FILE_NAME
+        path = SweepPaths(folder).ledger
         content = load_own_json(
             path,
             FORMAT,
             kind="the ledger of a sweep",
             cure=_CURE,
-            absent=f"{folder} holds no {FILE_NAME}; name the folder of a sweep",
+            absent=f"{folder} holds no {path.name}; name the folder of a sweep",
             instead="give the sweep another name",
         )
         try:

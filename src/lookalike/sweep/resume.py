@@ -13,9 +13,10 @@ from shlex import quote
 
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.progress import Progress
-from lookalike.runs.record import FILE_NAME, FINISHED, Record, writing_results
+from lookalike.runs.catalog import records_of_sweep
+from lookalike.runs.paths import RunPaths, SweepPaths
+from lookalike.runs.record import FINISHED, Record, writing_results
 from lookalike.store.lease import Lease, Owner, is_live
-from lookalike.sweep.ledger import FILE_NAME as LEDGER
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import Job, Plan, count_of
 from lookalike.sweep.slurm.queue import ENDING, Queue, ask_queue
@@ -27,7 +28,6 @@ from lookalike.sweep.states import (
     PointState,
     finished_keys,
     point_states,
-    records_below,
     refuse_other_versions,
 )
 from lookalike.tracking import Tracker
@@ -35,9 +35,6 @@ from lookalike.tracking import Tracker
 PATIENCE_SECONDS = 30
 """For a job that SLURM is just clearing away, and for another process to let go of the sweep."""
 PAUSE_SECONDS = 0.2
-HELD_BY = ".lease"
-SUPERSEDED = "record.superseded.json"
-"""The record of a try that a later one stands for: kept, and read by nothing."""
 
 
 class InHandsError(UserError):
@@ -71,7 +68,7 @@ def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[Lease]:
             "or stop that process first"
         )
 
-    lease = Lease(folder / HELD_BY, on_wait=refuse)
+    lease = Lease(SweepPaths(folder).lease, on_wait=refuse)
     _patiently(lease.acquire, patience_seconds)
     try:
         yield lease
@@ -96,7 +93,7 @@ def _patiently(take: Callable[[], None], seconds: float) -> None:
 def is_in_hands(folder: Path) -> bool:
     """Whether a process is at work on the sweep in ``folder``; False where that cannot be found out."""
     with suppress(OSError):  # someone else's folder, which we may only read
-        return is_live(folder / HELD_BY)
+        return is_live(SweepPaths(folder).lease)
     return False
 
 
@@ -105,7 +102,7 @@ def open_ledger(folder: Path, name: str, arguments: Sequence[str], resume: bool)
 
     Raises :class:`ConfigError` when there is one and ``resume`` is false.
     """
-    if not (folder / LEDGER).exists():
+    if not SweepPaths(folder).ledger.exists():
         return Ledger(name, datetime.now(UTC).isoformat(), list(arguments), directory=os.fspath(Path.cwd()))
     if not resume:
         raise ConfigError(
@@ -124,7 +121,7 @@ def submitted_jobs(ledger: Ledger, folder: Path) -> list[str]:
 
     The latter outlive a launcher that is killed; submitit's scripts tell their numbers.
     """
-    awaited = {path.name.partition("_")[0] for path in folder.glob(".submitit/*/*_submission.sh")}
+    awaited = {path.name.partition("_")[0] for path in SweepPaths(folder).submission_scripts()}
     return sorted(awaited | {submission.job_id for submission in ledger.submissions})
 
 
@@ -132,7 +129,7 @@ def queue_of(ledger: Ledger, folder: Path) -> Queue:
     """What SLURM says of the sweep's jobs; it is not asked when none was given to it or all is done."""
     submitted = submitted_jobs(ledger, folder)
     keys = {point["key"] for job in ledger.jobs for point in job.points}
-    if not submitted or keys <= finished_keys(records_below(folder).values()):
+    if not submitted or keys <= finished_keys(records_of_sweep(folder).values()):
         return {}
     return ask_queue(submitted)
 
@@ -172,7 +169,7 @@ def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
             f"SLURM still has jobs of the sweep {ledger.name} ({', '.join(at_work)}); wait for them "
             f"(lookalike sweep status {name}) or take them back (lookalike sweep cancel {name})"
         )
-    done = finished_keys(records_below(folder).values())
+    done = finished_keys(records_of_sweep(folder).values())
     taken = {job.folder for job in ledger.jobs}
     jobs = tuple(left for job in plan.jobs if (left := job.without(done, folder, taken)))
     return Work(jobs, _summary(plan, states, done))
@@ -193,7 +190,7 @@ def _summary(plan: Plan, states: dict[str, PointState], done: set[str]) -> str:
 
 def supersede(jobs: Sequence[Job], ledger: Ledger, folder: Path) -> None:
     """Set aside the records of earlier tries for which ``jobs`` and finished records stand."""
-    records = records_below(folder)
+    records = records_of_sweep(folder)
     covered = finished_keys(records.values()) | {point.key for job in jobs for point in job.points}
     for job in ledger.jobs:
         record = records.get(job.folder)
@@ -205,12 +202,12 @@ def supersede(jobs: Sequence[Job], ledger: Ledger, folder: Path) -> None:
 def set_aside(folder: Path) -> None:
     """Keep the record in a job's folder, if there is one, under a name that nothing reads."""
     with suppress(FileNotFoundError):
-        (folder / FILE_NAME).rename(folder / SUPERSEDED)
+        RunPaths(folder).record.rename(RunPaths(folder).superseded_record)
 
 
 def forget_superseded(folder: Path, tracker: Tracker, progress: Progress) -> None:
     """Take what was set aside out of the tracker's sight; a tracker that cannot be reached is a warning."""
-    for path in sorted(folder.glob(f"*/{SUPERSEDED}")):
+    for path in SweepPaths(folder).superseded_records():
         try:
             tracker.forget(Record.load(path))
         except TrackingError as error:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import OtherVersionError, UserError
-from lookalike.runs.record import FILE_NAME, FINISHED, INTERRUPTED, Record, read_records
+from lookalike.runs.catalog import records_of_sweep
+from lookalike.runs.paths import RunPaths, SweepPaths
+from lookalike.runs.record import FINISHED, INTERRUPTED, Record
 from lookalike.sweep.ledger import TIME, Ledger, LedgerJob, Submission
 from lookalike.sweep.slurm.queue import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
-from lookalike.terminal.crash import FILE_NAME as TRACEBACK
 
 DONE = "done"
 PENDING = "pending"
@@ -31,7 +32,6 @@ TO_RETRY = (FAILED, TIMED_OUT, LOST)
 
 ENDED_AS = "ended_as"
 """Key of a record's extras: the state of a job that left no record of its own."""
-LOG = "lookalike.log"
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,12 @@ class Try:
         return self.record.extras.get(ENDED_AS) if self.record else None
 
 
-def records_below(folder: Path) -> dict[str, Record]:
-    """Every record of a sweep by the name of its job's folder, in the order in which they were begun.
-
-    One that cannot be read is named and counts as not there: its job is as good as lost.
-    """
-    found = {place.name: record for place, record in read_records(sorted(folder.glob(f"*/{FILE_NAME}")))}
-    return dict(sorted(found.items(), key=lambda item: item[1].started))
-
-
 def refuse_other_versions(folder: Path) -> None:
     """Raise ``OtherVersionError`` for a record of a sweep that is sound and not ours to read.
 
     Its points are measured, perhaps: they are not to be measured again.
     """
-    for path in sorted(folder.glob(f"*/{FILE_NAME}")):
+    for path in SweepPaths(folder).records():
         try:
             Record.load(path)
         except OtherVersionError as error:
@@ -105,7 +96,7 @@ def point_states(ledger: Ledger, folder: Path, queue: Queue, *, in_hands: bool =
     ``queue``: what SLURM says of the sweep's submissions. ``in_hands``: whether a process is conducting the
     sweep, so that jobs which were given to no scheduler have their turn.
     """
-    records = records_below(folder)
+    records = records_of_sweep(folder)
     done = finished_keys(records.values())
     last: dict[str, tuple[LedgerJob, str]] = {}
     for job in ledger.jobs:
@@ -190,11 +181,11 @@ def _by_end(last: Try, begun: bool, log: Path | None) -> tuple[str, str]:
 
 def _log(last: Try, home: Path) -> Path | None:
     """The most telling of what a job wrote."""
-    traceback = home / TRACEBACK
-    if traceback.exists():
-        return traceback
+    paths = RunPaths(home)
+    if paths.traceback.exists():
+        return paths.traceback
     if last.submission is not None and last.task is not None:
         log = log_of(Path(last.submission.folder), last.task)
         if log is not None:
             return log
-    return home / LOG if (home / LOG).exists() else None
+    return paths.log if paths.log.exists() else None

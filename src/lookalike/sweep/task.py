@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,11 +22,9 @@ from lookalike.machine.credentials import conceal_all
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import SILENT, Progress
 from lookalike.resolving import Resolved
-from lookalike.runs.record import FILE_NAME, Record
+from lookalike.runs.paths import RunPaths
+from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.store.files import bytes_below
-from lookalike.store.layout import changed_at
-from lookalike.store.upkeep import DAY_SECONDS, Removal
 from lookalike.sweep.gathering import Run, gathered, leave_record, records_in, show
 from lookalike.sweep.ledger import BUILD
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
@@ -38,12 +35,6 @@ from lookalike.tracking import Tracker, environment_notices
 
 CRASH, USER_ERROR = 1, 2
 """Exit codes: we have to mend it; the user can."""
-
-ABANDONED_DAYS = 30
-"""A run that writes nothing for so long, not even a line of its log, is not going to."""
-LOG = "lookalike.log"
-UNRECORDED = {".hydra", LOG, "points"}
-"""What Hydra and a run put into an output folder before the record; without one it is of no use."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +149,10 @@ class Task:
             exit_code = USER_ERROR
         except Exception as error:
             reason, exit_code = f"{type(error).__name__}: {error}", CRASH
-            told = describe(error, keep_traceback(error, place.folder))
+            told = describe(error, keep_traceback(error, RunPaths(place.folder).traceback))
         told, reason = conceal_all(told), conceal_all(reason)
         ours = self.is_ours()
-        if place.in_sweep and experiment is not None and ours and not (place.folder / FILE_NAME).exists():
+        if place.in_sweep and experiment is not None and ours and not RunPaths(place.folder).record.exists():
             with suppress(UserError):
                 leave_record(place.folder, asdict(experiment), place.overrides, reason)
         if not ours:
@@ -263,19 +254,6 @@ def _always() -> bool:
     return True
 
 
-def abandoned_runs(root: Path) -> Iterator[Removal]:
-    """Yield output folders below ``root`` whose run left no record and did nothing for a month.
-
-    A killed run leaves them; one that ends in any other way removes its own.
-    """
-    for hydra in sorted([*root.glob("outputs/*/*/.hydra"), *root.glob("multirun/**/.hydra")]):
-        folder = hydra.parent
-        names = {path.name for path in folder.iterdir() if not path.name.startswith(f".{FILE_NAME}.")}
-        last = max(changed_at(path) for path in (folder, hydra, folder / LOG))
-        if names <= UNRECORDED and time.time() - last > ABANDONED_DAYS * DAY_SECONDS:
-            yield Removal("output folder", folder, bytes_below(folder), "its run left no record")
-
-
 def require_places(experiment: Experiment, *more: Path, tracked: bool = True) -> None:
     """Raise UserError unless the places that the run writes to, and ``more``, can be written.
 
@@ -292,7 +270,7 @@ def require_places(experiment: Experiment, *more: Path, tracked: bool = True) ->
 def _leave_nothing(folder: Path) -> None:
     """Remove the folder of a run that left no record; one that holds anything else stays."""
     with suppress(OSError):
-        if {path.name for path in folder.iterdir()} <= UNRECORDED:
+        if RunPaths(folder).has_no_results:
             shutil.rmtree(folder)
             for above in (folder.parent, folder.parent.parent):
-                above.rmdir()  # the day's folder and outputs/, when this was all they held
+                above.rmdir()  # the folder of the day and that of all runs, when this was all they held

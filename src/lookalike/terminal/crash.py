@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lookalike.machine.credentials import conceal_all
 
-FILE_NAME = "traceback.txt"
 LONGEST_REASON = 300
 """Characters; some libraries' messages hold whole files."""
 
@@ -22,24 +21,24 @@ def reason_of(error: BaseException) -> str:
     return conceal_all(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
-def keep_traceback(error: BaseException, folder: Path | None = None) -> Path | None:
-    """Write an error's traceback into ``folder``, else into a temporary file, and return its path.
+def keep_traceback(error: BaseException, file: Path | None = None) -> Path | None:
+    """Write an error's traceback to ``file``, else to a temporary file, and return its path.
 
     None when neither can be written.
     """
     text = conceal_all("".join(traceback.format_exception(error)))
-    if folder is not None:
+    if file is not None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / FILE_NAME).write_text(text, encoding="utf-8", errors="backslashreplace")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError:
             pass
         else:
-            return folder / FILE_NAME
+            return file
     try:
         descriptor, name = tempfile.mkstemp(prefix="lookalike-traceback-", suffix=".txt")
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as temporary:
+            temporary.write(text)
     except OSError:
         return None
     return Path(name)

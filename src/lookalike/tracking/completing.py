@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.progress import Bar
-from lookalike.runs.record import FILE_NAME, PointRecord, Record
+from lookalike.runs.paths import RECORD
+from lookalike.runs.record import PointRecord, Record
 from lookalike.store.files import sha256_of
 from lookalike.tracking import content
 
@@ -191,8 +192,8 @@ class RunOfPoint:
     def _files(self) -> Iterator[str]:
         """What the run's artifacts are called at their top: files, and the folder of a small index."""
         yield CONFIG
-        if is_plain(self.folder / FILE_NAME):
-            yield FILE_NAME
+        if is_plain(self.folder / RECORD):
+            yield RECORD
         if self.point is None:
             return
         if content.edits_table(self.point):
@@ -246,13 +247,12 @@ class Upload:
         return file
 
 
-def missing_files(client: MlflowClient, run_id: str, folder: Path, names: Sequence[str]) -> list[Path]:
-    """Those of ``names`` that lie in ``folder`` and not among the run's artifacts."""
-    there = [folder / name for name in names if is_plain(folder / name)]
-    if not there:
+def missing_files(client: MlflowClient, run_id: str, files: Sequence[Path]) -> list[Path]:
+    """Return those of ``files`` that are not among the run's artifacts."""
+    if not files:
         return []
     present = {PurePosixPath(item.path).name for item in client.list_artifacts(run_id)}
-    return [path for path in there if path.name not in present]
+    return [path for path in files if path.name not in present]
 
 
 def is_plain(path: Path) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import TrackingError
-from lookalike.runs.record import FILE_NAME, Record
+from lookalike.runs.catalog import Run, runs_below
+from lookalike.runs.paths import RECORD, HomePaths
+from lookalike.runs.record import Record
 from lookalike.tracking.backend import Backend, tracking_errors
 from lookalike.tracking.home import DATABASE
 
@@ -58,6 +60,21 @@ def find_points(mlruns: Path, uri: str | None, experiment: str, query: str) -> d
         return found
 
 
+def runs_of(found: Mapping[str, FoundRecord], root: Path) -> list[Run]:
+    """Return the runs of what :func:`find_points` found, each with only those points.
+
+    A run whose folder lies below ``root`` is taken from there, with its raw samples; of another one MLflow
+    has just the record.
+    """
+    local = {run.record.identity: run for run in runs_below(*HomePaths(root).results)}
+    runs = []
+    for identity, part in found.items():
+        run = local.get(identity) or Run(part.load(), None)
+        points = [point for point in run.record.points if point.trial_key in part.trial_keys]
+        runs.append(Run(replace(run.record, points=points), run.folder))
+    return runs
+
+
 def _matching(client: MlflowClient, experiment_id: str, query: str) -> list[Any]:
     from mlflow.exceptions import MlflowException
 
@@ -81,4 +98,4 @@ def _matching(client: MlflowClient, experiment_id: str, query: str) -> list[Any]
 
 def _record_of(client: MlflowClient, uri: str, run_id: str) -> Record:
     with tracking_errors(uri), TemporaryDirectory() as folder:
-        return Record.load(Path(client.download_artifacts(run_id, FILE_NAME, folder)))
+        return Record.load(Path(client.download_artifacts(run_id, RECORD, folder)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike import schemas
+from lookalike.runs.paths import ReportPaths
 from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.store.files import remove_stale
 from lookalike.tracking import content, view
@@ -20,7 +21,6 @@ from lookalike.tracking.completing import (
     RunOfPoint,
     Upload,
     best_of,
-    is_plain,
     missing_files,
 )
 from lookalike.tracking.families import Family
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-REPORTS = ("report.html", "comparison.csv", "comparison.md", "pareto.png", "missed.html")
 PARENT_ID = "mlflow_parent_id"
 """Among a record's extras."""
 FAMILY = "lookalike.family"
@@ -137,8 +136,8 @@ class MlflowTracker:
                 with suppress(Exception):
                     self.client.set_terminated(parent, content.RUN_STATUS[status], end_time)
                 raise
-            if (folder / "comparison.md").exists():
-                note = (folder / "comparison.md").read_text(encoding="utf-8")
+            if (comparison := ReportPaths(folder).comparison).exists():
+                note = comparison.read_text(encoding="utf-8")
                 self.client.set_tag(parent, "mlflow.note.content", note[: content.MAX_TAG])
             counts = {
                 "lookalike.points": sum(len(r.points) for r in records if r.status == FINISHED),
@@ -150,9 +149,8 @@ class MlflowTracker:
 
     def _log_reports(self, parent: str, folder: Path) -> None:
         self.backend.check_inside(self.client.get_run(parent).info.artifact_uri)
-        for name in REPORTS:
-            if is_plain(folder / name):
-                self.client.log_artifact(parent, str(folder / name))
+        for path in ReportPaths(folder).shown:
+            self.client.log_artifact(parent, str(path))
 
     def settle_family(self, family: Family) -> tuple[str, Change]:
         """The parent of records that belong together, made when it is lost, closed when all are there.
@@ -175,7 +173,7 @@ class MlflowTracker:
             self._share_view(run_id)
             parent, change = self.client.get_run(run_id), Change.CREATED
         run_id = str(parent.info.run_id)
-        reports = missing_files(self.client, run_id, family.folder, REPORTS)
+        reports = missing_files(self.client, run_id, ReportPaths(family.folder).shown)
         if family.is_over and (parent.info.status not in OVER or reports):
             ended = max(content.milliseconds(record.finished) for record in family.records)
             before = {name: status for status, name in content.RUN_STATUS.items()}.get(parent.info.status)

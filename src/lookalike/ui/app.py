@@ -13,10 +13,11 @@ import streamlit as st
 from lookalike.datasets.images import decode
 from lookalike.datasets.sampling import nested_sample
 from lookalike.errors import ImageError, UserError
-from lookalike.runs.catalog import find_run
-from lookalike.runs.retriever import Comparison, Hits, Retriever
+from lookalike.runs.catalog import find_point, searchable_points
+from lookalike.runs.opener import FinishedRun, open_point
+from lookalike.runs.points import RunPoint
+from lookalike.runs.searching import Comparison, Hits
 from lookalike.store.layout import Layout
-from lookalike.ui.choices import Choice, choice_of, choices
 from lookalike.ui.launching import UPLOAD_MB, unpacked
 from lookalike.ui.text import plain
 from lookalike.ui.thumbnails import Thumbnails, thumbnail
@@ -45,16 +46,26 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One index over one gallery."""
+
+    selector: str
+    """As ``find_point`` takes it."""
+    title: str
+    """What tells it from the others."""
+
+
+@dataclass(frozen=True)
 class Opened:
     """The run that is searched."""
 
     choice: Choice
-    retriever: Retriever
+    run: FinishedRun
     thumbnails: Thumbnails
 
     def pictures(self, rows: Sequence[int]) -> list[str | None]:
         """Thumbnails of gallery images, as addresses."""
-        return [inlined(one) for one in self.thumbnails.of(self.retriever.gallery, rows)]
+        return [inlined(one) for one in self.thumbnails.of(self.run.images, rows)]
 
 
 def main() -> None:
@@ -68,7 +79,7 @@ def main() -> None:
         opened = _opened(choice, str(root))
         with st.sidebar:
             k, settings = _choose_settings(opened)
-            _choose_query(opened.retriever)
+            _choose_query(opened.run)
         _show(opened, k, settings)
     except UserError as error:
         st.error(plain(str(error)), icon=":material/error:")
@@ -78,31 +89,46 @@ def main() -> None:
 
 
 def _choose_run(root: Path, selector: str | None) -> Choice:
-    """The run to search: at first the one that ``--run`` named, else the newest."""
-    named = choice_of(find_run(root, selector))
-    offered = choices(root)
+    """The run to search: at first the one that ``--run`` named, else the newest.
+
+    Settings of the search make no choices of their own (they are set in the app).
+    """
+    named = choice_of(find_point(root, selector))
+    offered = [choice_of(run) for run in searchable_points(root)]
     if named not in offered:
         offered.insert(0, named)
     st.title("Lookalike", anchor=False)
     return st.selectbox("Run", offered, offered.index(named), format_func=lambda choice: choice.title)
 
 
+def choice_of(run: RunPoint) -> Choice:
+    """Return the choice that opens exactly this operating point."""
+    record, data = run.record, run.record.data
+    shape = [f"{name}={value}" for name, value in run.point.index_settings.items()]
+    index = " ".join([str(record.index["family"]), *shape])
+    return Choice(
+        f"{run.folder.resolve()}:{run.point.label}",
+        f"{index} · {record.model['name']} · {data['dataset']}, {data['gallery_size']:,} images",
+    )
+
+
 @st.cache_resource(max_entries=1, show_spinner="Opening the run …")
 def _opened(choice: Choice, root: str) -> Opened:
-    retriever = Retriever.open(find_run(Path(root), choice.selector), Path(root))
-    some = retriever.run.vectors.rows(np.array([0]))
-    retriever.compare(some, min(FIRST_SHOWN, retriever.max_k))  # the first search after loading is slower
-    return Opened(choice, retriever, Thumbnails(Layout(retriever.run.store.root).thumbnails))
+    run = open_point(find_point(Path(root), choice.selector), Path(root))
+    run.require_searchable()
+    some = run.vectors.rows(np.array([0]))
+    run.compare(some, min(FIRST_SHOWN, len(run.vectors)))  # the first search after loading is slower
+    return Opened(choice, run, Thumbnails(Layout(run.store.root).thumbnails))
 
 
 def _choose_settings(opened: Opened) -> tuple[int, dict[str, int]]:
     """K and the settings that this run's index has; another run begins with its own."""
-    retriever = opened.retriever
-    most = min(retriever.max_k, MOST_SHOWN)
+    run = opened.run
+    most = min(len(run.vectors), MOST_SHOWN)
     k = st.slider("images shown (K)", 1, most, min(FIRST_SHOWN, most)) if most > 1 else 1
     settings = {}
-    for name, limit in retriever.limits.items():
-        first = retriever.settings[name]
+    for name, limit in run.limits.items():
+        first = run.settings[name]
         highest = limit or max(HIGHEST[name], first)
         if highest > 1:
             settings[name] = st.slider(
@@ -111,7 +137,7 @@ def _choose_settings(opened: Opened) -> tuple[int, dict[str, int]]:
     return k, settings
 
 
-def _choose_query(retriever: Retriever) -> None:
+def _choose_query(run: FinishedRun) -> None:
     """Each way to ask takes the place of what was asked before."""
     st.file_uploader(
         f"Search by an image (up to {UPLOAD_MB} MB)",
@@ -119,7 +145,7 @@ def _choose_query(retriever: Retriever) -> None:
         key="upload",
         on_change=_ask_for_upload,
     )
-    if retriever.reads_text:
+    if run.reads_text:
         st.text_input("or by a caption", key="caption", max_chars=1000, on_change=_ask_for_caption)
     st.button("Show gallery images to begin with", on_click=_ask_for_nothing, width="stretch")
 
@@ -147,21 +173,21 @@ def _ask_for_nothing() -> None:
 
 
 def _show(opened: Opened, k: int, settings: Mapping[str, int]) -> None:
-    retriever = opened.retriever
+    run = opened.run
     asked: Asked | None = st.session_state.get("asked")
-    if asked is not None and asked.id is not None and asked.id not in retriever.gallery.ids:
+    if asked is not None and asked.id is not None and asked.id not in run.images.ids:
         asked = None  # another run's gallery
     st.caption(plain(opened.choice.title))
     if asked is None:
         _show_beginning(opened)
         return
     vector, picture = _understood(opened, asked)
-    answer = retriever.compare(vector, k, settings)
+    answer = run.compare(vector, k, **settings)
     _show_question(asked, picture, answer, k)
     point = [f"{name}={value}" for name, value in settings.items()]
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader(" ".join([retriever.experiment.index.family, *point]), anchor=False)
+        st.subheader(" ".join([run.experiment.index.family, *point]), anchor=False)
         show_tiles(
             _hits(opened, answer.found, answer.wrong, "wrong", asked), "found", _ask_for_image, size=76
         )
@@ -171,7 +197,7 @@ def _show(opened: Opened, k: int, settings: Mapping[str, int]) -> None:
             _hits(opened, answer.exact, answer.missed, "missed", asked), "exact", _ask_for_image, size=76
         )
     st.caption(
-        f"Below each image its {SCORES[retriever.metric]}. Outlined: exact neighbours that the index missed; "
+        f"Below each image its {SCORES[run.metric]}. Outlined: exact neighbours that the index missed; "
         "dashed: what it returned in their place. Click an image to search on from it."
     )
 
@@ -179,7 +205,7 @@ def _show(opened: Opened, k: int, settings: Mapping[str, int]) -> None:
 def _show_beginning(opened: Opened) -> None:
     """Some images of the gallery, other ones at every click."""
     st.subheader("Drop an image at the left, or click one of the gallery", anchor=False)
-    ids = opened.retriever.gallery.ids
+    ids = opened.run.images.ids
     rows = nested_sample(ids, TO_BEGIN_WITH, st.session_state.get("draw", 0), "ui")
     tiles = [Tile(ids[row], picture) for row, picture in zip(rows, opened.pictures(rows), strict=True)]
     show_tiles(tiles, "beginning", _ask_for_image)
@@ -196,15 +222,15 @@ def _understood(opened: Opened, asked: Asked) -> tuple[np.ndarray, str | None]:
 
 
 def _embedded(opened: Opened, asked: Asked) -> tuple[np.ndarray, str | None]:
-    retriever = opened.retriever
+    run = opened.run
     if asked.caption is not None:
-        return retriever.embed_text(asked.caption), None
+        return run.embed_text(asked.caption), None
     if asked.upload is None:
-        row = list(retriever.gallery.ids).index(str(asked.id))
-        return retriever.run.vectors.rows(np.array([row])), opened.pictures([row])[0]
+        row = list(run.images.ids).index(str(asked.id))
+        return run.vectors.rows(np.array([row])), opened.pictures([row])[0]
     try:
         image = decode(asked.upload, UPLOAD_PIXELS)
-        return retriever.embed_image(image), inlined(thumbnail(image))
+        return run.embed(image), inlined(thumbnail(image))
     except ImageError as error:
         reason = str(error).partition(";")[0].replace("dataset.max_pixels=", "the limit of ")
         raise ImageError(f"{asked.name} cannot be searched for: {reason}") from error

@@ -11,21 +11,21 @@ from lookalike import schemas
 from lookalike.datasets.folder import expand_root, scan_images
 from lookalike.datasets.sets import ImageSet
 from lookalike.errors import UserError
-from lookalike.runs.retriever import Retriever
+from lookalike.runs.opener import FinishedRun
 from lookalike.ui.judging import EXACT, GALLERY, RUNS, Terms
 
 
 class Contest:
-    """Two retrievers over one gallery, and the images that both are asked for."""
+    """Two runs over one gallery, and the images that both are searched for."""
 
-    def __init__(self, a: Retriever, b: Retriever, terms: Terms) -> None:
-        if list(a.gallery.ids) != list(b.gallery.ids):
+    def __init__(self, a: FinishedRun, b: FinishedRun, terms: Terms) -> None:
+        if list(a.images.ids) != list(b.images.ids):
             raise UserError(
                 "the two runs searched different images (one was run before the dataset changed); "
                 "run both again and judge those runs"
             )
-        self.retrievers = dict(zip(RUNS, (a, b), strict=True))
-        self.gallery = a.gallery
+        self.runs = dict(zip(RUNS, (a, b), strict=True))
+        self.gallery = a.images
         self.terms = terms
         self.queries = query_images(self.gallery, terms.queries)
         self._row = {id_: row for row, id_ in enumerate(self.queries.ids)}
@@ -46,19 +46,16 @@ class Contest:
     def answers(self, query: str) -> dict[str, list[int]]:
         """Run -> gallery rows of its first k, the query itself left out. ImageError as :meth:`image`."""
         if query not in self._answered:
-            self._answered[query] = {run: self._ask(run, query) for run in RUNS}
+            self._answered[query] = {run: self._search(run, query) for run in RUNS}
         return self._answered[query]
 
-    def _ask(self, run: str, query: str) -> list[int]:
-        retriever, k = self.retrievers[run], self.terms.k
+    def _search(self, name: str, query: str) -> list[int]:
+        run, k = self.runs[name], self.terms.k
         itself = self._row[query] if self.terms.queries == GALLERY else -1
-        if itself >= 0:
-            vector = retriever.run.vectors.rows(np.array([itself]))
-        else:
-            vector = retriever.embed_image(self.image(query))
-        most = min(k + (itself >= 0), retriever.max_k)
+        vector = run.vectors.rows(np.array([itself])) if itself >= 0 else run.embed(self.image(query))
+        most = min(k + (itself >= 0), len(run.vectors))
         exactly = self.terms.answers == EXACT
-        hits = retriever.exact(vector, most) if exactly else retriever.search(vector, most)
+        hits = run.search_exactly(vector, most) if exactly else run.search(vector, most)
         return [row for row in hits.rows.tolist() if row != itself][:k]
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import streamlit as st
 
 from lookalike.errors import ImageError, UserError
-from lookalike.runs.catalog import find_run
-from lookalike.runs.retriever import Retriever
+from lookalike.runs.catalog import find_point
+from lookalike.runs.opener import open_finished
 from lookalike.store.layout import Layout
 from lookalike.ui.contest import Contest
 from lookalike.ui.judging import (
@@ -78,8 +78,8 @@ def main() -> None:
 
 @st.cache_resource(max_entries=1, show_spinner="Opening the two runs …")
 def _opened(root: str, runs: Sequence[str], terms: Terms) -> tuple[Contest, Thumbnails]:
-    a, b = (Retriever.open(find_run(Path(root), run), Path(root)) for run in runs)
-    return Contest(a, b, terms), Thumbnails(Layout(a.run.store.root).thumbnails)
+    a, b = (open_finished(run, root) for run in runs)
+    return Contest(a, b, terms), Thumbnails(Layout(a.store.root).thumbnails)
 
 
 def _next(page: Page) -> Question | None:
@@ -177,7 +177,7 @@ def _answer(page: Page, asked: Question, choice: str) -> None:
 
 def _show_outcome(page: Page, options: Mapping[str, Any]) -> None:
     root = Path(options["root"])
-    a, b = (find_run(root, run) for run in options["runs"])
+    a, b = (find_point(root, run) for run in options["runs"])
     result = outcome(page.done)
     st.title("All pairs judged", anchor=False)
     counts = zip((*names_of(a, b), "about the same"), (result.a, result.b, result.same), strict=True)

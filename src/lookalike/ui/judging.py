@@ -22,7 +22,7 @@ import numpy as np
 
 from lookalike.datasets.sampling import nested_sample
 from lookalike.errors import UserError, foreign_parser
-from lookalike.runs.catalog import RunPlace
+from lookalike.runs.points import RunPoint
 from lookalike.runs.record import result_file, writing_results
 
 FORMAT = 1
@@ -40,7 +40,7 @@ DOES_NOT_SHAPE_A_GALLERY = ("shard_size", "fingerprint", "max_bad_fraction")
 """Settings of a dataset that leave its images as they are."""
 
 
-def pair_fault(a: RunPlace, b: RunPlace, answers: str) -> str | None:
+def pair_fault(a: RunPoint, b: RunPoint, answers: str) -> str | None:
     """Why the two runs cannot be judged side by side, as far as their records tell; None when they can."""
     ours, theirs = _gallery_of(a), _gallery_of(b)
     differing = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
@@ -57,7 +57,7 @@ def pair_fault(a: RunPlace, b: RunPlace, answers: str) -> str | None:
     return None
 
 
-def names_of(a: RunPlace, b: RunPlace) -> tuple[str, str]:
+def names_of(a: RunPoint, b: RunPoint) -> tuple[str, str]:
     """What tells the two runs apart: their models if it can be, else their points, names or folders."""
     pairs = [
         (str(a.record.model["name"]), str(b.record.model["name"])),
@@ -68,8 +68,8 @@ def names_of(a: RunPlace, b: RunPlace) -> tuple[str, str]:
     return next((pair for pair in pairs if pair[0] != pair[1]), ("the first run", "the second run"))
 
 
-def _gallery_of(place: RunPlace) -> dict[str, Any]:
-    config = place.record.config
+def _gallery_of(run: RunPoint) -> dict[str, Any]:
+    config = run.record.config
     dataset, queries = config["dataset"], config["queries"]
     settings = {
         f"dataset.{name}": value for name, value in dataset.items() if name not in DOES_NOT_SHAPE_A_GALLERY
@@ -145,9 +145,9 @@ class Terms:
     seed: int
 
     @classmethod
-    def of(cls, a: RunPlace, b: RunPlace, *, queries: str, answers: str, n: int, k: int, seed: int) -> Terms:
+    def of(cls, a: RunPoint, b: RunPoint, *, queries: str, answers: str, n: int, k: int, seed: int) -> Terms:
         """The terms of judging two operating points."""
-        run_a, run_b = (f"{place.record.identity} {place.point.label}" for place in (a, b))
+        run_a, run_b = (f"{run.record.identity} {run.point.label}" for run in (a, b))
         return cls(run_a, run_b, queries, answers, n, k, seed)
 
     @property

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets import open_dataset
-from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.formats.neighbours import open_neighbours
 from lookalike.datasets.sets import VectorSet, check_vectors
 from lookalike.errors import DatasetError, UserError
@@ -19,7 +18,7 @@ from lookalike.progress import SILENT, Progress
 from lookalike.queries import plan_queries
 from lookalike.queries.plan import QueryPlan
 from lookalike.queries.vectors import neighbours_beside, own_queries
-from lookalike.runs.opened import OpenedRun
+from lookalike.runs.opener import FinishedRun
 from lookalike.schemas import EmbeddingsDataset, VectorsQueries
 
 
@@ -67,14 +66,14 @@ class Bundle:
     """What the user should know of the source, a sentence each."""
 
 
-def bundle_of_run(run: OpenedRun) -> Bundle:
+def bundle_of_run(run: FinishedRun) -> Bundle:
     """The vectors that a run searched, its queries, and their exact neighbours.
 
     Raises UserError when one of them is no longer in the store.
     """
     gallery = run.gallery
     normalized = gallery.normalize if isinstance(gallery, VectorSet) else run.experiment.model.normalize
-    depth = min(run.exact.depth, len(run.vectors))
+    depth = min(run.exact_neighbours.depth, len(run.vectors))
     plan, notices = _plan_of(run)
     labels = gallery.labels if plan is None else _labels_of(run.vectors.ids, plan, gallery.labels)
     return Bundle(
@@ -87,24 +86,20 @@ def bundle_of_run(run: OpenedRun) -> Bundle:
         notices=notices,
         queries=run.queries,
         metric=run.experiment.index.metric,
-        neighbours=np.asarray(run.exact.rows[:, :depth]),
-        scores=np.asarray(run.exact.scores[:, :depth]),
+        neighbours=np.asarray(run.exact_neighbours.rows[:, :depth]),
+        scores=np.asarray(run.exact_neighbours.scores[:, :depth]),
     )
 
 
-def _plan_of(run: OpenedRun) -> tuple[QueryPlan | None, tuple[str, ...]]:
+def _plan_of(run: FinishedRun) -> tuple[QueryPlan | None, tuple[str, ...]]:
     """The run's queries as they were planned; None, and why, when the dataset is no longer what it was."""
-    dataset = open_dataset(run.experiment.dataset, run.progress, run.store)
-    plan = plan_queries(run.experiment.queries, dataset)
-    place_of = {id_: place for place, id_ in enumerate(plan.queries.ids)}
-    places = [place_of.get(id_) for id_ in run.queries.ids]
-    gone = places.count(None)
-    if gone or not {*run.vectors.ids} <= {*plan.gallery.ids}:
+    try:
+        return run.plan, ()
+    except UserError:
         return None, (
             "the dataset has changed since the run: what its queries should find is not known any more, and "
             "left out",
         )
-    return plan.take([place for place in places if place is not None]), ()
 
 
 def _labels_of(
@@ -117,15 +112,13 @@ def _labels_of(
     return [class_of[id_] for id_ in gallery_ids]
 
 
-def _duplicates_of(run: OpenedRun, plan: QueryPlan) -> Sequence[str | None] | None:
+def _duplicates_of(run: FinishedRun, plan: QueryPlan) -> Sequence[str | None] | None:
     """Which images had the bytes of an earlier one, where that was looked for; None: none had."""
-    gallery = plan.gallery
-    if not plan.judged or (isinstance(gallery, VectorSet) and gallery.duplicate_of is None):
+    if run.duplicates is None:
         return None
-    groups = duplicate_groups(gallery, run.store, run.progress)
     searched, first_of = {*run.vectors.ids}, dict[int, str]()
     found: dict[str, str] = {}
-    for id_, group in zip(gallery.ids, groups.tolist(), strict=True):
+    for id_, group in zip(plan.gallery.ids, run.duplicates.tolist(), strict=True):
         if id_ in searched and first_of.setdefault(group, id_) != id_:
             found[id_] = first_of[group]
     return [found.get(id_) for id_ in run.vectors.ids] if found else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import UserError
+from lookalike.runs.paths import task_logs
 
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 ENDED = {
@@ -78,13 +79,8 @@ def cancel_jobs(job_ids: Sequence[str]) -> None:
 
 
 def log_of(folder: Path, task: str) -> Path | None:
-    """What the task wrote to standard error, below submitit's ``folder``; None when it wrote nothing yet.
-
-    Submitit may have been told ``%j`` in the folder, which becomes the job's number.
-    """
-    above = Path(*folder.parts[: next((i for i, part in enumerate(folder.parts) if "%" in part), None)])
-    found = [path for path in above.rglob(f"{task}_*_log.err") if path.is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    """What the task wrote to standard error, below submitit's ``folder``; None when it wrote nothing yet."""
+    return max(task_logs(folder, task), key=lambda path: path.stat().st_mtime, default=None)
 
 
 def end_in_log(log: Path | None) -> str | None:

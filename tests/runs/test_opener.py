@@ -15,9 +15,9 @@ from lookalike.index.families.brute_force import BruteForceIndex
 from lookalike.index.families.flat import FlatIndex
 from lookalike.index.families.hnsw import HnswIndex
 from lookalike.index.families.ivf_pq import IvfPqIndex
-from lookalike.runs.catalog import find_run
+from lookalike.runs.catalog import find_point
+from lookalike.runs.opener import FinishedRun, open_finished, open_point
 from lookalike.runs.record import Record
-from lookalike.runs.retriever import Retriever
 from lookalike.schemas import (
     EmbeddingsDataset,
     FolderDataset,
@@ -38,30 +38,32 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def opened(root: Path, name: str = "ivf") -> Retriever:
-    return Retriever.open(find_run(root, f"outputs/{name}"), root)
+def opened(root: Path, name: str = "ivf") -> FinishedRun:
+    run = open_finished(f"outputs/{name}", root)
+    run.require_searchable()
+    return run
 
 
 def test_gallery_vectors_and_neighbours_are_the_run_s_own(world: Path) -> None:
-    retriever = opened(world)
-    assert retriever.gallery.ids[17] == "017.png"
-    assert retriever.max_k == 60
-    assert (retriever.settings, retriever.limits) == ({"nprobe": 2}, {"nprobe": 8})
+    run = opened(world)
+    assert run.gallery.ids[17] == "017.png"
+    assert len(run.vectors) == 60
+    assert (run.settings, run.limits) == ({"nprobe": 2}, {"nprobe": 8})
     for row in (0, 17, 59):
-        vector = retriever.embed_image(retriever.gallery.load(row))
+        vector = run.embed(run.gallery.load(row))
         assert vector.shape == (1, 768) and vector.dtype == np.float32
-        np.testing.assert_array_equal(vector[0], retriever.run.vectors.rows(np.array([row]))[0])
-        hits = retriever.search(vector, 3)
+        np.testing.assert_array_equal(vector[0], run.vectors.rows(np.array([row]))[0])
+        hits = run.search(vector, 3)
         assert (hits.rows[0], hits.ids[0]) == (row, f"{row:03}.png")
         assert hits.milliseconds > 0
 
 
 def test_every_query_of_the_run_is_answered_as_the_run_answered_it(world: Path) -> None:
-    retriever = opened(world)
+    run = opened(world)
     [queries] = (world / "store" / "artifacts" / "queries").glob("*/embeddings.npy")
-    with np.load(world / "outputs" / "ivf" / str(retriever.point.neighbours)) as raw:
+    with np.load(world / "outputs" / "ivf" / str(run.point.neighbours)) as raw:
         for vector, rows, scores in zip(np.load(queries), raw["rows"], raw["scores"], strict=True):
-            hits = retriever.search(vector, retriever.point.k)
+            hits = run.search(vector, run.point.k)
             assert hits.rows.tolist() == [row for row in rows if row >= 0]
             np.testing.assert_allclose(hits.scores, scores[rows >= 0], rtol=1e-6, atol=1e-6)
 
@@ -69,26 +71,26 @@ def test_every_query_of_the_run_is_answered_as_the_run_answered_it(world: Path) 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 def test_exact_is_the_naive_answer(tmp_path: Path, world: Path, metric: str) -> None:
     finished(tmp_path, world / "pictures", "run", index=FlatIndex(metric=metric))
-    retriever = opened(tmp_path, "run")
-    query = retriever.embed_image(Image.new("RGB", (9, 5), "teal"))
-    gallery = retriever.run.vectors.matrix
+    run = opened(tmp_path, "run")
+    query = run.embed(Image.new("RGB", (9, 5), "teal"))
+    gallery = run.vectors.matrix
     squared, products = ((gallery - query) ** 2).sum(1), gallery @ query[0]
     order = np.argsort(squared if metric == "l2" else -products, kind="stable")[:7]
-    hits = retriever.exact(query, 7)
+    hits = run.search_exactly(query, 7)
     assert hits.rows.tolist() == order.tolist()
     np.testing.assert_allclose(hits.scores, (squared if metric == "l2" else products)[order], rtol=1e-5)
-    assert retriever.exact(query, 60).ids[-1] == retriever.gallery.ids[np.argsort(-squared)[0]]
+    assert run.search_exactly(query, 60).ids[-1] == run.gallery.ids[np.argsort(-squared)[0]]
 
 
 def test_comparison_marks_what_was_missed_and_what_took_its_place(world: Path) -> None:
-    retriever = opened(world)
-    query = retriever.embed_image(Image.new("RGB", (9, 5), "teal"))
-    one = retriever.compare(query, 10, {"nprobe": 1})
+    run = opened(world)
+    query = run.embed(Image.new("RGB", (9, 5), "teal"))
+    one = run.compare(query, 10, nprobe=1)
     exact, found = set(one.exact.rows.tolist()), set(one.found.rows.tolist())
     assert one.missed == exact - found != frozenset()
     assert one.wrong == found - exact
     assert one.recall == pytest.approx(len(exact & found) / 10)
-    everything = retriever.compare(query, 10, {"nprobe": 8})
+    everything = run.compare(query, 10, nprobe=8)
     assert (everything.missed, everything.wrong, everything.recall) == (frozenset(), frozenset(), 1)
 
 
@@ -98,17 +100,17 @@ def test_a_twin_of_the_last_exact_neighbour_is_as_good(tmp_path: Path) -> None:
     for number in range(30, 38):
         shutil.copy(pictures / "000.png", pictures / f"{number:03}.png")
     finished(tmp_path, pictures, "run", index=HnswIndex(point={"ef_search": 64}))
-    retriever = opened(tmp_path, "run")
-    query = retriever.embed_image(retriever.gallery.load(0))
+    run = opened(tmp_path, "run")
+    query = run.embed(run.gallery.load(0))
     for k in range(1, 12):
-        compared = retriever.compare(query, k)
+        compared = run.compare(query, k)
         assert (compared.missed, compared.wrong, compared.recall) == (frozenset(), frozenset(), 1)
 
 
 def test_fewer_hits_than_k_when_the_lists_are_short(world: Path) -> None:
-    retriever = opened(world)
-    query = retriever.embed_image(Image.new("RGB", (9, 5), "teal"))
-    one = retriever.compare(query, 40, {"nprobe": 1})
+    run = opened(world)
+    query = run.embed(Image.new("RGB", (9, 5), "teal"))
+    one = run.compare(query, 40, nprobe=1)
     assert 0 < len(one.found) < 40 == len(one.exact)
     assert len(one.missed) == 40 - len(one.found) + len(one.wrong)
 
@@ -124,9 +126,9 @@ def test_fewer_hits_than_k_when_the_lists_are_short(world: Path) -> None:
     ],
 )
 def test_what_cannot_be_asked(world: Path, k: int, settings: dict[str, int], said: str) -> None:
-    retriever = opened(world)
+    run = opened(world)
     with pytest.raises(QueryError, match=said):
-        retriever.search(np.zeros((1, 768), np.float32), k, settings)
+        run.search(np.zeros((1, 768), np.float32), k, **settings)
 
 
 @pytest.mark.parametrize(
@@ -136,17 +138,17 @@ def test_what_cannot_be_asked(world: Path, k: int, settings: dict[str, int], sai
 )
 def test_other_families(tmp_path: Path, world: Path, index: Any) -> None:
     finished(tmp_path, world / "pictures", "run", index=index)
-    retriever = opened(tmp_path, "run")
-    vector = retriever.embed_image(retriever.gallery.load(5))
-    assert 5 in retriever.search(vector, 10).rows.tolist()
+    run = opened(tmp_path, "run")
+    vector = run.embed(run.gallery.load(5))
+    assert 5 in run.search(vector, 10).rows.tolist()
 
 
 def test_held_out_images_are_no_part_of_the_gallery(tmp_path: Path, world: Path) -> None:
     finished(tmp_path, world / "pictures", "run", queries=HeldOutQueries(n=10))
-    retriever = opened(tmp_path, "run")
-    assert retriever.max_k == 50
-    vector = retriever.embed_image(retriever.gallery.load(49))
-    assert retriever.search(vector, 1).ids == [retriever.gallery.ids[49]]
+    run = opened(tmp_path, "run")
+    assert len(run.vectors) == 50
+    vector = run.embed(run.gallery.load(49))
+    assert run.search(vector, 1).ids == [run.gallery.ids[49]]
 
 
 # --- what has changed since --------------------------------------------------------------------------------
@@ -157,11 +159,11 @@ def test_a_gallery_that_has_changed_is_searched_as_it_was(tmp_path: Path) -> Non
     finished(tmp_path, pictures, "run", index=FlatIndex())
     (pictures / "003.png").unlink()
     paint(pictures / "0000.png", 999)
-    retriever = opened(tmp_path, "run")
-    assert list(retriever.gallery.ids) == [f"{row:03}.png" for row in range(20)]
-    assert retriever.search(retriever.embed_image(retriever.gallery.load(4)), 1).rows.tolist() == [4]
+    run = opened(tmp_path, "run")
+    assert list(run.gallery.ids) == [f"{row:03}.png" for row in range(20)]
+    assert run.search(run.embed(run.gallery.load(4)), 1).rows.tolist() == [4]
     with pytest.raises(ImageError, match="no longer in the dataset"):
-        retriever.gallery.load(3)
+        run.gallery.load(3)
 
 
 def changed(root: Path, change: Any) -> None:
@@ -191,9 +193,9 @@ def test_relative_paths_hold_from_anywhere(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     finished(Path(), Path("pictures"), "run", index=FlatIndex())
     monkeypatch.chdir("/")
-    assert len(Retriever.open(find_run(tmp_path), tmp_path).gallery) == 20
-    place = find_run(Path("/"), str(tmp_path / "outputs" / "run"))
-    assert len(Retriever.open(place, Path("/nowhere")).gallery) == 20, "the store beside the run is found"
+    assert len(open_finished(root=tmp_path).gallery) == 20
+    found = find_point(Path("/"), str(tmp_path / "outputs" / "run"))
+    assert len(open_point(found, Path("/nowhere")).gallery) == 20, "the store beside the run is found"
 
 
 def test_ready_vectors_have_no_model_to_ask(tmp_path: Path) -> None:
@@ -215,10 +217,10 @@ def test_ready_vectors_have_no_model_to_ask(tmp_path: Path) -> None:
 
 
 def test_captions_need_a_text_tower(world: Path) -> None:
-    retriever = opened(world)
-    assert not retriever.reads_text
+    run = opened(world)
+    assert not run.reads_text
     with pytest.raises(ModelError, match="has no text tower"):
-        retriever.embed_text("a red house")
+        run.embed_text("a red house")
 
 
 def test_captions_with_a_text_tower(tmp_path: Path, world: Path) -> None:
@@ -231,9 +233,9 @@ def test_captions_with_a_text_tower(tmp_path: Path, world: Path) -> None:
         model=TransformersModel(name_or_path=str(checkpoint)),
         index=FlatIndex(),
     )
-    retriever = opened(tmp_path, "run")
-    assert retriever.reads_text
-    vector = retriever.embed_text("a red house")
+    run = opened(tmp_path, "run")
+    assert run.reads_text
+    vector = run.embed_text("a red house")
     assert vector.shape == (1, 32)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
-    assert len(retriever.search(vector, 5)) == 5
+    assert len(run.search(vector, 5)) == 5
