@@ -143,7 +143,7 @@ def test_faults_come_before_any_work_all_at_once(here: SimpleNamespace) -> None:
     assert len(str(raised.value).splitlines()) == 2
     with pytest.raises(lookalike.UserError, match=r"search\.k=0"):
         lookalike.run_sweep(*here.overrides, "search.k=0", "index=flat,hnsw", root=here.home)
-    with pytest.raises(lookalike.UserError, match="there are no runs below"):
+    with pytest.raises(lookalike.UserError, match="there are no finished runs under"):
         lookalike.points(root=here.home)
     with pytest.raises(lookalike.UserError, match="there are no finished runs under"):
         lookalike.open_run(root=here.home)

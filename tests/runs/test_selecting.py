@@ -10,11 +10,12 @@ import pytest
 
 from lookalike.cli import main
 from lookalike.errors import UserError
+from lookalike.index.families.flat import FlatIndex
 from lookalike.report import write_comparison
 from lookalike.runs.catalog import find_sweep, searchable_points, select, select_all, sweeps_below, title_of
 from lookalike.runs.paths import SweepPaths
 from lookalike.runs.record import Record
-from lookalike.schemas import EmbeddingsDataset, FlatIndex, HeldOutQueries, SyntheticDataset, VectorsQueries
+from lookalike.schemas import EmbeddingsDataset, HeldOutQueries, SyntheticDataset, VectorsQueries
 from lookalike.sweep.families import collect
 from lookalike.sweep.ledger import Ledger
 from tests.records import make_point, make_record, make_sweep
