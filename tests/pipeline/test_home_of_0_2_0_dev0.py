@@ -1,7 +1,7 @@
 """A home that was made before the code was rearranged: nothing in it is built again.
 
-``tests/data/home_0_2_0_dev0.tar.xz`` holds twelve photos and the home of what ``COMMANDS`` did with them (lines
-of MLflow included), made at another place; without reports and figures.
+``tests/data/home_0_2_0_dev0.tar.xz`` holds twelve photos and the home of what ``COMMANDS`` did with them
+(lines of MLflow included), made at another place; without reports and figures.
 """
 
 from __future__ import annotations

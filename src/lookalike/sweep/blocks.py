@@ -18,7 +18,7 @@ from lookalike.config.faults import count_gallery
 from lookalike.config.typed import as_typed
 from lookalike.errors import ConfigError
 from lookalike.progress import Progress
-from lookalike.sweep.ledger import FILE_NAME
+from lookalike.runs.paths import SweepPaths
 from lookalike.sweep.plan import Candidate
 
 Multiply = Callable[[list[str]], list[list[str]]]
@@ -60,7 +60,7 @@ def candidates(
             return Candidate(tuple(lines), None, error.faults)
 
     blocks = sweeper.blocks or ()
-    if (Path(config.hydra.sweep.dir) / FILE_NAME).exists():  # it may have been begun when blocks were texts
+    if SweepPaths(Path(config.hydra.sweep.dir)).ledger.exists():  # perhaps begun when blocks were texts
         blocks = [split_text(block) if isinstance(block, str) else block for block in blocks]
     jobs = job_lines(sweeper.params or {}, blocks, arguments, multiply)
     return [candidate(lines) for lines in jobs]
