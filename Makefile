@@ -1,12 +1,14 @@
 # make run      the default experiment (creates .venv the first time)
 # make test     all tests; installs what they talk to where it can (SERVICES=no declines)
+# make lint     ruff and mypy: what .pre-commit-config.yaml runs before each commit
+# make notebook run docs/notebook.ipynb again and keep its tables and figures
 # make lock     renew requirements.lock from pyproject.toml
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install run test lint lock clean
+.PHONY: install run test lint notebook lock clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +29,9 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+notebook: install
+	$(BIN)/jupyter execute --inplace docs/notebook.ipynb
 
 lock:
 	test -x $(BIN)/pip-compile || ($(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet pip-tools)

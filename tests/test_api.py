@@ -94,6 +94,11 @@ def test_blocks_are_a_union_of_products(here: SimpleNamespace) -> None:
     ]
 
 
+def test_a_block_is_a_list() -> None:
+    with pytest.raises(lookalike.UserError, match="the block 'index=flat' is a text; write a list"):
+        lookalike.run_sweep(blocks=["index=flat"])
+
+
 def test_a_job_that_fails_is_a_record_and_the_others_go_on(here: SimpleNamespace) -> None:
     lookalike.run_experiment(lookalike.compose(*here.overrides, "index=flat", root=here.home), quiet=True)
     for picture in here.pictures.glob("*.png"):
@@ -138,10 +143,10 @@ def test_what_does_not_compose_is_one_sentence(overrides: tuple[str, ...], messa
 
 def test_faults_come_before_any_work_all_at_once(here: SimpleNamespace) -> None:
     faulty = lookalike.compose(*here.overrides, "search.k=0", "measures.confidence=2", root=here.home)
-    with pytest.raises(lookalike.UserError, match=r"search\.k=0") as raised:
+    with pytest.raises(lookalike.UserError, match=r"search\.k must be a positive integer, not 0") as raised:
         lookalike.run_experiment(faulty)
     assert len(str(raised.value).splitlines()) == 2
-    with pytest.raises(lookalike.UserError, match=r"search\.k=0"):
+    with pytest.raises(lookalike.UserError, match=r"search\.k must be a positive integer, not 0"):
         lookalike.run_sweep(*here.overrides, "search.k=0", "index=flat,hnsw", root=here.home)
     with pytest.raises(lookalike.UserError, match="there are no finished runs under"):
         lookalike.points(root=here.home)
@@ -211,6 +216,7 @@ def test_an_open_run_finds_images_by_path_or_by_image(here: SimpleNamespace) -> 
     assert frame["id"].tolist() == found[0].ids
     assert frame["path"][0] == str(picture)
     assert found[0]._repr_png_().startswith(b"\x89PNG"), "what a notebook shows"
+    assert len(repr(found[0]).splitlines()) == 1
     assert len(run.search(picture).ids) == 10, "as `lookalike query` does by default"
     compared = run.search(picture, k=10, compare=True, nprobe=4)
     assert compared.comparison is not None

@@ -102,6 +102,8 @@ def run_sweep(
         records = lookalike.run_sweep("model=pixels", "index=flat,ivf_flat", "search=ladder")
     """
     lines = _lines(overrides, root, config_dir)
+    if texts := [block for block in blocks if isinstance(block, str)]:
+        raise ConfigError([f"the block {text!r} is a text; write a list of overrides" for text in texts])
     if blocks:
         products = [f"[{','.join(map(quoted, set_aside_all(block)))}]" for block in blocks]
         lines.append(f"hydra.sweeper.blocks=[{','.join(products)}]")

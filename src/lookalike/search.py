@@ -35,7 +35,7 @@ class Query:
     """The decoded image, or the caption."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """What one search found, nearest first; a notebook shows it as a sheet of images."""
 
@@ -92,6 +92,10 @@ class SearchResult:
             strips.append(Strip(title, tiles))
         return Answer(self.query.name, self.query.content, strips)
 
+    def __repr__(self) -> str:
+        found = f"{len(self.found)} found in {self.found.milliseconds:.2f} ms"
+        return f"<SearchResult of {self.query.name!r}: {found}>"
+
     def _repr_png_(self) -> bytes:
         data = io.BytesIO()
         draw_sheet([self.pictured()], self.gallery).save(data, "PNG")
@@ -116,6 +120,11 @@ class OpenRun:
     def point(self) -> PointRecord:
         """The operating point's."""
         return self.run.point
+
+    @property
+    def images(self) -> ImageSet:
+        """The gallery: ``load(row)`` gives an image, ``labels[row]`` its label, where there are labels."""
+        return self.run.images
 
     def search(
         self,
