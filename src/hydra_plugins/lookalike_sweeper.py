@@ -103,13 +103,19 @@ class LookalikeSweeper(BasicSweeper):
             )
 
     def _submit(self, jobs: Sequence[LedgerJob], folder: Path, collect: Sequence[str]) -> list[Submission]:
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self._keep_config(folder)
         submitted: list[Submission] = self.launcher.submit(jobs, folder, collect)  # type: ignore[union-attr]
         return submitted
 
+    def _keep_config(self, folder: Path) -> None:
+        """Write the sweep's config where Hydra's own sweepers write it."""
+        from lookalike.runs.paths import SweepPaths
+
+        OmegaConf.save(self.config, SweepPaths(folder).composed)
+
     def _launch(self, jobs: list[list[str]], folder: Path, is_ours: Callable[[], bool]) -> list[Outcome]:
         self.task.is_ours = is_ours
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self._keep_config(folder)
         returns: list[JobReturn] = []
         for batch in self.split_overrides_to_chunks(jobs, self.max_batch_size):
             returns.extend(self.launcher.launch(batch, initial_job_idx=len(returns)))  # type: ignore[union-attr]

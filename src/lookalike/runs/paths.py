@@ -158,6 +158,11 @@ class SweepPaths(ReportPaths):
         """Whether the folder is a sweep's, by the files that only a sweep has."""
         return self.ledger.exists() or self.composed.exists()
 
+    @property
+    def submissions(self) -> Path:
+        """Submitit's scripts, logs and results."""
+        return self.folder / ".submitit"
+
     def run(self, name: str) -> RunPaths:
         """The output folder of the job called ``name``."""
         return RunPaths(self.folder / name)
@@ -172,7 +177,7 @@ class SweepPaths(ReportPaths):
 
     def submission_scripts(self) -> list[Path]:
         """Submitit's scripts of jobs that were given to SLURM: ``JOB_submission.sh``."""
-        return sorted(self.folder.glob(".submitit/*/*_submission.sh"))
+        return sorted(self.submissions.glob("*/*_submission.sh"))
 
 
 def task_logs(submission: Path, task: str) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import UserError
+from lookalike.runs.paths import SweepPaths
 from lookalike.sweep.ledger import BUILD, COLLECT, TIME, LedgerJob, Submission
 from lookalike.sweep.slurm.queue import PATIENCE, cancel_jobs
 
@@ -76,7 +77,7 @@ class Cluster:
     """Of every job, by the names in ``conf/hydra/launcher``; None: the site's own default."""
     phases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """``build`` and ``time``: what differs there; None: as everywhere."""
-    folder: Path = Path(".submitit") / "%j"
+    folder: Path = SweepPaths(Path()).submissions / "%j"
     """Submitit's: scripts, logs and results; ``%j`` becomes the job's number."""
     largest_array: int = LARGEST_ARRAY
 
