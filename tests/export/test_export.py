@@ -88,7 +88,7 @@ def own_answer(root: Path, *queries: str) -> list[tuple[int, str, float, str]]:
         else:
             from lookalike.datasets.images import decode
 
-            vector = run.embed_image(decode(Path(query), 10**6))
+            vector = run.embed(decode(Path(query), 10**6))
         hits = run.search(vector, 6)
         for row, id_, score in zip(hits.rows.tolist(), hits.ids, hits.scores.tolist(), strict=True):
             found.append((row, id_, score, run.gallery.locations[row]))
