@@ -97,4 +97,4 @@ def test_the_caption_states_the_terms_and_the_flags() -> None:
     text = "\n".join(caption(rows_of([record])))
     for told in ("twemoji: 4,009 images", "1,400 queries (200 originals × 7 edits)", "k = 100", "1 thread"):
         assert told in text
-    assert "Imaginary CPU 9000" in text and "look out: drift of 9 %" in text
+    assert "Imaginary CPU 9000" in text and "warning: drift of 9 %" in text

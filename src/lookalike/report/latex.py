@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.report.rows import Row, by_front, caption, comparable, front, heading, rows_of
-from lookalike.report.table import columns
+from lookalike.report.rows import WARNING, Row, by_front, caption, comparable, front, heading, rows_of
+from lookalike.report.table import LABEL, columns
 from lookalike.runs.record import Record
 
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -23,7 +24,7 @@ _SPECIAL = {
 
 
 def latex_table(records: Sequence[Record], title: str) -> str:
-    r"""Tables to ``\input`` below ``\usepackage{booktabs}``; points on the Pareto front are bold.
+    r"""Return tables to ``\input`` below ``\usepackage{booktabs}``; points on the Pareto front are bold.
 
     Each caption says on which data, queries, threads and processor the group was measured.
     """
@@ -33,27 +34,29 @@ def latex_table(records: Sequence[Record], title: str) -> str:
 
 
 def _table(group: Sequence[Row], title: str, apart: str) -> str:
-    shown = columns(group)
+    import pandas as pd
+
+    shown, rows = columns(group), by_front(group)
     on_front = {id(row) for row in front(group)} if len(group) > 1 else set()
-    terms = [line for line in caption(group) if not line.startswith("look out")]
+    terms = [line for line in caption(group) if not line.startswith(WARNING)]
     described = ". ".join(part for part in (title, apart, *terms) if part)
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escaped(described)}. Bold: on the Pareto front.}}",
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{l{'r' * len(shown)}}}",
-        r"\toprule",
-        " & ".join(["operating point", *(escaped(column.title) for column in shown)]) + r" \\",
-        r"\midrule",
-    ]
-    for row in by_front(group):
-        label = escaped(row.point.label)
-        label = rf"\textbf{{{label}}}" if id(row) in on_front else label
-        lines.append(" & ".join([label, *(escaped(column.cell(row)) for column in shown)]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
+    frame = pd.DataFrame(
+        [[row.point.label, *(column.cell(row) for column in shown)] for row in rows],
+        columns=[LABEL, *(column.title for column in shown)],
+    )
+    bold = ["textbf: --rwrap" if id(row) in on_front else "" for row in rows]
+    styler = frame.style.hide(axis="index").format(escaped).format_index(escaped, axis="columns")
+    table = styler.apply(lambda _: bold, subset=[LABEL]).to_latex(
+        column_format="l" + "r" * len(shown),
+        position_float="centering",
+        hrules=True,
+        caption=f"{escaped(described)}. Bold: on the Pareto front.",
+    )
+    # Wider than the line, it is set smaller.
+    table = table.replace(r"\begin{tabular}", FITTED + "\n" + r"\begin{tabular}")
+    return table.replace(r"\end{tabular}", r"\end{tabular}}")
 
 
 def escaped(text: str) -> str:
-    """``text`` as LaTeX sets it, whatever it holds."""
+    """Return ``text`` on one line, with every character escaped that LaTeX would not set as it is."""
     return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))

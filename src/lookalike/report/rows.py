@@ -158,9 +158,9 @@ def _warnings(records: Sequence[Record]) -> list[str]:
     runs = {record.identity: record for record in records}
     doubtful = [record for record in runs.values() if record.timing.get("flags")]
     if len(doubtful) <= 1:
-        return [f"look out: {flag}" for record in doubtful for flag in record.timing["flags"]]
+        return [WARNING + flag for record in doubtful for flag in record.timing["flags"]]
     first = doubtful[0].timing["flags"][0]
-    return [f"look out: timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]
+    return [f"{WARNING}timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]
 
 
 def common_settings(rows: Sequence[Row]) -> dict[str, object]:
