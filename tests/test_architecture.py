@@ -121,7 +121,7 @@ def loaded_by(*arguments: str, cwd: Path | None = None) -> set[str]:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = {"numpy", "faiss", "hydra", "omegaconf", "mlflow", "torch", "transformers", "pyarrow", "rich"}
+    heavy = {"numpy", "faiss", "hydra", "omegaconf", "mlflow", "torch", "transformers", "pyarrow"}
     assert loaded_by("--help") & heavy == set()
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lookalike.terminal.interrupts import interrupts_later
-from lookalike.terminal.words import wrapped
+from lookalike.terminal.printing import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,7 +16,7 @@ from lookalike import __version__
 from lookalike.cli import FULL_ERROR, VERBS, main
 from lookalike.errors import ConfigError
 
-HEAVY = ("hydra", "omegaconf", "numpy", "faiss", "torch", "mlflow", "rich", "pyarrow", "PIL")
+HEAVY = ("hydra", "omegaconf", "numpy", "faiss", "torch", "mlflow", "pyarrow", "PIL")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])

@@ -67,15 +67,8 @@ PLACES = (
 GARBAGE_THRESHOLD = 200_000
 """Objects between two garbage collections; with Python's 700, importing mlflow takes a second more."""
 
-USAGE = """\
-Which embedding model and which FAISS index find your images, at what cost.
-
-usage: lookalike VERB ...
-
-{verbs}
-
-`lookalike VERB --help` says more; `lookalike run --help` lists what can be composed.
-"""
+WHAT_IT_IS = "Which embedding model and which FAISS index find your images, at what cost."
+WHERE_MORE_IS = "`lookalike VERB --help` says more; `lookalike run --help` lists what can be composed."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,9 +99,7 @@ def _without_passwords(arguments: Sequence[str]) -> list[str]:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        from lookalike.terminal.words import print_help
-
-        print_help(overview())
+        print_overview()
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb == "--version":
@@ -166,9 +157,13 @@ def _explain(error: Exception) -> int:
     return 1
 
 
-def overview() -> str:
-    """What ``lookalike --help`` prints."""
-    return USAGE.format(verbs="\n".join(f"  {verb:<12}{what}" for verb, what in VERBS.items()))
+def print_overview() -> None:
+    """Print what every verb does."""
+    from lookalike.terminal.printing import print_terms, print_wrapped
+
+    print_wrapped(f"{WHAT_IT_IS}\n\nusage: lookalike VERB ...\n")
+    print_terms(VERBS.items())
+    print_wrapped(f"\n{WHERE_MORE_IS}")
 
 
 def unknown_verb(verb: str, arguments: Sequence[str]) -> str:
@@ -185,7 +180,7 @@ def unknown_verb(verb: str, arguments: Sequence[str]) -> str:
 
 def complain(message: str, mark: str = "error: ") -> None:
     """Print an error on standard error, each of its lines marked as one."""
-    from lookalike.terminal.words import print_wrapped
+    from lookalike.terminal.printing import print_wrapped
 
     if sys.stderr is not None:
         for line in message.splitlines():

@@ -1,11 +1,10 @@
-"""``lookalike doctor``: what a run finds on this machine, and how to mend what it will stumble over."""
+"""``lookalike doctor``: what this machine offers a run, and how to mend what will fail on it."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,16 +15,14 @@ from lookalike.doctor import examine
 from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
 from lookalike.errors import UserError
 from lookalike.schemas import Paths
-from lookalike.terminal.words import wrapped
+from lookalike.terminal.printing import console, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
+    from rich.table import Table
 
 MARKS = {OK: ("✓", "green"), NOTE: ("•", "yellow"), PROBLEM: ("✗", "bold red")}
 TOPIC_WIDTH = 11
-UNBROKEN = 10_000
-"""Columns where the lines go to a file or a program."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,33 +52,32 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if any(finding.status == PROBLEM for finding in found) else 0
 
 
-def show(findings: Iterable[Finding], console: Console | None = None) -> list[Finding]:
+def show(findings: Iterable[Finding], out: Console | None = None) -> list[Finding]:
     """Print findings as they come, and how many problems there are."""
-    from rich.console import Console
-
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else UNBROKEN)
+    out = out or console()
     found: list[Finding] = []
     for finding in findings:
-        topic = "" if found and found[-1].topic == finding.topic else finding.topic
-        for line in _lines(finding, topic, console.width):
-            console.print(line, soft_wrap=True)
+        out.print(_shown(finding, is_first=not found or found[-1].topic != finding.topic, width=out.width))
         found.append(finding)
     problems = sum(finding.status == PROBLEM for finding in found)
-    console.print(f"{problems} problem{'' if problems == 1 else 's'}" if problems else "no problems")
+    out.print(f"{problems} problem{'' if problems == 1 else 's'}" if problems else "no problems")
     return found
 
 
-def _lines(finding: Finding, topic: str, width: int) -> Iterator[Text]:
-    """Topic, mark and what was seen; the cure below, everything aligned."""
+def _shown(finding: Finding, is_first: bool, width: int) -> Table:
+    """Topic, mark and what was seen; the cure below it. Commands to copy are not broken."""
+    from rich.table import Table
     from rich.text import Text
 
+    def lines(text: str, style: str = "") -> Text:
+        return Text(wrapped(text, width - TOPIC_WIDTH - 2), style, no_wrap=True, overflow="ignore")
+
     mark, style = MARKS[finding.status]
-    indent = " " * (TOPIC_WIDTH + 2)
-    for number, line in enumerate(wrapped(finding.text, width - len(indent)).splitlines()):
-        if number:
-            yield Text(indent + line)
-        else:
-            yield Text.assemble((topic.ljust(TOPIC_WIDTH), "bold"), (f"{mark} ", style), line)
+    shown = Table.grid()
+    shown.add_column(width=TOPIC_WIDTH, style="bold")
+    shown.add_column(width=2, style=style)
+    shown.add_column()
+    shown.add_row(finding.topic if is_first else "", mark, lines(finding.text))
     if finding.cure:
-        for line in wrapped(f"→ {finding.cure}", width - len(indent)).splitlines():
-            yield Text(indent + line, style)
+        shown.add_row("", "", lines(f"→ {finding.cure}", style))
+    return shown

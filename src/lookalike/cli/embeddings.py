@@ -16,7 +16,7 @@ from lookalike.machine.filesystems import require_writable
 from lookalike.progress import Progress, RichProgress
 from lookalike.runs.opener import open_finished
 from lookalike.schemas import EmbeddingsDataset
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 
 HDF5_SUFFIXES = FORMATS["hdf5"].suffixes
 

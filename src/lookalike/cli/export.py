@@ -10,7 +10,7 @@ from lookalike.export.exporting import export_run
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.runs.opener import open_finished
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:

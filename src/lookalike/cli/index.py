@@ -12,7 +12,7 @@ from lookalike.cli.parsing import Parser
 from lookalike.errors import ConfigError, IndexingError
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from lookalike.cli.serving import add_serving_options, address, is_free, serve
 from lookalike.errors import TrackingError
 from lookalike.machine.processes import python_command
 from lookalike.schemas import Paths
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 from lookalike.tracking import local_page, local_uri
 from lookalike.tracking.home import ARTIFACTS, DATABASE, open_home
 

@@ -25,7 +25,6 @@ from lookalike.progress import RichProgress
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.task import Parts, Task
-from lookalike.terminal.words import print_help
 
 MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
@@ -57,9 +56,9 @@ class ForScripts(Parts):
 def main(arguments: Sequence[str], task: Task | None = None) -> int:
     """Take all that Hydra's users expect: overrides, -m, --cfg, --info, --config-dir, hydra.*, completion."""
     if {"-h", "--help"} & set(arguments):
-        from lookalike.cli.help import run_help
+        from lookalike.cli.help import print_run_help
 
-        print_help(run_help())
+        print_run_help()
         return 0
     quiet, as_json = QUIET in arguments, JSON in arguments
     arguments = set_aside_all([argument for argument in arguments if argument not in (QUIET, JSON)])

@@ -17,7 +17,7 @@ from lookalike.store import upkeep
 from lookalike.store.files import readable_bytes
 from lookalike.store.lease import keys_in_use
 from lookalike.store.store import Store
-from lookalike.terminal.words import print_table, print_wrapped
+from lookalike.terminal.printing import print_table, print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:

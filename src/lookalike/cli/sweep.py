@@ -20,7 +20,7 @@ from lookalike.sweep.collecting import cancel, collect, look
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.states import AT_WORK, DONE, PENDING, SKIPPED, TO_RETRY, PointState, count_states
 from lookalike.sweep.task import Parts
-from lookalike.terminal.words import print_table, print_wrapped
+from lookalike.terminal.printing import print_table, print_wrapped
 
 SHOWN_ERROR_LINES = 3
 

@@ -9,7 +9,7 @@ from lookalike.cli.parsing import Parser
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.machine.filesystems import results_root
 from lookalike.runs.catalog import find_point
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 from lookalike.ui.launching import SEARCH, packed, server_command
 
 

@@ -57,6 +57,6 @@ def _table(group: Sequence[Row], title: str, apart: str) -> str:
     return table.replace(r"\end{tabular}", r"\end{tabular}}")
 
 
-def escaped(text: str) -> str:
+def escaped(text: object) -> str:
     """Return ``text`` on one line, with every character escaped that LaTeX would not set as it is."""
-    return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
+    return "".join(_SPECIAL.get(character, character) for character in " ".join(str(text).split()))

@@ -10,6 +10,9 @@ from lookalike.terminal.crash import LONGEST_REASON
 
 Facet = Callable[[Record, PointRecord], object]
 
+WARNING = "warning: "
+"""How a line below a table begins that says why its timings should be doubted."""
+
 
 def _single_threads(record: Record, point: PointRecord) -> object:
     return point.latency.get("single", {}).get("threads")

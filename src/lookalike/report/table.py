@@ -21,7 +21,7 @@ from lookalike.report.rows import (
     rows_of,
 )
 from lookalike.runs.record import Record
-from lookalike.terminal.words import NARROWEST, width_of, wrapped
+from lookalike.terminal.printing import NARROWEST, width_of, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,7 +14,7 @@ from lookalike.index.families.auto import EXACT_UP_TO
 from lookalike.runs.paths import ReportPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 
 NEAR_EXACT = 0.9
 """Share of the exact neighbours below which an index is not as it should be set."""

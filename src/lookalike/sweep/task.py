@@ -30,7 +30,7 @@ from lookalike.sweep.ledger import BUILD
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
 from lookalike.sweep.resume import InHandsError, set_aside
 from lookalike.terminal.crash import describe, keep_traceback
-from lookalike.terminal.words import print_wrapped
+from lookalike.terminal.printing import print_wrapped
 from lookalike.tracking import Tracker, environment_notices
 
 CRASH, USER_ERROR = 1, 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lookalike.terminal import words
-from lookalike.terminal.words import wrapped
+from lookalike.terminal import printing
+from lookalike.terminal.printing import wrapped
 
 NOTICE = "300 training vectors are few for 64 centroids (FAISS advises 2,496): take fewer, or more images"
 
@@ -44,28 +44,38 @@ def test_commands_and_paths_stay_whole(text: str, whole: str) -> None:
     assert " ".join(lines) == text
 
 
-def test_help_goes_on_below_its_beginning(
+def test_what_a_name_means_goes_on_below_its_beginning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(words, "width_of", lambda stream: 60)
-    words.print_help(
-        f"usage: lookalike VERB ...\n\n  run        {'word ' * 12}\n  lookalike run       the default"
-    )
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["usage: lookalike VERB ...", ""]
-    assert lines[2] == "  run        " + " ".join(["word"] * 9)
-    assert lines[3] == "             word word word"
-    assert lines[4] == "  lookalike run       the default"
+    monkeypatch.setattr(printing, "width_of", lambda stream: 60)
+    printing.print_terms([("run", "word " * 12), ("fetch [x]", "the default")])
+    assert capsys.readouterr().out.splitlines() == [
+        "  run        " + " ".join(["word"] * 9),
+        "             word word word",
+        "  fetch [x]  the default",
+    ]
 
 
-@pytest.mark.parametrize("width", [None, 80, 30])
-def test_the_last_column_of_a_table_is_broken(
+REASON = " ".join(["because"] * 12)
+ROWS = [("0123456789abcdef", "[3]", REASON), ("fedcba9876543210", "1", "no")]
+
+
+@pytest.mark.parametrize("width", [None, 80, 40])
+def test_columns_of_a_table_are_broken_between_words(
     width: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(words, "width_of", lambda stream: width)
-    reason = " ".join(["because"] * 12)
-    words.print_table(("key", "why"), [("0123456789abcdef", reason), ("fedcba9876543210", "no")])
+    monkeypatch.setattr(printing, "width_of", lambda stream: width)
+    printing.print_table(("key", "n", "why"), ROWS)
     out = capsys.readouterr().out
-    assert " ".join(out.split()) == f"key why 0123456789abcdef {reason} fedcba9876543210 no"
+    assert [word for row in ROWS for cell in row for word in cell.split()] == out.split()[3:]
     assert width is None or max(map(len, out.splitlines())) <= width
-    assert len(out.splitlines()) == {None: 3, 80: 4, 30: 9}[width]
+    assert len(out.splitlines()) == {None: 3, 80: 4, 40: 8}[width]
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_table_without_room_for_its_words_is_a_list_a_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(printing, "width_of", lambda stream: 22)
+    printing.print_table(("key", "n", "why"), ROWS[1:])
+    assert capsys.readouterr().out.splitlines() == ["key  fedcba9876543210", "n    1", "why  no", ""]
