@@ -9,12 +9,12 @@ import pytest
 
 from lookalike import schemas
 from lookalike.config.composing import compose
-from lookalike.config.faults import find_faults
+from lookalike.config.planning import find_faults
 from lookalike.evaluate.points import Point, expand_points
 from lookalike.index.families.inverted_lists import POINTS_PER_LIST, lists_for
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.resolving import Resolved, neighbours_for, resolve
-from lookalike.runs.naming import point_label, trial_key
+from lookalike.runs.naming import point_id, point_label
 from lookalike.schemas import Experiment
 
 SIZES = (60, 317, 5_000, 100_000, 1_000_000)
@@ -97,11 +97,11 @@ def test_the_emoji_are_put_into_an_index_to_show_one() -> None:
 def test_what_is_left_open_has_the_key_of_what_it_becomes(open_: list[str], named: list[str]) -> None:
     """Of the emoji: the very values that were the defaults before N decided."""
     one, other = (resolved(4_009, *overrides, base=("model=pixels",)) for overrides in (open_, named))
-    keys = [[trial_key(e, point) for point in expand_points(e.search, e.index)[0]] for e in (one, other)]
+    keys = [[point_id(e, point) for point in expand_points(e.search, e.index)[0]] for e in (one, other)]
     assert keys[0] == keys[1]
 
 
-def test_the_defaults_of_the_emoji_make_the_trial_key_of_0_1_0() -> None:
+def test_the_defaults_of_the_emoji_make_the_point_id_of_0_1_0() -> None:
     experiment = resolved(4_009, base=())
     old = replace(
         compose([]),
@@ -110,7 +110,7 @@ def test_the_defaults_of_the_emoji_make_the_trial_key_of_0_1_0() -> None:
         queries=schemas.CopiesQueries(n=200),
     )
     [point] = expand_points(experiment.search, experiment.index)[0]
-    assert trial_key(experiment, point) == trial_key(old, Point.of(k=100, nprobe=8))
+    assert point_id(experiment, point) == point_id(old, Point.of(k=100, nprobe=8))
     assert experiment.index.point == {"nprobe": 8}  # part of the key of serving memory
     [ladder] = [resolved(4_009, "search=ladder", base=()).index.ladder]
     assert ladder == {"nprobe": [1, 2, 4, 8, 16, 32, 64]}

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from lookalike.config.composing import compose
-from lookalike.config.faults import decide
+from lookalike.config.planning import plan
 from lookalike.report.hits import Pictures
 from lookalike.report.losses import LostQuery, lost_queries
 from lookalike.run import prepare
 from lookalike.runs.record import Record
-from lookalike.runs.session import Session
-from lookalike.runs.stages import StageLog
+from lookalike.runs.session import Session, StageLog
 
 HERE = Path(__file__).parent
 BLOCKS = '[["index=brute_force,flat"],["index=ivf_flat","search.nprobe=[1,8,32]"],["index=hnsw"]]'
@@ -70,17 +69,17 @@ def draw_contact_sheet(root: Path, folder: Path) -> None:
     run_folder, point = next(
         (path, point) for path, record in runs.items() for point in record.points if point.label == TOO_FAST
     )
-    experiment = decide(compose([*runs[run_folder].overrides, f"paths.root={root}"]))
+    experiment = plan(compose([*runs[run_folder].overrides, f"paths.root={root}"])).experiment
     session = Session(experiment)
     ready = prepare(experiment, session, StageLog(session))
     relevance, exact = ready.relevance, ready.exact
-    edits = np.array(ready.asked.edits)
+    edits = np.array(ready.valid_queries.edits)
     chosen = []
     for edit, missed in MISSED.items():
         solvable = [q for q in np.flatnonzero(edits == edit) if exact.rows[q, 0] in relevance.relevant(q)]
         queries = lost_queries(ready, run_folder, point, solvable)
         chosen.append(next(query for query in reversed(queries) if missed_among_shown(query) == missed))
-    contact_sheet(chosen, ready.plan.gallery, HERE / "contact_sheet.png", shown=SHOWN)
+    contact_sheet(chosen, ready.query_plan.gallery, HERE / "contact_sheet.png", shown=SHOWN)
 
 
 def contact_sheet(

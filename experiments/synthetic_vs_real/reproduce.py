@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from lookalike.config.composing import compose
-from lookalike.config.faults import find_faults
+from lookalike.config.planning import plan
 from lookalike.datasets import open_dataset
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embedder import Embedder
@@ -103,12 +103,10 @@ def search(root: Path, data: list[str], rows: int) -> Record:
         "tracking=none",
         f"paths.root={root}",
     ]
-    experiment = compose(overrides)
-    if faults := find_faults(experiment):
-        raise SystemExit("; ".join(faults))
-    return run(
-        experiment, root / "runs" / experiment.dataset.name, Session(experiment, RichProgress()), overrides
-    )
+    planned = plan(compose(overrides))
+    experiment = planned.experiment
+    folder = root / "runs" / experiment.dataset.name
+    return run(planned, folder, Session(experiment, RichProgress()), overrides)
 
 
 def rows_of(records: dict[str, Record]) -> Iterator[dict[str, object]]:

@@ -119,12 +119,15 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
     def _described(self, overrides: Sequence[str]) -> LedgerJob:
         """One of Hydra's jobs as the ledger knows them: what matters here is what it builds."""
         from lookalike.config.composing import parse
-        from lookalike.config.faults import decide
+        from lookalike.config.planning import plan
         from lookalike.sweep.ledger import LedgerJob
         from lookalike.sweep.plan import builds_key
 
-        experiment = parse(self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides)))
-        return LedgerJob("", list(overrides), [], {}, builds_key(decide(experiment)))
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        sweep = getattr(self.task_function, "sweep", None)
+        planned = sweep.plans.get(config.hydra.sweep.subdir) if sweep else None
+        experiment = (planned or plan(parse(config))).experiment
+        return LedgerJob("", list(overrides), [], {}, builds_key(experiment))
 
     def _tell(self, submissions: Sequence[Submission]) -> None:
         told = ", ".join(f"{len(each.tasks)} to {each.phase} ({each.job_id})" for each in submissions)

@@ -6,7 +6,7 @@ Hydra imports this file in every application of the environment, so the rest is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     from lookalike.sweep.ledger import LedgerJob, Submission
-    from lookalike.sweep.task import Outcome, Task
+    from lookalike.sweep.task import Outcome, SweepHere, Task
 
 
 ConfigStore.instance().store(
@@ -65,29 +65,29 @@ class LookalikeSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Measure what is left; SystemExit(1) in the end if a job failed, ConfigError if none is possible."""
         from lookalike.sweep.blocks import candidates
-        from lookalike.sweep.conduct import Order, conduct
         from lookalike.sweep.plan import sweep_name
+        from lookalike.sweep.run import SweepRequest, run_sweep
 
-        asked = self.config.sweep
+        options = self.config.sweep
         choice = self.config.hydra.runtime.choices.get("experiment")
-        order = Order(
-            name=sweep_name(asked.name, choice, arguments),
+        request = SweepRequest(
+            name=sweep_name(options.name, choice, arguments),
             folder=Path(self.config.hydra.sweep.dir).absolute(),
             arguments=sys.argv[1:],
-            resume=asked.resume,
+            resume=options.resume,
         )
-        if asked.detach:
+        if options.detach:
             self._require_submission()
-        exit_code = conduct(
+        result = run_sweep(
             candidates(self.hydra_context.config_loader, self.config, arguments, self.task.progress),
-            lambda overrides, is_ours: self._launch(overrides, order.folder, is_ours),
-            order,
-            parts=self.task.parts,
+            request,
+            lambda jobs, here: self._launch(jobs, request.folder, here),
+            services=self.task.services,
             progress=self.task.progress,
-            submit=self._submit if asked.detach else None,
+            submit=self._submit if options.detach else None,
         )
-        if exit_code:
-            raise SystemExit(exit_code)
+        if result.exit_code:
+            raise SystemExit(result.exit_code)
 
     def _require_submission(self) -> None:
         """Only some launchers can hand jobs over and return."""
@@ -113,11 +113,11 @@ class LookalikeSweeper(BasicSweeper):
 
         OmegaConf.save(self.config, SweepPaths(folder).composed)
 
-    def _launch(self, jobs: list[list[str]], folder: Path, is_ours: Callable[[], bool]) -> list[Outcome]:
-        self.task.is_ours = is_ours
+    def _launch(self, jobs: Sequence[LedgerJob], folder: Path, here: SweepHere) -> list[Outcome]:
+        self.task.sweep = here
         self._keep_config(folder)
         returns: list[JobReturn] = []
-        for batch in self.split_overrides_to_chunks(jobs, self.max_batch_size):
+        for batch in self.split_overrides_to_chunks([job.overrides for job in jobs], self.max_batch_size):
             returns.extend(self.launcher.launch(batch, initial_job_idx=len(returns)))  # type: ignore[union-attr]
         return [_outcome(job) for job in returns]
 

@@ -9,7 +9,7 @@ them, has a sentence for each fault.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,14 +25,15 @@ from lookalike.config.typed import as_typed, quoted
 from lookalike.errors import ConfigError, UserError
 from lookalike.machine.credentials import set_aside_all
 from lookalike.progress import RichProgress
-from lookalike.runs.catalog import records_of_sweep
 from lookalike.runs.paths import HomePaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.blocks import candidates
-from lookalike.sweep.conduct import Launch, Order, conduct
+from lookalike.sweep.ledger import LedgerJob
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
-from lookalike.sweep.task import Outcome, Parts, Place, Task
+from lookalike.sweep.run import Launch, SweepRequest
+from lookalike.sweep.run import run_sweep as run_jobs
+from lookalike.sweep.task import Outcome, Place, Services, SweepHere, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -77,8 +78,8 @@ def run_experiment(experiment: Experiment, *, quiet: bool = False) -> Record:
         record = lookalike.run_experiment(lookalike.compose("model=pixels", "index=hnsw"))
     """
     folder = HomePaths(Path(experiment.paths.root).expanduser()).new_run(datetime.now())
-    Task(RichProgress(quiet), _NoClosingTable()).perform(experiment, Place(folder.absolute()))
-    return Record.load(folder)
+    outcome = Task(RichProgress(quiet), _NoClosingTable()).perform(experiment, Place(folder.absolute()))
+    return outcome.record or Record.load(folder)
 
 
 def run_sweep(
@@ -112,7 +113,7 @@ def run_sweep(
         config = loader.load_configuration(CONFIG_NAME, lines, RunMode.MULTIRUN, from_shell=False)
         arguments = list(config.hydra.overrides.task)
         choice = config.hydra.runtime.choices.get("experiment")
-        order = Order(
+        request = SweepRequest(
             name=sweep_name(config.sweep.name, choice, arguments),
             folder=Path(config.hydra.sweep.dir).absolute(),
             arguments=["-m", *lines],
@@ -120,8 +121,9 @@ def run_sweep(
         )
         combinations = candidates(loader, config, arguments, progress)
         task = Task(progress, _NoClosingTable())
-        conduct(combinations, _launcher(task, loader, config), order, parts=task.parts, progress=progress)
-    return list(records_of_sweep(order.folder).values())
+        launch = _launcher(task, loader, config)
+        result = run_jobs(combinations, request, launch, services=task.services, progress=progress)
+    return list(result.records)
 
 
 def draw_front(
@@ -149,7 +151,7 @@ def draw_front(
     return Image.open(png)
 
 
-class _NoClosingTable(Parts):
+class _NoClosingTable(Services):
     """A notebook shows what it wants of the records."""
 
     def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
@@ -182,14 +184,13 @@ def _configs() -> Iterator[ConfigLoader]:
 def _launcher(task: Task, loader: ConfigLoader, config: DictConfig) -> Launch:
     """Return what runs the jobs of a sweep one after the other."""
 
-    def run_job(lines: list[str], number: int) -> Outcome:
-        job = loader.load_sweep_config(config, lines)
-        own = tuple(line for line in lines if not line.startswith(OF_THE_SWEEP))
-        place = Place(Path(job.hydra.sweep.dir, job.hydra.sweep.subdir), own, in_sweep=True, number=number)
-        return task.attempt(lambda: parse(job), place)
+    def run_job(job: LedgerJob, number: int) -> Outcome:
+        own = tuple(line for line in job.overrides if not line.startswith(OF_THE_SWEEP))
+        place = Place(Path(config.hydra.sweep.dir, job.folder).absolute(), own, in_sweep=True, number=number)
+        return task.attempt(lambda: parse(loader.load_sweep_config(config, job.overrides)), place)
 
-    def launch(jobs: Sequence[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
-        task.is_ours = is_ours
-        return [run_job(lines, number) for number, lines in enumerate(jobs)]
+    def launch(jobs: Sequence[LedgerJob], here: SweepHere) -> list[Outcome]:
+        task.sweep = here
+        return [run_job(job, number) for number, job in enumerate(jobs)]
 
     return launch

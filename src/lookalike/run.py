@@ -1,11 +1,9 @@
-"""One experiment, from images to measures: :func:`prepare` and :func:`measure_points` are the whole story."""
+"""One planned experiment: embed, find the exact neighbours, build, search, measure, record."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.datasets import open_dataset
-from lookalike.datasets.counting import count_rows
 from lookalike.datasets.duplicates import duplicate_groups
 from lookalike.datasets.known import settle_fingerprints
 from lookalike.datasets.sets import ImageSet
@@ -21,112 +18,150 @@ from lookalike.embed.embedder import Embedder, count_shards, shard_faults
 from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.models import open_model
 from lookalike.embed.precision import kept_neighbours
-from lookalike.errors import ConfigError, UserError
+from lookalike.errors import ConfigError
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
-from lookalike.evaluate.ground_truth import compare_given
-from lookalike.evaluate.measures import evaluate
-from lookalike.evaluate.points import Point, asked_k, expand_points, point_faults
-from lookalike.evaluate.timing.results import TimedPoint
+from lookalike.evaluate.ground_truth import compare_ground_truth
+from lookalike.evaluate.measures import Evaluation, evaluate
+from lookalike.evaluate.points import Point, k_of, point_faults
+from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.evaluate.timing.rounds import time_points
+from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.build import IndexArtifacts, build_index
-from lookalike.index.searchers import load_index
+from lookalike.index.searchers import FaissSearcher, load_index
 from lookalike.index.serving import serving_memory
-from lookalike.machine.environment import describe_machine
 from lookalike.progress import Progress
 from lookalike.queries import plan_queries
 from lookalike.queries.plan import QueryPlan
 from lookalike.queries.relevance import Relevance, resolve_relevance
-from lookalike.resolving import Resolved, resolve
-from lookalike.runs.naming import embedded_by, run_name, shards_key, shards_label, trial_key
-from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
-from lookalike.runs.results import describe_data, describe_index, describe_timing, point_record
-from lookalike.runs.session import Session
-from lookalike.runs.stages import StageLog
-from lookalike.schemas import Dataset, Experiment, Queries
+from lookalike.runs.naming import embedded_by, shards_label
+from lookalike.runs.plan import Plan
+from lookalike.runs.record import Record
+from lookalike.runs.results import describe_data, describe_index, describe_timing, point_record, recorded
+from lookalike.runs.session import Session, StageLog
+from lookalike.schemas import Dataset, Experiment, Index, Queries
 from lookalike.store.artifact import Artifact
 from lookalike.store.store import Store
 
 
-def run(experiment: Experiment, folder: Path, session: Session, overrides: Sequence[str] = ()) -> Record:
-    """Perform or reuse every stage, measure every operating point, and write ``folder/record.json``.
+def run(
+    plan: Plan,
+    folder: Path,
+    session: Session,
+    overrides: Sequence[str] = (),
+    saved: Callable[[Record], None] = lambda record: None,
+) -> Record:
+    """Perform or reuse every stage, measure every point of ``plan``, and write ``folder/record.json``.
 
-    The record is written whatever ends the run, which is raised again afterwards; only an error that the
-    user can mend leaves none when it comes before the first stage is done.
+    The record is written whatever ends the run, and given to ``saved`` before what ended it is raised again;
+    only an error that the user can mend leaves none when it comes before the first stage is done.
     """
-    experiment = decided(experiment, session)
-    record = Record(
-        name=experiment.name or run_name(experiment),
-        started=_now(),
-        finished="",
-        status=FINISHED,
-        config=asdict(experiment),
-        overrides=list(overrides),
-        environment=describe_machine(),
-    )
-    try:
-        if experiment.dataset.shards is None:
-            points = points_of(experiment)
-            session.complete(lambda: measure_points(experiment, points, record, folder, session))
+    with recorded(plan.experiment, overrides, folder, saved) as record:
+        if plan.experiment.dataset.shards is not None:
+            session.complete(lambda: embed_shards(plan, session, record))
         else:
-            session.complete(lambda: record_shards(experiment, record, session))
-    except SystemExit:  # a scheduler takes the machine back, and starts this job again: it is not over
-        raise
-    except BaseException as error:
-        record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
-        record.error = str(error) or type(error).__name__
-        if record.stages or not isinstance(error, UserError):
-            with suppress(UserError):  # a record that cannot be written does not hide what ended the run
-                _put_down(record, folder)
-        raise
-    _put_down(record, folder)
+            session.complete(lambda: measure(plan, record, folder, session))
     return record
 
 
-def decided(experiment: Experiment, session: Session) -> Resolved:
-    """``experiment`` with what depends on its dataset's size; that is counted unless it was before."""
-    if isinstance(experiment, Resolved):
-        return experiment
-    return resolve(experiment, count_rows(experiment.dataset, session.progress, session.store))
+def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
+    """Do all that ``plan`` asks for, and put it into ``record``: stages, data, each operating point."""
+    experiment, stages = plan.experiment, StageLog(session)
+    record.stages = stages.entries
+    ready = prepare(experiment, session, stages)
+    index = build(experiment, ready.gallery, session, stages)
+    timed = search(plan, index, ready, session.progress)
 
-
-def _put_down(record: Record, folder: Path) -> None:
-    record.finished = _now()
-    record.save(folder)
-
-
-def points_of(experiment: Experiment) -> list[Point]:
-    """The run's operating points, without those that another run of the sweep covers."""
-    points, _ = expand_points(experiment.search, experiment.index)
-    return [point for point in points if trial_key(experiment, point) not in experiment.sweep.skip]
+    queries, gallery = ready.valid_queries, ready.query_plan.gallery
+    record.data = describe_data(experiment, queries, ready.gallery, ready.queries, ready.duplicates)
+    record.model = {"name": embedded_by(experiment), "recipe": ready.embedder.recipe(gallery)}
+    record.index = describe_index(experiment.index, index.built, index.serving, index.searcher.load_seconds)
+    record.timing = describe_timing(timed)
+    record.extras = compare(experiment, ready, session)
+    record.points = [
+        point_record(
+            planned,
+            found,
+            judge(experiment, ready, found),
+            config=experiment.index,
+            index=record.index,
+            sources=queries.sources,
+            folder=folder,
+        )
+        for planned, found in zip(plan.to_measure, timed.points, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything that stands before any index: what is searched, what for, and the true answers."""
 
-    plan: QueryPlan
-    """As composed; ``asked`` is the same without queries whose image is bad."""
-    asked: QueryPlan
+    query_plan: QueryPlan
+    """As composed; ``valid_queries`` is the same without queries whose image is bad."""
+    valid_queries: QueryPlan
     embedder: Embedder
     gallery: Embeddings
     queries: Embeddings
-    twins: npt.NDArray[np.int64] | None
+    duplicates: npt.NDArray[np.int64] | None
     """Groups of byte-identical gallery images, where the protocol judges relevance."""
     relevance: Relevance
     exact: Neighbours
 
 
 def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepared:
-    """Dataset and query protocol, then embeddings of both, then relevance and exact neighbours."""
-    store, progress, model = session.store, session.progress, experiment.model
-
-    data = _data(experiment)
-    plan, embedder = _begin(experiment, session)
-    if faults := point_faults(Point.of(k=asked_k(experiment.search)), experiment.index, len(plan.gallery)):
+    """Embed the gallery and the queries, then find what is relevant and the exact neighbours."""
+    store, progress, metric = session.store, session.progress, experiment.index.metric
+    plan, embedder = open_inputs(experiment, session)
+    if faults := point_faults(Point.of(k=k_of(experiment.search)), experiment.index, len(plan.gallery)):
         raise ConfigError(faults)
+    gallery, queries = embed(experiment, plan, embedder, session, stages)
 
+    duplicates = None
+    if plan.judged and (isinstance(plan.gallery, ImageSet) or plan.gallery.duplicate_of is not None):
+        duplicates = session.once(
+            "duplicates", data_of(experiment), lambda: duplicate_groups(plan.gallery, store, progress)
+        )
+    relevance = resolve_relevance(plan, gallery.ids, queries.ids, duplicates, experiment.queries.duplicates)
+
+    depth = k_of(experiment.search) + relevance.max_ignored + experiment.measures.extra_depth
+    exact, _ = stages.perform(
+        "exact",
+        (gallery.key, queries.key, metric, depth),
+        lambda: exact_neighbours(gallery, queries, metric, depth, store, progress=progress),
+        lambda made: [made[1]],
+    )
+    valid = plan.take(queries.kept.tolist())
+    return Prepared(plan, valid, embedder, gallery, queries, duplicates, relevance, exact)
+
+
+def open_inputs(experiment: Experiment, session: Session) -> tuple[QueryPlan, Embedder]:
+    """Return the gallery with the queries against it, and what embeds both; notices are given once."""
+    store, progress, model = session.store, session.progress, experiment.model
+    data = data_of(experiment)
+    plan = session.once("plan", data, lambda: _open_queries(*data, store, progress))
+    session.notice(*plan.gallery.notices, *plan.notices)
+    embedder = session.once("embedder", model, lambda: Embedder.of(open_model(model), model, store, progress))
+    return plan, embedder
+
+
+def data_of(experiment: Experiment) -> tuple[Dataset, Queries]:
+    """Return what the query plan depends on: the whole gallery, whichever shards of it are embedded."""
+    return replace(experiment.dataset, shards=None), experiment.queries
+
+
+def _open_queries(dataset: Dataset, queries: Queries, store: Store, progress: Progress) -> QueryPlan:
+    plan = plan_queries(queries, open_dataset(dataset, progress, store))
+    if isinstance(plan.queries, ImageSet):  # a folder of their own may have been moved or touched as well
+        return replace(plan, queries=settle_fingerprints(plan.queries, store, progress))
+    return plan
+
+
+def embed(
+    experiment: Experiment, plan: QueryPlan, embedder: Embedder, session: Session, stages: StageLog
+) -> tuple[Embeddings, Embeddings]:
+    """Return the embeddings of the gallery and of the queries; the user is told what could not be used."""
+    key = (data_of(experiment), experiment.model)
     gallery = stages.perform(
-        "embeddings", (data, model), lambda: embedder.embed(plan.gallery), lambda made: made.artifacts
+        "embeddings", key, lambda: embedder.embed(plan.gallery), lambda made: made.artifacts
     )
     if gallery.bad:
         session.notice(
@@ -134,70 +169,111 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
             "record.json names them under bad_images, each with its reason"
         )
     queries = stages.perform(
-        "queries", (data, model), lambda: embedder.embed(plan.queries, "queries"), lambda made: made.artifacts
+        "queries", key, lambda: embedder.embed(plan.queries, "queries"), lambda made: made.artifacts
     )
-
     if cut := sum(artifact.facts.get("texts_cut", 0) for artifact in queries.artifacts):
         session.notice(
             f"{cut:,} of {len(queries):,} captions are longer than the model's text tower reads, and cut "
             "at its length; shorter ones say all of what they ask"
         )
+    return gallery, queries
 
-    twins = None
-    known = isinstance(plan.gallery, ImageSet) or plan.gallery.duplicate_of is not None
-    if plan.judged and known:
-        images = plan.gallery
-        twins = session.once("duplicates", data, lambda: duplicate_groups(images, store, progress))
-    relevance = resolve_relevance(plan, gallery.ids, queries.ids, twins, experiment.queries.duplicates)
 
-    metric = experiment.index.metric
-    depth = asked_k(experiment.search) + relevance.max_ignored + experiment.measures.extra_depth
-    exact, _ = stages.perform(
-        "exact",
-        (gallery.key, queries.key, metric, depth),
-        lambda: exact_neighbours(gallery, queries, metric, depth, store, progress=progress),
-        lambda made: [made[1]],
+@dataclass(frozen=True)
+class LoadedIndex:
+    """An index over the gallery, ready to be searched, and what it took to build and to serve."""
+
+    built: IndexArtifacts
+    serving: Artifact
+    searcher: FaissSearcher | BruteForceSearcher
+
+
+def build(experiment: Experiment, gallery: Embeddings, session: Session, stages: StageLog) -> LoadedIndex:
+    """Build or reuse the index over ``gallery``, measure the memory that it takes to serve, and load it."""
+    built, serving = build_files(experiment.index, gallery, session, stages)
+    key = (gallery.key, experiment.index)
+    searcher = session.once("searcher", key, lambda: load_index(experiment.index, built, gallery))
+    return LoadedIndex(built, serving, searcher)
+
+
+def build_files(
+    config: Index, gallery: Embeddings, session: Session, stages: StageLog
+) -> tuple[IndexArtifacts, Artifact]:
+    """Return the index over ``gallery``, built or reused, and what it takes to serve it."""
+    store, progress, key = session.store, session.progress, (gallery.key, config)
+    built = stages.perform(
+        "index", key, lambda: build_index(config, gallery, store, progress), lambda made: [made.index]
     )
-    asked = plan.take(queries.kept.tolist())
-    return Prepared(plan, asked, embedder, gallery, queries, twins, relevance, exact)
+    session.notice(*built.notices)
+    serving = stages.perform(
+        "serving", key, lambda: serving_memory(config, built, gallery, store, progress), lambda made: [made]
+    )
+    return built, serving
 
 
-def _data(experiment: Experiment) -> tuple[Dataset, Queries]:
-    """What the query plan depends on: the whole gallery, whichever shards of it are embedded."""
-    return replace(experiment.dataset, shards=None), experiment.queries
-
-
-def _begin(experiment: Experiment, session: Session) -> tuple[QueryPlan, Embedder]:
-    """What is searched and what for, the user told what is odd about it, and what embeds both."""
-    store, progress, model = session.store, session.progress, experiment.model
-    data = _data(experiment)
-    plan = session.once("plan", data, lambda: _plan(*data, store, progress))
-    session.notice(*plan.gallery.notices, *plan.notices)
-    return plan, session.once(
-        "embedder", model, lambda: Embedder.of(open_model(model), model, store, progress)
+def search(plan: Plan, index: LoadedIndex, ready: Prepared, progress: Progress) -> TimedPoints:
+    """Time the planned points; each search asks for so many more as are not counted."""
+    experiment = plan.experiment
+    points = [planned.point for planned in plan.to_measure if planned.point]
+    extra = ready.relevance.max_ignored + int(experiment.measures.drop_first)
+    return time_points(
+        index.searcher, ready.queries.matrix, points, experiment.search, extra_k=extra, progress=progress
     )
 
 
-def _plan(dataset: Dataset, queries: Queries, store: Store, progress: Progress) -> QueryPlan:
-    plan = plan_queries(queries, open_dataset(dataset, progress, store))
-    if isinstance(plan.queries, ImageSet):  # a folder of their own may have been moved or touched as well
-        return replace(plan, queries=settle_fingerprints(plan.queries, store, progress))
-    return plan
+def judge(experiment: Experiment, ready: Prepared, found: TimedPoint) -> Evaluation:
+    """Return all measures of what one operating point found."""
+    measures, metric = experiment.measures, experiment.index.metric
+    relevance = ready.relevance
+    return evaluate(
+        found.rows,
+        recomputed_scores(ready.gallery, ready.queries.matrix, found.rows, metric),
+        ready.exact,
+        relevance if relevance.judged or relevance.max_ignored else None,
+        k=k_of(experiment.search),
+        metric=metric,
+        cutoffs=measures.cutoffs,
+        tolerance=measures.tie_tolerance,
+        sources=ready.valid_queries.sources,
+        edits=ready.valid_queries.edits,
+        resamples=measures.bootstrap,
+        confidence=measures.confidence,
+        dropped=int(measures.drop_first),
+    )
 
 
-def embed_shards(experiment: Experiment, session: Session, stages: StageLog) -> dict[str, Any]:
+def compare(experiment: Experiment, ready: Prepared, session: Session) -> dict[str, Any]:
+    """Return how far the run agrees with float32 and with neighbours that came with the queries."""
+    gallery = ready.query_plan.gallery
+    kept = kept_neighbours(experiment, ready.embedder, gallery, session.store, session.progress)
+    agreement = compare_ground_truth(
+        ready.valid_queries,
+        ready.gallery,
+        ready.queries,
+        ready.exact,
+        metric=experiment.index.metric,
+        tolerance=experiment.measures.tie_tolerance,
+        progress=session.progress,
+    )
+    return {**kept, **agreement}
+
+
+def embed_shards(plan: Plan, session: Session, record: Record | None = None) -> None:
     """Embed ``dataset.shards`` of the gallery: the very artifacts that the whole run will reuse.
 
-    Returns what the record tells of it. Raises ConfigError when the gallery has no such shards.
+    ``record`` then tells of it, without operating points. Raises ConfigError when there are no such shards.
     """
-    plan, embedder = _begin(experiment, session)
-    gallery, numbers = plan.gallery, experiment.dataset.shards or []
+    experiment, stages = plan.experiment, StageLog(session)
+    queries, embedder = open_inputs(experiment, session)
+    gallery, numbers = queries.gallery, experiment.dataset.shards or []
     count = count_shards(gallery)
     if faults := shard_faults(numbers, count):
         raise ConfigError(faults)
+    if record is not None:
+        record.stages = stages.entries
     made = stages.perform(
         "embeddings",
-        (_data(experiment), experiment.model, tuple(numbers)),
+        (data_of(experiment), experiment.model, tuple(numbers)),
         lambda: embedder.embed_shards(gallery, numbers),
         lambda made: made.artifacts,
     )
@@ -205,121 +281,29 @@ def embed_shards(experiment: Experiment, session: Session, stages: StageLog) -> 
         f"{shards_label(numbers)} of {count} in the store (counted from 0), nothing was searched; "
         "without dataset.shards a run takes it from there"
     )
-    return {
-        "numbers": list(numbers),
-        "of": count,
-        "gallery_size": len(gallery),
-        "vectors": sum(artifact.facts["vectors"] for artifact in made.artifacts),
-        "bad_images": [asdict(image) for _, image in made.bad],
-        "trial_key": shards_key(experiment),
-    }
+    if record is not None:
+        [planned] = plan.points
+        record.extras["shards"] = {
+            "numbers": list(numbers),
+            "of": count,
+            "gallery_size": len(gallery),
+            "vectors": sum(artifact.facts["vectors"] for artifact in made.artifacts),
+            "bad_images": [asdict(image) for _, image in made.bad],
+            "trial_key": planned.id,
+        }
 
 
-def record_shards(experiment: Experiment, record: Record, session: Session) -> None:
-    """Embed ``dataset.shards`` and put that into the record, which has no operating points."""
-    stages = StageLog(session)
-    record.stages = stages.entries
-    record.extras = {"shards": embed_shards(experiment, session, stages)}
+def build_only(plan: Plan, session: Session) -> None:
+    """Make everything that a later :func:`run` of the plan reuses; no search is timed, nothing recorded."""
+    session.complete(lambda: _build_only(plan, session))
 
 
-def index_gallery(
-    experiment: Experiment, gallery: Embeddings, session: Session, stages: StageLog
-) -> tuple[IndexArtifacts, Artifact]:
-    """The index over ``gallery``, built or reused, and what it takes to serve it."""
-    store, progress, index = session.store, session.progress, experiment.index
-    built = stages.perform(
-        "index",
-        (gallery.key, index),
-        lambda: build_index(index, gallery, store, progress),
-        lambda made: [made.index],
-    )
-    session.notice(*built.notices)
-    served = stages.perform(
-        "serving",
-        (gallery.key, index),
-        lambda: serving_memory(index, built, gallery, store, progress),
-        lambda made: [made],
-    )
-    return built, served
-
-
-def build(experiment: Experiment, session: Session) -> None:
-    """Everything that a later :func:`run` of the experiment reuses; no search is timed, nothing recorded."""
-    session.complete(lambda: _build_all(experiment, session))
-
-
-def _build_all(experiment: Experiment, session: Session) -> None:
-    stages = StageLog(session)
-    experiment = decided(experiment, session)
+def _build_only(plan: Plan, session: Session) -> None:
+    experiment, stages = plan.experiment, StageLog(session)
     if experiment.dataset.shards is not None:
-        embed_shards(experiment, session, stages)
+        embed_shards(plan, session)
         return
     ready = prepare(experiment, session, stages)
-    index_gallery(experiment, ready.gallery, session, stages)
-    kept_neighbours(experiment, ready.embedder, ready.plan.gallery, session.store, session.progress)
-
-
-def measure_points(
-    experiment: Experiment, points: Sequence[Point], record: Record, folder: Path, session: Session
-) -> None:
-    """Prepare, build or reuse the index, time all points, and put what they found into the record."""
-    store, progress = session.store, session.progress
-    index, search, measures = experiment.index, experiment.search, experiment.measures
-    stages = StageLog(session)
-    record.stages = stages.entries
-
-    ready = prepare(experiment, session, stages)
-    gallery, queries = ready.gallery, ready.queries
-
-    built, served = index_gallery(experiment, gallery, session, stages)
-    searcher = session.once("searcher", (gallery.key, index), lambda: load_index(index, built, gallery))
-    extra = ready.relevance.max_ignored + int(measures.drop_first)
-    timed = time_points(searcher, queries.matrix, points, search, extra_k=extra, progress=progress)
-
-    record.data = describe_data(experiment, ready.asked, gallery, queries, ready.twins)
-    record.model = {"name": embedded_by(experiment), "recipe": ready.embedder.recipe(ready.plan.gallery)}
-    record.index = describe_index(index, built, served, searcher.load_seconds)
-    record.timing = describe_timing(timed)
-    record.extras = {
-        **kept_neighbours(experiment, ready.embedder, ready.plan.gallery, store, progress),
-        **compare_given(
-            ready.asked,
-            gallery,
-            queries,
-            ready.exact,
-            metric=index.metric,
-            tolerance=measures.tie_tolerance,
-            progress=progress,
-        ),
-    }
-    record.points = [judge_point(experiment, ready, result, record.index, folder) for result in timed.points]
-
-
-def judge_point(
-    experiment: Experiment, ready: Prepared, result: TimedPoint, index: dict[str, Any], folder: Path
-) -> PointRecord:
-    """All measures of what one operating point found; ``index`` is the record's description of its index."""
-    search, measures, metric = experiment.search, experiment.measures, experiment.index.metric
-    relevance = ready.relevance
-    evaluation = evaluate(
-        result.rows,
-        recomputed_scores(ready.gallery, ready.queries.matrix, result.rows, metric),
-        ready.exact,
-        relevance if relevance.judged or relevance.max_ignored else None,
-        k=asked_k(search),
-        metric=metric,
-        cutoffs=measures.cutoffs,
-        tolerance=measures.tie_tolerance,
-        sources=ready.asked.sources,
-        edits=ready.asked.edits,
-        resamples=measures.bootstrap,
-        confidence=measures.confidence,
-        dropped=int(measures.drop_first),
-    )
-    return point_record(
-        experiment, result, evaluation, index=index, sources=ready.asked.sources, folder=folder
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+    build_files(experiment.index, ready.gallery, session, stages)
+    gallery = ready.query_plan.gallery
+    kept_neighbours(experiment, ready.embedder, gallery, session.store, session.progress)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, ImageStat
 
+from lookalike.config.planning import plan
 from lookalike.progress import SILENT
 from lookalike.report.html import make_report, write_report
 from lookalike.run import run
@@ -232,7 +233,7 @@ def test_lost_queries_show_their_images_and_filter_by_edit(tmp_path: Path, opene
     experiment = small_experiment(
         tmp_path, tmp_path / "pictures", search=Search(k=10, nprobe=[1, 2, 4], warm_up=1, repeats=1)
     )
-    record = run(experiment, tmp_path / "run", Session(experiment, SILENT))
+    record = run(plan(experiment), tmp_path / "run", Session(experiment, SILENT))
     report = make_report([Run(record, tmp_path / "run")], "lost")
     page = opened(write_report(report, tmp_path / "report.html", root=tmp_path))
     shown = page.locator("#losses article")

@@ -8,7 +8,7 @@ import pytest
 
 from lookalike import schemas
 from lookalike.config.composing import compose, conf_folder
-from lookalike.config.faults import decide, find_faults
+from lookalike.config.planning import find_faults, plan
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking")
 CONF = conf_folder()
@@ -58,7 +58,7 @@ def test_measures_paths_and_the_rest_say_what_the_schemas_say(monkeypatch: pytes
 def test_a_family_with_search_settings_has_a_ladder_for_each_of_them() -> None:
 
     for family in choices("index"):
-        index = decide(compose([f"index={family}"])).index
+        index = plan(compose([f"index={family}"])).experiment.index
         assert set(index.ladder) >= set(index.search_settings()) - {"k_factor"} or family == "factory", family
         assert all(index.point.values())
         assert all(index.ladder.values())

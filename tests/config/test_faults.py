@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookalike import schemas
 from lookalike.config.composing import compose
-from lookalike.config.faults import count_gallery, decide, find_faults, known_dim
-from lookalike.config.planned import plan_points
+from lookalike.config.faults import known_dim
+from lookalike.config.planning import count_gallery, find_faults, plan
+from lookalike.errors import ConfigError
 
 PIXELS = "model=pixels"
 
@@ -163,15 +165,32 @@ def test_ready_vectors_need_no_model(tmp_path: Path) -> None:
 
 
 def test_points_know_what_they_are_called_and_whether_they_can_be() -> None:
-    experiment = decide(compose([PIXELS, "search.nprobe=[1,512]", "search.ef_search=9"]))
-    points, notices = plan_points(experiment)
+    experiment = compose([PIXELS, "search.nprobe=[1,8,512]", "search.ef_search=9"])
+    made = plan(experiment)
 
-    assert [(point.label, point.fault is None) for point in points] == [
-        ("ivf_flat nlist=64 nprobe=1", True),
-        ("ivf_flat nlist=64 nprobe=512", False),
+    assert [(point.label, bool(point.faults)) for point in made.points] == [
+        ("ivf_flat nlist=64 nprobe=1", False),
+        ("ivf_flat nlist=64 nprobe=8", False),
+        ("ivf_flat nlist=64 nprobe=512", True),
     ]
-    assert points[0].key != points[1].key
-    assert notices == ["search.ef_search is left out: index=ivf_flat has no such setting"]
+    one, eight, impossible = made.points
+    assert (made.to_measure, made.impossible) == ([one, eight], [impossible])
+    assert len({point.id for point in made.points}) == 3
+    assert made.notices == ("search.ef_search is left out: index=ivf_flat has no such setting",)
+    assert (made.dim, made.experiment.gallery_size) == (768, 4009)
 
-    experiment.sweep.skip = [points[0].key]
-    assert plan_points(experiment)[0] == points[1:]
+
+def test_what_a_job_measures_can_be_named_or_what_it_leaves_out() -> None:
+    experiment = compose([PIXELS, "search.nprobe=[1,8,512]"])
+    one, eight, _ = plan(experiment).points
+
+    experiment.sweep.points = [eight.id]
+    chosen = plan(experiment)
+    assert ([point.id for point in chosen.to_measure], chosen.impossible) == ([eight.id], [])
+
+    experiment.sweep.points = [eight.id, "another's"]
+    with pytest.raises(ConfigError, match=r"sweep\.points names another's, which are no points of this"):
+        plan(experiment)
+
+    experiment.sweep = schemas.Sweep(skip=[one.id])  # as sweeps of 0.1.0 told their jobs
+    assert [point.id for point in plan(experiment).to_measure] == [eight.id]

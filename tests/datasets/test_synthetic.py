@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lookalike.config.composing import compose
-from lookalike.config.faults import find_faults, known_dim
+from lookalike.config.faults import known_dim
+from lookalike.config.planning import find_faults, plan
 from lookalike.datasets import open_dataset
 from lookalike.datasets.counting import count_rows
 from lookalike.datasets.sets import Rows, VectorSet
@@ -129,7 +130,7 @@ def perform(
     root: Path, name: str, config: SyntheticDataset, queries: HeldOutQueries | InGalleryQueries
 ) -> Record:
     experiment = small_experiment(root, root, dataset=config, queries=queries)
-    return run(experiment, root / name, Session(experiment))
+    return run(plan(experiment), root / name, Session(experiment))
 
 
 @pytest.mark.parametrize("queries", [HeldOutQueries(n=20), InGalleryQueries(n=20)], ids=lambda q: q.name)
@@ -153,7 +154,7 @@ def test_shards_change_nothing_that_is_found(tmp_path: Path) -> None:
         for name, record in (("one", one), ("many", many))
     ]
     np.testing.assert_array_equal(found[0]["rows"], found[1]["rows"])
-    assert one.points[0].trial_key == many.points[0].trial_key
+    assert one.points[0].point_id == many.points[0].point_id
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from PIL import Image
 
 from lookalike.cli import VERBS
 from lookalike.config.composing import compose, conf_folder, expand_home
-from lookalike.config.faults import find_faults
+from lookalike.config.planning import find_faults
 from lookalike.datasets.twemoji import twemoji_folder
 from lookalike.sweep.blocks import job_lines
 

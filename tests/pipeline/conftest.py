@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lookalike.cli import main
+from lookalike.config.planning import plan
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.run import run
 from lookalike.runs.record import Record
@@ -61,7 +62,7 @@ def run_of(tmp_path: Path, pictures: Path) -> RunOf:
         nonlocal count
         count += 1
         experiment = small_experiment(tmp_path, pictures, **changes)
-        return run(experiment, tmp_path / "outputs" / str(count), Session(experiment, notes or Notes()))
+        return run(plan(experiment), tmp_path / "outputs" / str(count), Session(experiment, notes or Notes()))
 
     return perform
 

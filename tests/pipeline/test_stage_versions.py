@@ -27,8 +27,7 @@ from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.index.serving import SERVING_VERSION, serving_memory
 from lookalike.queries.edits import EDITS, EDITS_VERSION
 from lookalike.run import Prepared, prepare
-from lookalike.runs.session import Session
-from lookalike.runs.stages import StageLog
+from lookalike.runs.session import Session, StageLog
 from lookalike.schemas import EfficientNetLite0Model
 from tests.pipeline.conftest import small_experiment
 
@@ -86,8 +85,8 @@ def test_exact_neighbours(ready: Prepared) -> None:
 
 
 def test_duplicates(ready: Prepared) -> None:
-    assert ready.twins is not None
-    assert (DUPLICATES_VERSION, digest(ready.twins, 1)) == (2, "c8160ed51966")
+    assert ready.duplicates is not None
+    assert (DUPLICATES_VERSION, digest(ready.duplicates, 1)) == (2, "c8160ed51966")
 
 
 def test_trained_quantiser_and_index(session: Session) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import checkpoints
+from lookalike.config.planning import plan
 from lookalike.datasets import open_dataset
 from lookalike.datasets.sbu_captions import JSON_NAME, photo_path
 from lookalike.datasets.sets import TextSet
@@ -87,7 +88,7 @@ def experiment(sbu: Path, checkpoint: Path, home: Path, **changes: Any) -> Exper
 
 def measured(config: Experiment, folder: Path) -> tuple[Record, np.ndarray]:
     """The record, and the rows that the search returned."""
-    record = run(config, folder, Session(config))
+    record = run(plan(config), folder, Session(config))
     with np.load(folder / str(record.points[0].neighbours)) as raw:
         return record, raw["rows"]
 
@@ -181,8 +182,8 @@ def test_samples_are_seeded_nested_and_of_captions_that_are_there(sbu: Path) -> 
     assert set(few.queries.ids) < set(many.queries.ids)
     assert set(many.queries.ids) != set(other.queries.ids)
     assert {id_.removesuffix("#caption") for id_ in many.queries.ids} <= set(dataset.ids)
-    for plan in (few, many):
-        for query, relevant in zip(plan.queries.ids, relevant_ids(plan), strict=True):
+    for asked in (few, many):
+        for query, relevant in zip(asked.queries.ids, relevant_ids(asked), strict=True):
             assert query.removesuffix("#caption") in relevant, "its own photo is always among them"
 
 
@@ -206,5 +207,5 @@ def test_captions_that_were_cut_are_counted(
     (root / JSON_NAME).write_text(json.dumps(lists))
     for again in ("first", "reused"):
         config = experiment(root, checkpoint, home)
-        run(config, home / again, Session(config, RichProgress()))
+        run(plan(config), home / again, Session(config, RichProgress()))
         assert " captions are longer than the model's text tower reads" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lookalike.config.planning import plan
 from lookalike.run import run
 from lookalike.runs.session import Session
 from tests.pipeline.conftest import paint, small_experiment
@@ -21,5 +22,5 @@ def finished(root: Path, pictures: Path, name: str = "run", **changes: Any) -> P
     """The output folder of a small run under ``root``."""
     experiment = small_experiment(root, pictures, **changes)
     folder = root / "outputs" / name
-    run(experiment, folder, Session(experiment))
+    run(plan(experiment), folder, Session(experiment))
     return folder

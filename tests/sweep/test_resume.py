@@ -15,15 +15,15 @@ from lookalike.runs.paths import RunPaths, SweepPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.collecting import collect, look
-from lookalike.sweep.conduct import Order, conduct
 from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 from lookalike.sweep.plan import Candidate
-from lookalike.sweep.resume import in_hands
+from lookalike.sweep.resume import sweep_lock
+from lookalike.sweep.run import SweepRequest, run_sweep
 from lookalike.sweep.states import count_states
 from tests.notes import Notes
 from tests.sweep.slurm.test_queue import make_command
-from tests.sweep.test_conduct import in_this_process
-from tests.sweep.worlds import MemoryTracker, World
+from tests.sweep.test_run import in_this_process
+from tests.sweep.worlds import ELSEWHERE, MemoryTracker, World
 
 JOBS = [["index=flat"], ["index.nlist=8", "search.nprobe=[1,2]"], ["index=hnsw"]]
 
@@ -40,8 +40,9 @@ def sweep(
 ) -> int:
     """What `lookalike run -m sweep.name=mine ...` does, in this process."""
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in jobs]
-    order = Order("mine", folder, ["-m", "sweep.name=mine"], resume)
-    return conduct(candidates, in_this_process(world, folder), order, parts=world, progress=notes or Notes())
+    request = SweepRequest("mine", folder, ["-m", "sweep.name=mine"], resume)
+    launch = in_this_process(world, folder)
+    return run_sweep(candidates, request, launch, services=world, progress=notes or Notes()).exit_code
 
 
 class Failing(World):
@@ -159,7 +160,7 @@ def test_a_name_that_is_taken_is_refused_when_asked_to(folder: Path) -> None:
 
 def test_two_processes_never_work_on_one_sweep(folder: Path) -> None:
     world = World()
-    with in_hands(folder), pytest.raises(UserError, match=f"in the hands of process {os.getpid()} on"):
+    with sweep_lock(folder), pytest.raises(UserError, match=f"^process {os.getpid()} on .* is at work on"):
         sweep(world, folder)
     assert world.runs == []
     assert not folder.exists()
@@ -250,8 +251,9 @@ class Cluster:
 def hand_over(world: World, folder: Path, cluster: Cluster, notes: Notes) -> int:
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in JOBS]
     launch = in_this_process(world, folder)
-    order = Order("mine", folder, ["-m"])
-    return conduct(candidates, launch, order, parts=world, progress=notes, submit=cluster.submit)
+    request = SweepRequest("mine", folder, ["-m"])
+    submit = cluster.submit
+    return run_sweep(candidates, request, launch, services=world, progress=notes, submit=submit).exit_code
 
 
 def test_a_detached_sweep_leaves_its_parent_open_and_is_gathered_by_the_collector(folder: Path) -> None:
@@ -262,7 +264,7 @@ def test_a_detached_sweep_leaves_its_parent_open_and_is_gathered_by_the_collecto
     assert notes.said[-2].startswith("submitted: 4 points in 3 jobs")
 
     launch = in_this_process(world, folder)
-    launch([job.overrides for job in cluster.jobs], lambda: True)
+    launch(cluster.jobs, ELSEWHERE)
     assert collect(folder, world, notes) == 0
     assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
     assert notes.said[-1] == "mine: 4 done"
@@ -271,7 +273,7 @@ def test_a_detached_sweep_leaves_its_parent_open_and_is_gathered_by_the_collecto
 def test_collecting_twice_changes_nothing(folder: Path) -> None:
     world, cluster = World(), Cluster()
     hand_over(world, folder, cluster, Notes())
-    in_this_process(world, folder)([job.overrides for job in cluster.jobs], lambda: True)
+    in_this_process(world, folder)(cluster.jobs, ELSEWHERE)
     assert collect(folder, world, Notes()) == 0
     events, before = len(world.tracker.shown), (folder / "comparison.csv").read_bytes()
     assert collect(folder, world, Notes()) == 0
@@ -281,7 +283,7 @@ def test_collecting_twice_changes_nothing(folder: Path) -> None:
 def test_jobs_that_got_lost_fail_wherever_they_are_shown(folder: Path) -> None:
     world, cluster, notes = World(), Cluster(), Notes()
     hand_over(world, folder, cluster, Notes())
-    in_this_process(world, folder)([cluster.jobs[0].overrides], lambda: True)
+    in_this_process(world, folder)(cluster.jobs[:1], ELSEWHERE)
 
     assert collect(folder, world, notes) == 1
     assert notes.said[-1] == "mine: 1 done, 3 lost"
@@ -302,7 +304,7 @@ def test_a_tracker_that_does_not_answer_the_collector_costs_no_comparison(folder
 
     world, cluster = World(), Cluster()
     hand_over(world, folder, cluster, Notes())
-    in_this_process(world, folder)([job.overrides for job in cluster.jobs], lambda: True)
+    in_this_process(world, folder)(cluster.jobs, ELSEWHERE)
     notes = Notes()
     assert collect(folder, Unreachable(), notes) == 1
     assert (folder / "comparison.md").exists()

@@ -30,8 +30,8 @@ def leave(
     make_record(points, status=status, error=error, extras=extras).save(folder)
 
 
-def state_of(ledger: Ledger, folder: Path, queue: Queue | None = None, in_hands: bool = False) -> PointState:
-    [state] = point_states(ledger, folder, queue or {}, in_hands=in_hands)
+def state_of(ledger: Ledger, folder: Path, queue: Queue | None = None, is_locked: bool = False) -> PointState:
+    [state] = point_states(ledger, folder, queue or {}, is_locked=is_locked)
     return state
 
 
@@ -103,7 +103,7 @@ def test_an_interrupted_job_that_is_queued_again_is_pending(tmp_path: Path) -> N
 def test_jobs_of_a_process_that_is_at_work_have_their_turn(tmp_path: Path) -> None:
     ledger = ledger_of(("first", "a"), ("second", "b"))
     (tmp_path / "first").mkdir()
-    at_work = point_states(ledger, tmp_path, {}, in_hands=True)
+    at_work = point_states(ledger, tmp_path, {}, is_locked=True)
     assert [point.state for point in at_work] == ["running", "pending"]
     left = point_states(ledger, tmp_path, {})
     assert [(point.state, point.begun) for point in left] == [("lost", True), ("lost", False)]

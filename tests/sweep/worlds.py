@@ -7,13 +7,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lookalike.config.planned import plan_points
 from lookalike.errors import TrackingError
 from lookalike.progress import Progress
+from lookalike.runs.plan import Plan
 from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.task import Parts
+from lookalike.sweep.task import Services, SweepHere
 from tests.records import make_point
+
+ELSEWHERE = SweepHere(lambda: True, {})
+"""What a job of another process shares with its sweep: nothing."""
 
 
 @dataclass
@@ -63,8 +66,8 @@ class MemoryTracker:
             raise TrackingError("the tracking server does not answer; start it")
 
 
-class World(Parts):
-    """Parts whose run keeps the contract of ``lookalike.run.run``: a record whatever happens."""
+class World(Services):
+    """Services whose run keeps the contract of ``lookalike.run.run``: a record whatever happens."""
 
     def __init__(
         self,
@@ -79,7 +82,15 @@ class World(Parts):
         self.reports: list[int] = []
         """How many records each closing report showed."""
 
-    def run(self, experiment: Experiment, folder: Path, session: Any, overrides: Sequence[str]) -> Record:
+    def run(
+        self,
+        plan: Plan,
+        folder: Path,
+        session: Any,
+        overrides: Sequence[str],
+        saved: Callable[[Record], None],
+    ) -> Record:
+        experiment = plan.experiment
         record = Record(
             name="run",
             started="2026-11-22T12:00:00+00:00",
@@ -91,17 +102,18 @@ class World(Parts):
             model={"name": experiment.model.name},
             index={"family": experiment.index.family},
         )
-        points, _ = plan_points(experiment)
+        points = plan.to_measure
         self.runs.append(([point.label for point in points], session))
         try:
             self.before(experiment)
-            record.points = [make_point(trial_key=point.key, label=point.label) for point in points]
+            record.points = [make_point(trial_key=point.id, label=point.label) for point in points]
         except BaseException as error:
             record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
             record.error = str(error) or type(error).__name__
             raise
         finally:
             record.save(folder)
+            saved(record)
         return record
 
     def open_session(self, experiment: Experiment, progress: Progress) -> Any:

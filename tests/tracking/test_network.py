@@ -94,14 +94,14 @@ def test_a_sweep_there_warns_and_logs_through_whoever_gathers(
 ) -> None:
     """Which process logs what is seen by the trackers that are opened."""
     opened: list[tuple[bool, str]] = []
-    real = task.Parts.open_tracker
+    real = task.Services.open_tracker
 
-    def remembered(self: task.Parts, experiment: schemas.Experiment) -> Tracker:
+    def remembered(self: task.Services, experiment: schemas.Experiment) -> Tracker:
         tracker = real(self, experiment)
         opened.append((experiment.tracking.parent is not None, type(tracker).__name__))
         return tracker
 
-    monkeypatch.setattr(task.Parts, "open_tracker", remembered)
+    monkeypatch.setattr(task.Services, "open_tracker", remembered)
     small = ["model=pixels", "dataset.limit=12", "queries.n=1", "search.k=5", "search.repeats=1"]
     root = on_nfs / "root"
     assert main(["run", "-m", *small, "index=flat,brute_force", f"paths.root={root}"]) == 0

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import lookalike.ui
+from lookalike.config.planning import plan
 from lookalike.index.families.flat import FlatIndex
 from lookalike.run import run
 from lookalike.runs.catalog import searchable_points
@@ -51,7 +52,7 @@ def test_a_caption_is_searched_for_where_the_model_reads_text(
         index=FlatIndex(),
         name="reads",
     )
-    run(experiment, tmp_path / "outputs" / "reads", Session(experiment))
+    run(plan(experiment), tmp_path / "outputs" / "reads", Session(experiment))
     page = opened(monkeypatch, tmp_path, "reads")
     page.text_input[0].set_value("a photo of a *red* house").run()
     assert not page.exception and not page.error
@@ -77,7 +78,7 @@ def test_a_run_whose_vectors_are_gone_says_so_in_the_page(
     for number in range(12):
         paint(tmp_path / "pictures" / f"{number}.png", number)
     experiment = small_experiment(tmp_path, tmp_path / "pictures", index=FlatIndex(), name="gone")
-    run(experiment, tmp_path / "outputs" / "gone", Session(experiment))
+    run(plan(experiment), tmp_path / "outputs" / "gone", Session(experiment))
     for folder in (tmp_path / "store" / "artifacts").glob("embeddings/*"):
         folder.rename(tmp_path / folder.name)
     page = opened(monkeypatch, tmp_path, "gone")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from lookalike.config.planning import plan
 from lookalike.index.families.flat import FlatIndex
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.run import run
@@ -43,7 +44,7 @@ def make_home(root: Path) -> Home:
     }
     for name, (model, index) in models.items():
         experiment = small_experiment(home.root, home.pictures, model=model, index=index, name=name)
-        run(experiment, home.root / "outputs" / name, Session(experiment))
+        run(plan(experiment), home.root / "outputs" / name, Session(experiment))
     return home
 
 

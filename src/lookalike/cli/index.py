@@ -100,7 +100,7 @@ def _readable(value: Any) -> str:
 def _build(options: argparse.Namespace) -> int:
     from lookalike.config.composing import compose, expand_home
     from lookalike.config.explaining import COMPOSING_ERRORS, explain
-    from lookalike.config.faults import decide
+    from lookalike.config.planning import plan
     from lookalike.datasets import open_dataset
     from lookalike.embed.embedder import Embedder
     from lookalike.embed.models import open_model
@@ -114,13 +114,13 @@ def _build(options: argparse.Namespace) -> int:
     except COMPOSING_ERRORS as error:
         raise ConfigError([explain(error)]) from error
     progress = RichProgress()
-    experiment = decide(composed, progress)
+    experiment = plan(composed, progress).experiment
     require_places(experiment, tracked=False)
     for line in experiment.choices:
         progress.say(line)
     store, model, config = Session(experiment, progress).store, experiment.model, experiment.index
-    plan = plan_queries(experiment.queries, open_dataset(experiment.dataset, progress, store))
-    gallery = Embedder.of(open_model(model), model, store, progress).embed(plan.gallery)
+    queries = plan_queries(experiment.queries, open_dataset(experiment.dataset, progress, store))
+    gallery = Embedder.of(open_model(model), model, store, progress).embed(queries.gallery)
     if options.shards is not None:
         made = build_parts(config, gallery, options.shards, store, progress)
         paths = [file for part in made for file in map(part.file, part.manifest["files"])]

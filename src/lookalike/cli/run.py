@@ -24,7 +24,7 @@ from lookalike.machine.filesystems import OTHER_ROOT
 from lookalike.progress import RichProgress
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.task import Parts, Task
+from lookalike.sweep.task import Services, Task
 
 MISUSE = ("Only one of --", "The --resolve flag")
 """How Hydra's plain ValueErrors about its flags begin."""
@@ -37,7 +37,7 @@ QUIET, JSON = "--quiet", "--json"
 """Ours, not Hydra's: no lines but warnings, and then only the results' folder; one JSON object instead."""
 
 
-class ForScripts(Parts):
+class ForScripts(Services):
     """Ends with what a program reads: the folder of the results, or all of them as JSON."""
 
     def __init__(self, as_json: bool) -> None:
@@ -62,10 +62,10 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
         return 0
     quiet, as_json = QUIET in arguments, JSON in arguments
     arguments = set_aside_all([argument for argument in arguments if argument not in (QUIET, JSON)])
-    parts = ForScripts(as_json) if quiet or as_json else Parts()
+    services = ForScripts(as_json) if quiet or as_json else Services()
     prepare_hydra()
     application = hydra.main(str(conf_folder()), CONFIG_NAME, version_base="1.3")(
-        task or Task(RichProgress(quiet), parts)
+        task or Task(RichProgress(quiet), services)
     )
     try:
         with _hydra_raises(), _command_line(arguments), _shown_without_secrets(arguments):

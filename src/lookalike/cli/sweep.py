@@ -19,7 +19,7 @@ from lookalike.runs.catalog import find_sweep, sweep_label, sweeps_below
 from lookalike.sweep.collecting import cancel, collect, look
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.states import AT_WORK, DONE, PENDING, SKIPPED, TO_RETRY, PointState, count_states
-from lookalike.sweep.task import Parts
+from lookalike.sweep.task import Services
 from lookalike.terminal.printing import print_table, print_wrapped
 
 SHOWN_ERROR_LINES = 3
@@ -115,13 +115,13 @@ def _collect(root: Path, options: argparse.Namespace) -> int:
     folder = find_sweep(root, options.name)
     require_writable(folder, cure="make it writable, or copy the root and name the copy with --root")
     with _where_it_began(folder):
-        return collect(folder, Parts(), RichProgress())
+        return collect(folder, Services(), RichProgress())
 
 
 def _cancel(root: Path, options: argparse.Namespace) -> int:
     folder = find_sweep(root, options.name)
     with _where_it_began(folder):
-        return cancel(folder, Parts(), RichProgress())
+        return cancel(folder, Services(), RichProgress())
 
 
 def _retry(root: Path, options: argparse.Namespace) -> int:

@@ -2,98 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from lookalike import schemas
 from lookalike.config.image_sources import source_annotation_faults, source_faults
-from lookalike.datasets import open_dataset
-from lookalike.datasets.counting import count_rows
 from lookalike.datasets.embeddings import announced_shape, brings_labels
 from lookalike.embed.embedder import shard_faults
 from lookalike.embed.models import open_model
-from lookalike.errors import ConfigError, UserError
-from lookalike.evaluate.points import expand_points, point_faults, search_faults
-from lookalike.progress import SILENT, Progress
+from lookalike.evaluate.points import search_faults
 from lookalike.queries.vectors import brings_queries
-from lookalike.resolving import Resolved, resolve
+from lookalike.resolving import Resolved
 from lookalike.schemas import Experiment
 from lookalike.schemas.fields import field_faults
-from lookalike.store.store import Store
 
 NEEDS_IMAGES = (schemas.CopiesQueries, schemas.FilesQueries)
 """Protocols whose queries are embedded from images, which a dataset of ready vectors has not."""
-
-Count = Callable[[schemas.Dataset], int]
-"""How many rows a dataset has; UserError when that cannot be known."""
 
 SMALLEST = 2
 """Rows of a dataset in which something can be searched for."""
 
 
-def find_faults(experiment: Experiment) -> list[str]:
-    """Why ``experiment`` cannot run, each reason one sentence of cause and cure; empty when nothing is known.
+def known_faults(experiment: Experiment, dim: int | None) -> list[str]:
+    """Return what is wrong with ``experiment`` whatever the size of its dataset, each with its cure.
 
-    Known are the config itself, which files are there, array headers and what a model says of itself
-    without being loaded. Of several operating points some may be impossible (they are skipped); it is a
-    fault when all are.
+    ``dim``: the vectors' dimensions, if they are known.
     """
-    try:
-        decide(experiment)
-    except ConfigError as error:
-        return list(error.faults)
-    return []
-
-
-def decide(experiment: Experiment, progress: Progress = SILENT, count: Count | None = None) -> Resolved:
-    """Return ``experiment`` with what depends on its dataset's size, which is counted by listing and headers.
-
-    ``count``: the dataset's rows, from whoever counted them before; UserError when they cannot be. Raises
-    ConfigError with every fault, as :func:`find_faults` lists them; the dataset is counted only when all else
-    is sound.
-    """
-    if faults := _faults_without_counting(experiment):
-        raise ConfigError(faults)
-    rows = experiment.sweep.rows
-    if rows is None:
-        try:
-            rows = count(experiment.dataset) if count else count_gallery(experiment, progress)
-            if rows == 0:
-                open_dataset(experiment.dataset)  # has better words for what it does not find
-        except ConfigError:
-            raise
-        except UserError as error:
-            raise ConfigError([str(error)]) from error
-    resolved = resolve(experiment, rows)
-    if faults := _size_faults(resolved):
-        raise ConfigError(faults)
-    return resolved
-
-
-def count_gallery(experiment: Experiment, progress: Progress = SILENT) -> int:
-    """Rows of the experiment's dataset; listings of tars go where the run will look for them."""
-    root = Path(experiment.paths.root).expanduser().resolve()
-    store = Store(root / experiment.paths.store, progress=progress)
-    return count_rows(experiment.dataset, progress, store)
-
-
-def _faults_without_counting(experiment: Experiment) -> list[str]:
     faults = [
         *field_faults(experiment),
         *_dataset_faults(experiment.dataset),
         *_shard_faults(experiment.dataset, None),
         *_query_faults(experiment),
         *_model_faults(experiment),
-        *experiment.index.faults(known_dim(experiment)),
-        *_search_faults(experiment),
+        *experiment.index.faults(dim),
+        *search_faults(experiment.search),
         *experiment.tracking.faults(),
         *experiment.sweep.faults(),
     ]
     return list(dict.fromkeys(faults))
 
 
-def _size_faults(resolved: Resolved) -> list[str]:
-    """What is wrong with an experiment of a dataset of this size."""
+def emptiness_faults(resolved: Resolved) -> list[str]:
+    """Return why there is nothing to search in a dataset of this size."""
     dataset, rows, n = resolved.dataset, resolved.rows, resolved.gallery_size
     if rows < SMALLEST:
         what = "vector" if isinstance(dataset, schemas.VectorDataset) else "image"
@@ -106,11 +56,16 @@ def _size_faults(resolved: Resolved) -> list[str]:
             f"queries.n={'null' if resolved.queries.n is None else resolved.queries.n} leaves no gallery of "
             f"{rows:,} rows; lower it or use queries=in_gallery"
         ]
+    return []
+
+
+def size_faults(resolved: Resolved, dim: int | None) -> list[str]:
+    """Return what is wrong with an experiment whose gallery has this size, its operating points apart."""
+    dataset, n = resolved.dataset, resolved.gallery_size
     shards = -(-n // dataset.shard_size)
     faults = [
         *_shard_faults(dataset, shards),
-        *resolved.index.faults(known_dim(resolved), n),
-        *_search_faults(resolved),
+        *resolved.index.faults(dim, n),
     ]
     return list(dict.fromkeys(faults))
 
@@ -229,13 +184,3 @@ def _model_faults(experiment: Experiment) -> list[str]:
     if isinstance(experiment.dataset, schemas.VectorDataset) and not texts:
         return []
     return open_model(experiment.model).faults(texts=texts)
-
-
-def _search_faults(experiment: Experiment) -> list[str]:
-    if faults := search_faults(experiment.search):
-        return faults
-    if not isinstance(experiment, Resolved):
-        return []
-    points, _ = expand_points(experiment.search, experiment.index)
-    by_point = [point_faults(point, experiment.index, experiment.gallery_size) for point in points]
-    return [fault for faults in by_point for fault in faults] if all(by_point) else []

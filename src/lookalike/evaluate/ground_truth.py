@@ -17,7 +17,7 @@ SAME_DISTANCE = 1e-3
 """Relative: float32 of another library's kernels comes closer than this."""
 
 
-def compare_given(
+def compare_ground_truth(
     asked: QueryPlan,
     gallery: Embeddings,
     queries: Embeddings,

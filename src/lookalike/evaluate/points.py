@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike import schemas
-from lookalike.errors import ConfigError
 from lookalike.index.families.family import FAISS_DEFAULTS
 from lookalike.schemas.fields import field_faults
 
@@ -61,24 +60,20 @@ def expand_points(search: schemas.Search, index: schemas.Index) -> tuple[list[Po
     A setting's values are those that ``search`` names (a value or a list), else, with ``search.ladder``, the
     index's ladder, else the index's ``point``, else FAISS's own default; several settings make a product.
     What a user names is taken as it is, possible or not (see :func:`point_faults`); values of the index
-    config that exceed ``nlist`` are dropped or lowered. Raises ConfigError when a value is no positive
-    whole number.
+    config that exceed ``nlist`` are dropped or lowered. ``search`` has no faults (see :func:`search_faults`).
     """
-    if found := search_faults(search):
-        raise ConfigError(found)
     notices: list[str] = []
     axes = {name: _values(name, search, index, notices) for name in index.search_settings()}
     for name in FAISS_DEFAULTS:
         if getattr(search, name) is not None and name not in axes:
             notices.append(f"search.{name} is left out: index={index.family} has no such setting")
     points = [
-        Point.of(k=asked_k(search), **dict(zip(axes, values, strict=True)))
-        for values in product(*axes.values())
+        Point.of(k=k_of(search), **dict(zip(axes, values, strict=True))) for values in product(*axes.values())
     ]
     return list(dict.fromkeys(points)), notices
 
 
-def asked_k(search: schemas.Search) -> int:
+def k_of(search: schemas.Search) -> int:
     """How many neighbours a search asks for; ValueError while that is open (see ``resolving``)."""
     if search.k is None:
         raise ValueError("search.k is null; resolve the experiment first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from html import unescape
@@ -84,12 +84,17 @@ def runs_below(*folders: Path) -> list[Run]:
     return sorted(runs, key=lambda run: (run.record.started, str(run.folder)))
 
 
-def records_of_sweep(folder: Path) -> dict[str, Record]:
+def records_of_sweep(folder: Path, known: Mapping[str, Record] | None = None) -> dict[str, Record]:
     """Return the records of the sweep in ``folder`` by the names of their jobs' folders, oldest first.
 
-    One that cannot be read is named on standard error and left out: its job counts as lost.
+    Those that are ``known`` by these names are not read. One that cannot be read is named on standard error
+    and left out: its job counts as lost.
     """
-    found = {place.name: record for place, record in read_records(SweepPaths(folder).records())}
+    known = known or {}
+    files = SweepPaths(folder).records()
+    found = {file.parent.name: known[file.parent.name] for file in files if file.parent.name in known}
+    others = read_records(file for file in files if file.parent.name not in known)
+    found |= {place.name: record for place, record in others}
     return dict(sorted(found.items(), key=lambda item: item[1].started))
 
 

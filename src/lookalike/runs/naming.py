@@ -68,7 +68,7 @@ def _departures(model: schemas.Model) -> Iterator[str]:
         yield "not normalised"
 
 
-def trial_key(experiment: Experiment, point: Point) -> str:
+def point_id(experiment: Experiment, point: Point) -> str:
     """16 hex characters: the same for whatever would measure the same point in the same way.
 
     Where results go, what they are called and how fast embeddings are made do not matter; neither do
@@ -93,8 +93,8 @@ def shards_label(numbers: Sequence[int]) -> str:
     return f"{'shard' if len(numbers) == 1 else 'shards'} {', '.join(map(str, numbers))}"
 
 
-def shards_key(experiment: Experiment) -> str:
-    """As :func:`trial_key`, of embedding ``dataset.shards``: the same whatever the index and search."""
+def shards_id(experiment: Experiment) -> str:
+    """As :func:`point_id`, of embedding ``dataset.shards``: the same whatever the index and search."""
     layout = {name: getattr(experiment.dataset, name) for name in LAYOUT}
     return _hash({**_gallery(experiment), "layout": layout})
 

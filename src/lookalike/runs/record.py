@@ -104,6 +104,7 @@ class Record:
     def __post_init__(self) -> None:
         """A record is read by many: passwords in addresses stay out of it."""
         self.config, self.overrides = concealed(self.config), concealed(self.overrides)
+        self._written: tuple[int, int, int] | None = None  # the file that this object was saved as
 
     @property
     def trial_keys(self) -> set[str]:
@@ -145,17 +146,21 @@ class Record:
 
     def _publish(self, draft: Path, path: Path) -> None:
         """Put ``draft`` in the place of ``path`` unless that is another run's result."""
+        written = _identity_of(draft)
         while True:
             with suppress(FileExistsError):
                 publish_new(draft, path)
-                return
+                break
             with _held(path) as still_there:
                 if still_there:
                     self._check_may_replace(path)
                     draft.replace(path)
-                    return
+                    break
+        self._written = written
 
     def _check_may_replace(self, path: Path) -> None:
+        if self._written is not None and self._written == _identity_of(path):
+            return
         try:
             present = Record.load(path)
         except OtherVersionError:
@@ -212,6 +217,12 @@ def read_records(files: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
 def _say_left_out(reason: str) -> None:
     log.warning("%s", reason)
     print(f"warning: a record is left out: {reason}", file=sys.stderr)
+
+
+def _identity_of(path: Path) -> tuple[int, int, int]:
+    """What tells a file from every other one that lies, or lay, at its place."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 @contextmanager

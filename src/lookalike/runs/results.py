@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,17 @@ import numpy.typing as npt
 
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embeddings import Embeddings
+from lookalike.errors import UserError
 from lookalike.evaluate.measures import Evaluation
 from lookalike.evaluate.statistics import numbered
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
+from lookalike.machine.environment import describe_machine
 from lookalike.queries.plan import QueryPlan
-from lookalike.runs.naming import index_settings, point_label, trial_key
+from lookalike.runs.naming import index_settings, run_name
 from lookalike.runs.paths import RunPaths
-from lookalike.runs.record import PointRecord, writing_results
+from lookalike.runs.plan import PlannedPoint
+from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record, writing_results
 from lookalike.schemas import Experiment, Index, Measures
 from lookalike.store.artifact import Artifact
 from lookalike.store.files import atomic_write, fsync, publish_new
@@ -34,16 +39,60 @@ CUTOFFS_PER_QUERY = (1, 10)
 """Besides k, where each query's own value is kept: two runs can then be compared query by query."""
 
 
+@contextmanager
+def recorded(
+    experiment: Experiment, overrides: Sequence[str], folder: Path, saved: Callable[[Record], None]
+) -> Iterator[Record]:
+    """Yield the record of a run that begins now; write it to ``folder`` when the run ends, however it ends.
+
+    ``saved`` is given the record once it is written, before what ended the run is raised again. An error
+    that the user can mend leaves no record when it comes before the first stage is done, nor does
+    SystemExit, by which a scheduler takes the machine back to start the job again.
+    """
+    record = Record(
+        name=experiment.name or run_name(experiment),
+        started=_now(),
+        finished="",
+        status=FINISHED,
+        config=asdict(experiment),
+        overrides=list(overrides),
+        environment=describe_machine(),
+    )
+    try:
+        yield record
+    except SystemExit:
+        raise
+    except BaseException as error:
+        record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+        record.error = str(error) or type(error).__name__
+        if record.stages or not isinstance(error, UserError):
+            with suppress(UserError):  # a record that cannot be written does not hide what ended the run
+                _finish(record, folder)
+                saved(record)
+        raise
+    _finish(record, folder)
+    saved(record)
+
+
+def _finish(record: Record, folder: Path) -> None:
+    record.finished = _now()
+    record.save(folder)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
 def describe_data(
     experiment: Experiment,
-    asked: QueryPlan,
+    valid_queries: QueryPlan,
     gallery: Embeddings,
     queries: Embeddings,
-    twins: npt.NDArray[np.int64] | None,
+    duplicates: npt.NDArray[np.int64] | None,
 ) -> dict[str, Any]:
-    """What was searched for, and in what: all counts are of that, not of what was planned.
+    """Return what was searched for, and in what: all counts are of that, not of what was planned.
 
-    ``asked``: the queries that were embedded; ``twins``: the planned gallery's groups of duplicates, if any.
+    ``valid_queries``: those that were embedded; ``duplicates``: the planned gallery's groups of duplicates.
     """
     bad = {image.id: image for image in (*gallery.bad, *queries.bad)}
     return {
@@ -53,14 +102,14 @@ def describe_data(
         "dim": gallery.dim,
         "queries": experiment.queries.name,
         "query_count": len(queries),
-        "protocol": asked.protocol,
-        "protocol_description": asked.describe(len(gallery)) + _mistakes(experiment.measures),
-        "duplicates": None if twins is None else len(gallery) - len(np.unique(twins[gallery.kept])),
-        "missing_images": asked.gallery.missing if isinstance(asked.gallery, ImageSet) else 0,
+        "protocol": valid_queries.protocol,
+        "protocol_description": valid_queries.describe(len(gallery)) + _mistakes(experiment.measures),
+        "duplicates": None if duplicates is None else len(gallery) - len(np.unique(duplicates[gallery.kept])),
+        "missing_images": valid_queries.gallery.missing if isinstance(valid_queries.gallery, ImageSet) else 0,
         "bad_images": [
             {"id": image.id, "location": image.location, "reason": image.reason} for image in bad.values()
         ],
-        "notices": [*asked.gallery.notices, *asked.notices],
+        "notices": [*valid_queries.gallery.notices, *valid_queries.notices],
     }
 
 
@@ -111,23 +160,23 @@ def describe_timing(timed: TimedPoints) -> dict[str, Any]:
 
 
 def point_record(
-    experiment: Experiment,
-    result: TimedPoint,
+    planned: PlannedPoint,
+    found: TimedPoint,
     evaluation: Evaluation,
     *,
-    index: dict[str, Any],
+    config: Index,
+    index: Mapping[str, Any],
     sources: Sequence[str],
     folder: Path,
 ) -> PointRecord:
-    """One operating point, its raw neighbours and samples written to ``folder/points``.
+    """Return the record of one operating point, its raw neighbours and samples written to ``folder/points``.
 
-    ``sources`` are those of the queries: what is resampled.
+    ``index`` is :func:`describe_index`'s; ``sources`` are those of the queries: what is resampled.
     """
-    label = point_label(experiment.index, result.point)
-    file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}.npz"
-    raw = _save_raw(file, result, evaluation, sources)
+    file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', planned.label)}.npz"
+    raw = _save_raw(file, found, evaluation, sources)
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
-    for mode, timing in result.timings.items():
+    for mode, timing in found.timings.items():
         metrics[f"qps_{mode}"] = timing.qps
         if mode != "batch":
             metrics[f"latency_{mode}_p50_ms"] = timing.p50_ms
@@ -135,14 +184,14 @@ def point_record(
             if timing.p99_ms is not None:
                 metrics[f"latency_{mode}_p99_ms"] = timing.p99_ms
     curves = {name: _by_cutoff(curve) for name, curve in evaluation.curves.items()}
-    shown = sorted({1, 10, 100, result.point.k})
+    shown = sorted({1, 10, 100, found.point.k})
     for name, curve in curves.items():
         metrics |= {f"{name}_at_{k}": curve[str(k)] for k in shown if str(k) in curve}
     return PointRecord(
-        trial_key=trial_key(experiment, result.point),
-        label=label,
-        settings=result.point.as_dict(),
-        index_settings=index_settings(experiment.index),
+        trial_key=planned.id,
+        label=planned.label,
+        settings=found.point.as_dict(),
+        index_settings=index_settings(config),
         metrics=metrics,
         curves=curves,
         intervals={
@@ -153,7 +202,7 @@ def point_record(
             edit: {name: _by_cutoff(curve) for name, curve in measures.items()}
             for edit, measures in evaluation.by_edit.items()
         },
-        latency={mode: timing.as_dict() for mode, timing in result.timings.items()},
+        latency={mode: timing.as_dict() for mode, timing in found.timings.items()},
         counts={
             "queries": evaluation.queries,
             "without_relevance": evaluation.without_relevance,
@@ -168,14 +217,14 @@ def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()}
 
 
-def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> Path:
+def _save_raw(path: Path, found: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> Path:
     """Rows and scores as they were returned, every latency sample, and what each query scored.
 
     ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
-    arrays = {f"seconds_{mode}": timing.seconds for mode, timing in result.timings.items()}
-    k = result.point.k
+    arrays = {f"seconds_{mode}": timing.seconds for mode, timing in found.timings.items()}
+    k = found.point.k
     arrays |= {
         f"{measure}_at_{cutoff}": curve[cutoff].astype(np.float32)
         for measure, curve in evaluation.per_query.items()
@@ -184,7 +233,7 @@ def _save_raw(path: Path, result: TimedPoint, evaluation: Evaluation, sources: S
     arrays["sources"] = numbered(sources)[0].astype(np.int32)
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
-        kept = save_beside(path, rows=result.rows, scores=result.scores, **arrays)
+        kept = save_beside(path, rows=found.rows, scores=found.scores, **arrays)
         fsync(path.parent.parent)  # the folder of points may be new
     return kept
 

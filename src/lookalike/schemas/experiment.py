@@ -125,8 +125,10 @@ class Sweep:
     """build: make the artifacts that a point needs and stop; set by the launcher."""
     rows: int | None = None
     """Size of the dataset when the sweep was planned: what depends on it is the same in every job."""
+    points: list[str] | None = None
+    """Ids of the operating points that this job measures; null: all that are possible."""
     skip: list[str] = field(default_factory=list)
-    """Trial keys of operating points that another point of the sweep already covers."""
+    """Ids of operating points that are left out: what sweeps of 0.1.0 set in place of ``points``."""
 
     def faults(self) -> Iterator[str]:
         """Yield why a folder cannot have the sweep's name."""

@@ -2,7 +2,7 @@
 
 blocks      override lines → jobs: a union of products
 plan        jobs → points that are measured once each, those that are skipped and why
-conduct     plan, launch, gather: a whole sweep
+run         plan, launch, gather: a whole sweep
 resume      what is left of a sweep that was begun before; one process at a time works on it
 ledger      sweep.json: what was asked for, and what was handed to a scheduler
 states      how each point stands: done, running, failed, lost ...

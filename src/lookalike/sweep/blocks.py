@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from lookalike.config.composing import parse
 from lookalike.config.explaining import COMPOSING_ERRORS, explain
-from lookalike.config.faults import count_gallery
+from lookalike.config.planning import count_gallery
 from lookalike.config.typed import as_typed
 from lookalike.errors import ConfigError
 from lookalike.progress import Progress

@@ -11,18 +11,25 @@ from lookalike.progress import Progress
 from lookalike.runs.catalog import records_of_sweep
 from lookalike.runs.record import INTERRUPTED, Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.gathering import gathered, leave_record, runs_below, show, write_reports
+from lookalike.sweep.gathering import (
+    ParentRun,
+    leave_record,
+    open_parent,
+    runs_below,
+    show,
+    write_reports,
+)
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import count_of
 from lookalike.sweep.resume import (
     PATIENCE_SECONDS,
     PAUSE_SECONDS,
     forget_superseded,
-    in_hands,
-    is_in_hands,
+    is_locked,
     queue_of,
     settled_queue,
     submitted_jobs,
+    sweep_lock,
 )
 from lookalike.sweep.slurm.queue import ask_queue, cancel_jobs
 from lookalike.sweep.states import (
@@ -35,7 +42,7 @@ from lookalike.sweep.states import (
     count_states,
     point_states,
 )
-from lookalike.sweep.task import CRASH, Parts
+from lookalike.sweep.task import CRASH, Services
 from lookalike.tracking import NoTracker, Tracker
 
 
@@ -43,23 +50,23 @@ def look(folder: Path) -> tuple[Ledger, list[PointState]]:
     """The ledger of the sweep in ``folder``, and how each of its points stands now."""
     ledger = Ledger.load(folder)
     queue = queue_of(ledger, folder)
-    return ledger, point_states(ledger, folder, queue, in_hands=is_in_hands(folder))
+    return ledger, point_states(ledger, folder, queue, is_locked=is_locked(folder))
 
 
-def collect(folder: Path, parts: Parts, progress: Progress) -> int:
+def collect(folder: Path, services: Services, progress: Progress) -> int:
     """Gather what the jobs of the sweep in ``folder`` measured; returns 0 when every point is done, else 1.
 
     Comparison and report are written, records that jobs could not log are logged, and the parent is closed,
     as failed when a point failed, ran out of time or got lost; it stays open while jobs are still to come.
-    May be done any number of times. Raises ``InHandsError`` while another process is at work on the sweep.
+    May be done any number of times. Raises ``SweepLockedError`` while another process works on the sweep.
     """
-    with in_hands(folder, PATIENCE_SECONDS):
+    with sweep_lock(folder, PATIENCE_SECONDS):
         ledger = Ledger.load(folder)
         states = point_states(ledger, folder, settled_queue(ledger, folder))
         to_come = [point for point in states if point.state in AT_WORK]
         if not to_come:
             _record_lost(ledger, folder, states)
-        shown = _gather(ledger, folder, parts, progress, still_open=bool(to_come))
+        shown = _gather(ledger, folder, services, progress, still_open=bool(to_come))
     counts = count_states(states)
     progress.say(f"{ledger.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
     if to_come:
@@ -67,10 +74,10 @@ def collect(folder: Path, parts: Parts, progress: Progress) -> int:
     return 0 if shown and set(counts) <= {DONE, SKIPPED} else CRASH
 
 
-def cancel(folder: Path, parts: Parts, progress: Progress) -> int:
+def cancel(folder: Path, services: Services, progress: Progress) -> int:
     """Take the jobs of the sweep in ``folder`` out of SLURM's queue and close its parent as interrupted.
 
-    What is done stays done. Returns 0. Raises ``InHandsError`` when a process conducts the sweep: it is
+    What is done stays done. Returns 0. Raises ``SweepLockedError`` when a process conducts the sweep: it is
     stopped by Ctrl-C where it runs.
     """
     ledger, states = look(folder)
@@ -78,10 +85,10 @@ def cancel(folder: Path, parts: Parts, progress: Progress) -> int:
         progress.say(f"{ledger.name}: every point is done; there is nothing to cancel")
         return 0
     submitted = submitted_jobs(ledger, folder)
-    with in_hands(folder):
+    with sweep_lock(folder):
         cancel_jobs(submitted)
         _wait_until_over(submitted)
-        _gather(ledger, folder, parts, progress, status=INTERRUPTED)
+        _gather(ledger, folder, services, progress, status=INTERRUPTED)
     working = [point for point in states if point.state in AT_WORK]
     progress.say(
         f"{ledger.name}: cancelled {count_of(len(working), 'point')}; "
@@ -98,57 +105,46 @@ def _wait_until_over(job_ids: list[str]) -> None:
 
 def _record_lost(ledger: Ledger, folder: Path, states: list[PointState]) -> None:
     """Give every job that ended without a record one, so that it counts as failed wherever it is shown."""
-    records = records_of_sweep(folder)
+    recorded = set(records_of_sweep(folder))
     jobs = {job.folder: job for job in ledger.jobs}
     for point in states:
-        if point.state in TO_RETRY and point.folder not in records:
+        if point.state in TO_RETRY and point.folder not in recorded:
             where = f" (log: {point.log})" if point.log else ""
             error, job = f"{point.state}: {point.why}{where}", jobs[point.folder]
             leave_record(folder / job.folder, job.config, job.overrides, error, **{ENDED_AS: point.state})
-            records = records_of_sweep(folder)
+            recorded.add(point.folder)
 
 
 def _gather(
     ledger: Ledger,
     folder: Path,
-    parts: Parts,
+    services: Services,
     progress: Progress,
     *,
     status: str | None = None,
     still_open: bool = False,
 ) -> bool:
-    """Log, compare, report, close; returns whether the tracker has all of it.
+    """Log, compare, report, close; return whether the tracker has all of it.
 
     ``status``: of the closed parent, where the records do not say it; ``still_open`` leaves it open.
     """
     experiment = _experiment_of(ledger)
-    tracker = _reachable(parts, experiment, progress)
+    tracker = _reachable(services, experiment, progress)
+    records = records_of_sweep(folder)
     shown = True
-
-    def runs() -> list[tuple[Experiment, Path, Record]]:
-        return runs_below(folder, {}, progress)
-
-    with gathered(
-        tracker,
-        ledger.name,
-        ledger.name,
-        folder=folder,
-        runs=runs,
-        progress=progress,
-        parent=ledger.parent,
-        status=status,
-    ) as entry:
-        if entry.id is not None and entry.id != ledger.parent:  # the old one was deleted
-            ledger.parent = entry.id
+    parent = ParentRun(ledger.name, ledger.name, folder, id=ledger.parent)
+    with open_parent(parent, tracker, lambda: runs_below(folder, records), progress, status):
+        if parent.id is not None and parent.id != ledger.parent:  # the old one was deleted
+            ledger.parent = parent.id
             ledger.save(folder)
-        for name in records_of_sweep(folder):
-            shown = show(tracker, folder / name, entry.id, progress) is None and shown
+        for name, record in records.items():
+            shown = show(tracker, record, folder / name, parent.id, progress) is None and shown
         forget_superseded(folder, tracker, progress)
         if still_open:
-            write_reports(runs(), folder, ledger.name, progress)
-            entry.stays_open = True
-    if done := list(records_of_sweep(folder).values()):
-        parts.report(experiment, done, folder)
+            write_reports(runs_below(folder, records), folder, ledger.name, progress)
+            parent.stays_open = True
+    if records:
+        services.report(experiment, list(records.values()), folder)
     return shown and not isinstance(tracker, Unreachable)
 
 
@@ -165,10 +161,10 @@ class Unreachable(NoTracker):
     """In place of a tracker that does not answer."""
 
 
-def _reachable(parts: Parts, experiment: Experiment, progress: Progress) -> Tracker:
+def _reachable(services: Services, experiment: Experiment, progress: Progress) -> Tracker:
     """The tracker; one that does not answer costs a view, not the comparison."""
     try:
-        return parts.open_tracker(experiment)
+        return services.open_tracker(experiment)
     except TrackingError as error:
         progress.warn(f"{error}; nothing is lost, collect again when it answers")
         return Unreachable()

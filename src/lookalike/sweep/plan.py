@@ -9,50 +9,51 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lookalike.config.faults import Count, decide
-from lookalike.config.planned import PlannedPoint, plan_points
+from lookalike.config.planning import Count, plan
 from lookalike.config.typed import quoted
 from lookalike.errors import ConfigError
-from lookalike.resolving import Resolved
 from lookalike.runs.naming import WORKERS
+from lookalike.runs.plan import Plan, PlannedPoint, cover_points
 from lookalike.schemas import Experiment
 from lookalike.sweep.ledger import LedgerJob
 
 LONGEST_NAME = 100
-OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.rows=", "sweep.skip=")
+OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.rows=", "sweep.points=", "sweep.skip=")
 """How overrides begin that the sweep adds to a job; nobody typed them."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One combination of overrides: the experiment that it is, or why it is impossible."""
+    """One combination of overrides: the plan of its run, or why it is impossible."""
 
     overrides: tuple[str, ...]
-    experiment: Resolved | None
+    plan: Plan | None
     faults: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, overrides: Sequence[str], experiment: Experiment, count: Count | None = None) -> Candidate:
-        """A combination that composes; ``count`` tells the size of a dataset."""
+        """Return a combination that composes; ``count`` tells the size of a dataset."""
         try:
-            return cls(tuple(overrides), decide(experiment, count=count))
+            return cls(tuple(overrides), plan(experiment, count=count))
         except ConfigError as error:
             return cls(tuple(overrides), None, tuple(error.faults))
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: an index with all its operating points that no earlier job covers."""
+    """One run of a sweep: an index with all its operating points that no other job covers."""
 
     overrides: tuple[str, ...]
-    experiment: Resolved
-    points: tuple[PlannedPoint, ...]
-    skip: tuple[str, ...]
-    """Trial keys of its points that another job measures or has measured, or that are impossible."""
+    plan: Plan
     name: str
     """The overrides that tell it apart from the sweep's other jobs."""
     folder: str
     """Name of its output folder, below the sweep's."""
+
+    @property
+    def points(self) -> list[PlannedPoint]:
+        """The operating points that it measures."""
+        return self.plan.to_measure
 
     def without(self, done: Collection[str], sweep: Path, taken: Collection[str] = ()) -> Job | None:
         """Return what is left to measure when the points ``done`` are; None when nothing is.
@@ -60,22 +61,36 @@ class Job:
         Its folder is one that is not there yet below that of the ``sweep``, nor among the names ``taken``:
         an earlier try keeps its own, also when its process has not come to it yet.
         """
-        points = tuple(point for point in self.points if point.key not in done)
-        skip = (*self.skip, *(point.key for point in self.points if point.key in done))
-        folder = _folder_name(self.name, [point.key for point in points])
+        left = self.plan.without(done)
+        if not left.to_measure:
+            return None
+        folder = _folder_name(self.name, left.to_measure)
         names = (folder, *(f"{folder}.{number}" for number in range(2, 10_000)))
         free = next(name for name in names if name not in taken and not (sweep / name).exists())
-        return replace(self, points=points, skip=skip, folder=free) if points else None
+        return replace(self, plan=left, folder=free)
+
+    def plan_under(self, parent: str | None) -> Plan:
+        """Return the plan of its run, tracked under ``parent``: what :meth:`entry`'s overrides compose."""
+        experiment = self.plan.experiment
+        tracking = replace(experiment.tracking, parent=parent or experiment.tracking.parent)
+        sweep = replace(experiment.sweep, rows=experiment.rows, points=self._chosen())
+        experiment = replace(experiment, tracking=tracking, sweep=sweep)
+        return replace(self.plan, experiment=experiment, points=cover_points(self.plan.points, sweep))
 
     def entry(self, parent: str | None, sweep: Path) -> LedgerJob:
-        """The job as the ledger keeps it and launchers take it: below ``sweep``, tracked under ``parent``."""
+        """Return the job as the ledger keeps it and launchers take it: below ``sweep``, under ``parent``."""
         return LedgerJob(
             folder=self.folder,
             overrides=self._launch_overrides(parent, sweep),
-            points=[{"key": point.key, "label": point.label} for point in self.points],
-            config=asdict(self.experiment),
-            builds=builds_key(self.experiment),
+            points=[{"key": point.id, "label": point.label} for point in self.points],
+            config=asdict(self.plan.experiment),
+            builds=builds_key(self.plan.experiment),
         )
+
+    def _chosen(self) -> list[str] | None:
+        """The ids of its points; None when these are all that its experiment has."""
+        ids = [point.id for point in self.points]
+        return ids if len(ids) < len(self.plan.points) else None
 
     def _launch_overrides(self, parent: str | None, sweep: Path) -> list[str]:
         """The user's overrides and the sweep's own, values quoted."""
@@ -83,17 +98,17 @@ class Job:
             *self.overrides,
             f"hydra.sweep.dir={quoted(str(sweep))}",
             f"hydra.sweep.subdir={quoted(self.folder)}",
-            f"sweep.rows={self.experiment.rows}",
+            f"sweep.rows={self.plan.experiment.rows}",
         ]
         if parent is not None:
             lines.append(f"tracking.parent={quoted(parent)}")
-        if self.skip:
-            lines.append("sweep.skip=[" + ",".join(map(quoted, self.skip)) + "]")
+        if (ids := self._chosen()) is not None:
+            lines.append("sweep.points=[" + ",".join(map(quoted, ids)) + "]")
         return lines
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """The jobs of a sweep, and what is not going to be done, with the reason."""
 
     jobs: tuple[Job, ...]
@@ -115,15 +130,15 @@ class Plan:
 
     def left_out(self) -> str:
         """How many combinations and points are not measured, behind how many are; '' when none."""
-        said = f"; {count_of(self.duplicates, 'duplicate')} left out" if self.duplicates else ""
-        return said + (f"; {len(self.skipped)} skipped:" if self.skipped else "")
+        duplicates = f"; {count_of(self.duplicates, 'duplicate')} left out" if self.duplicates else ""
+        return duplicates + (f"; {len(self.skipped)} skipped:" if self.skipped else "")
 
     def reasons(self) -> list[str]:
         """Why what is skipped is impossible, and the notices."""
         return [*(f"  {what}: {why}" for what, why in self.skipped), *self.notices]
 
 
-def make_plan(candidates: Sequence[Candidate]) -> Plan:
+def plan_sweep(candidates: Sequence[Candidate]) -> SweepPlan:
     """Decide what each candidate measures: a point that came before is left out, an impossible one skipped.
 
     A candidate that keeps no point is no job.
@@ -134,22 +149,19 @@ def make_plan(candidates: Sequence[Candidate]) -> Plan:
     notices: dict[str, None] = {}
     duplicates = 0
     for candidate, name in zip(candidates, _telling_names(candidates), strict=True):
-        if candidate.experiment is None or candidate.faults:
+        if candidate.plan is None:
             skipped |= {(name, fault): None for fault in candidate.faults}
             continue
-        points, said = plan_points(candidate.experiment)
-        notices |= dict.fromkeys((*candidate.experiment.choices, *said))
-        repeated = [point.key for point in points if point.key in seen]
-        impossible = [point for point in points if point.fault and point.key not in seen]
-        possible = tuple(point for point in points if not point.fault and point.key not in seen)
-        seen.update(point.key for point in points)
-        duplicates += len(repeated)
-        skipped |= {(point.label, str(point.fault)): None for point in impossible}
-        if possible:
-            skip = (*repeated, *(point.key for point in impossible))
-            folder = _folder_name(name, [point.key for point in possible])
-            jobs.append(Job(candidate.overrides, candidate.experiment, possible, skip, name, folder))
-    return Plan(tuple(jobs), tuple(skipped), duplicates, tuple(notices))
+        notices |= dict.fromkeys((*candidate.plan.experiment.choices, *candidate.plan.notices))
+        ids = {point.id for point in candidate.plan.points if not point.covered}
+        duplicates += len(ids & seen)
+        left = candidate.plan.without(seen)
+        seen |= ids
+        skipped |= {(point.label, point.reason): None for point in left.impossible}
+        if left.to_measure:
+            folder = _folder_name(name, left.to_measure)
+            jobs.append(Job(candidate.overrides, left, name, folder))
+    return SweepPlan(tuple(jobs), tuple(skipped), duplicates, tuple(notices))
 
 
 def all_faults(candidates: Sequence[Candidate]) -> list[str]:
@@ -159,8 +171,8 @@ def all_faults(candidates: Sequence[Candidate]) -> list[str]:
 
 def sweep_name(name: str | None, experiment: str | None, arguments: Sequence[str]) -> str:
     """What the parent run is called: ``sweep.name``, else the ``experiment=`` choice and the overrides."""
-    asked = [line for line in arguments if not line.startswith(("hydra.", "hydra/", "experiment="))]
-    readable = name or " ".join(part for part in (experiment, *asked) if part) or "sweep"
+    typed = [line for line in arguments if not line.startswith(("hydra.", "hydra/", "experiment="))]
+    readable = name or " ".join(part for part in (experiment, *typed) if part) or "sweep"
     return readable if len(readable) <= LONGEST_NAME else readable[: LONGEST_NAME - 1] + "…"
 
 
@@ -171,9 +183,9 @@ def _telling_names(candidates: Sequence[Candidate]) -> list[str]:
     return [" ".join(line for line in job if line not in shared) or "this experiment" for job in jobs]
 
 
-def _folder_name(name: str, keys: Sequence[str]) -> str:
-    """``index=ivf_flat-index.nlist=64-1a2b3c4d``: readable, and stable through the trials it covers."""
-    digest = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:8]
+def _folder_name(name: str, points: Sequence[PlannedPoint]) -> str:
+    """``index=ivf_flat-index.nlist=64-1a2b3c4d``: readable, and the same for the same points."""
+    digest = hashlib.sha256(" ".join(point.id for point in points).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9_.=]+', '-', name).strip('-.')[:60]}-{digest}"
 
 

@@ -1,4 +1,4 @@
-"""Going on with a sweep: what is left of it, in whose hands it is, and what becomes of earlier tries."""
+"""Going on with a sweep: what is left of it, the lock on it, and what becomes of earlier tries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lookalike.runs.paths import RunPaths, SweepPaths
 from lookalike.runs.record import FINISHED, Record, writing_results
 from lookalike.store.lease import Lease, Owner, is_live
 from lookalike.sweep.ledger import Ledger
-from lookalike.sweep.plan import Job, Plan, count_of
+from lookalike.sweep.plan import Job, SweepPlan, count_of
 from lookalike.sweep.slurm.queue import ENDING, Queue, ask_queue
 from lookalike.sweep.states import (
     DONE,
@@ -37,11 +37,11 @@ PATIENCE_SECONDS = 30
 PAUSE_SECONDS = 0.2
 
 
-class InHandsError(UserError):
+class SweepLockedError(UserError):
     """Another process is at work on the sweep."""
 
     @classmethod
-    def taken_over(cls, folder: Path) -> InHandsError:
+    def taken_over(cls, folder: Path) -> SweepLockedError:
         """Return the error of a process that was suspended and finds the sweep taken over."""
         return cls(
             f"another process took over the sweep in {folder} while this one was suspended; "
@@ -50,21 +50,21 @@ class InHandsError(UserError):
 
 
 @contextmanager
-def in_hands(folder: Path, patience_seconds: float = 0) -> Iterator[Lease]:
+def sweep_lock(folder: Path, patience_seconds: float = 0) -> Iterator[Lease]:
     """Hold the sweep in ``folder`` (created if need be) while the block runs: one process at a time.
 
-    A process that is suspended for longer than the lease is good loses it, and is to ask ``is_held`` of
-    the lease before it changes anything of the sweep.
+    A process that is suspended for longer than the lease is good loses it: it asks the lease ``is_held``
+    before it changes anything of the sweep.
 
-    Raises :class:`InHandsError` when another one has it and keeps it for longer than ``patience_seconds``.
+    Raises :class:`SweepLockedError` when another process keeps it for longer than ``patience_seconds``.
     A folder that the block leaves empty is removed again.
     """
     with writing_results(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
     def refuse(owner: Owner | None) -> None:
-        raise InHandsError(
-            f"the sweep in {folder} is in the hands of {owner or 'another process'}; wait until it is done, "
+        raise SweepLockedError(
+            f"{owner or 'another process'} is at work on the sweep in {folder}; wait until it is done, "
             "or stop that process first"
         )
 
@@ -84,13 +84,13 @@ def _patiently(take: Callable[[], None], seconds: float) -> None:
     while True:
         try:
             return take()
-        except InHandsError:
+        except SweepLockedError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(PAUSE_SECONDS)
 
 
-def is_in_hands(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process is at work on the sweep in ``folder``; False where that cannot be found out."""
     with suppress(OSError):  # someone else's folder, which we may only read
         return is_live(SweepPaths(folder).lease)
@@ -145,7 +145,7 @@ def settled_queue(ledger: Ledger, folder: Path) -> Queue:
 
 
 @dataclass(frozen=True)
-class Work:
+class RemainingJobs:
     """What is left of a sweep."""
 
     jobs: tuple[Job, ...]
@@ -153,10 +153,10 @@ class Work:
     """``24 points: 17 done, 2 failed → retrying, 5 new``."""
 
 
-def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
+def remaining(plan: SweepPlan, ledger: Ledger, folder: Path) -> RemainingJobs:
     """The jobs that measure what is missing or failed of ``plan``.
 
-    Raises :class:`InHandsError` while SLURM still has jobs of the sweep: they would be measured twice; so
+    Raises :class:`SweepLockedError` while SLURM still has jobs of the sweep: they would be measured twice; so
     would points in records of another version, ``OtherVersionError``.
     """
     refuse_other_versions(folder)
@@ -165,18 +165,18 @@ def remaining(plan: Plan, ledger: Ledger, folder: Path) -> Work:
     at_work = sorted({task.partition("_")[0] for task, state in queue.items() if not state.is_over})
     if at_work:
         name = quote(folder.name)
-        raise InHandsError(
+        raise SweepLockedError(
             f"SLURM still has jobs of the sweep {ledger.name} ({', '.join(at_work)}); wait for them "
             f"(lookalike sweep status {name}) or take them back (lookalike sweep cancel {name})"
         )
     done = finished_keys(records_of_sweep(folder).values())
     taken = {job.folder for job in ledger.jobs}
     jobs = tuple(left for job in plan.jobs if (left := job.without(done, folder, taken)))
-    return Work(jobs, _summary(plan, states, done))
+    return RemainingJobs(jobs, _summary(plan, states, done))
 
 
-def _summary(plan: Plan, states: dict[str, PointState], done: set[str]) -> str:
-    keys = [point.key for job in plan.jobs for point in job.points]
+def _summary(plan: SweepPlan, states: dict[str, PointState], done: set[str]) -> str:
+    keys = [point.id for job in plan.jobs for point in job.points]
     counts: dict[str, int] = {}
     for key in keys:
         state = states.get(key)
@@ -191,7 +191,7 @@ def _summary(plan: Plan, states: dict[str, PointState], done: set[str]) -> str:
 def supersede(jobs: Sequence[Job], ledger: Ledger, folder: Path) -> None:
     """Set aside the records of earlier tries for which ``jobs`` and finished records stand."""
     records = records_of_sweep(folder)
-    covered = finished_keys(records.values()) | {point.key for job in jobs for point in job.points}
+    covered = finished_keys(records.values()) | {point.id for job in jobs for point in job.points}
     for job in ledger.jobs:
         record = records.get(job.folder)
         keys = {point["key"] for point in job.points}

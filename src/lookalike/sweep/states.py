@@ -90,10 +90,10 @@ def finished_keys(records: Iterable[Record]) -> set[str]:
     return {key for record in records if record.status == FINISHED for key in record.trial_keys}
 
 
-def point_states(ledger: Ledger, folder: Path, queue: Queue, *, in_hands: bool = False) -> list[PointState]:
+def point_states(ledger: Ledger, folder: Path, queue: Queue, *, is_locked: bool = False) -> list[PointState]:
     """Every point of ``ledger``, in the order in which they were asked for, then what was skipped.
 
-    ``queue``: what SLURM says of the sweep's submissions. ``in_hands``: whether a process is conducting the
+    ``queue``: what SLURM says of the sweep's submissions. ``is_locked``: whether a process is conducting the
     sweep, so that jobs which were given to no scheduler have their turn.
     """
     records = records_of_sweep(folder)
@@ -108,7 +108,7 @@ def point_states(ledger: Ledger, folder: Path, queue: Queue, *, in_hands: bool =
         if key in done:
             states.append(PointState(key, label, DONE, homes[key]))
         else:
-            states.append(_missing(key, label, tries[job.folder], folder / job.folder, in_hands))
+            states.append(_missing(key, label, tries[job.folder], folder / job.folder, is_locked))
     return states + [PointState("", entry["what"], SKIPPED, why=entry["why"]) for entry in ledger.skipped]
 
 
@@ -128,11 +128,11 @@ def _find(job: LedgerJob, ledger: Ledger, records: Mapping[str, Record], queue: 
     return Try(job, records.get(job.folder))
 
 
-def _missing(key: str, label: str, last: Try, home: Path, in_hands: bool) -> PointState:
+def _missing(key: str, label: str, last: Try, home: Path, is_locked: bool) -> PointState:
     """The state of a point that no finished record has."""
     begun = home.exists()
     log = _log(last, home)
-    word, why = _by_record(last) or _by_worker(last, begun, in_hands) or _by_end(last, begun, log)
+    word, why = _by_record(last) or _by_worker(last, begun, is_locked) or _by_end(last, begun, log)
     return PointState(
         key,
         label,
@@ -155,18 +155,18 @@ def _by_record(last: Try) -> tuple[str, str] | None:
     return last.ended_as or (TIMED_OUT if error.startswith(f"{TIMED_OUT}:") else FAILED), error
 
 
-def _by_worker(last: Try, begun: bool, in_hands: bool) -> tuple[str, str] | None:
+def _by_worker(last: Try, begun: bool, is_locked: bool) -> tuple[str, str] | None:
     """Running or pending, while somebody is going to measure it."""
     task = last.task_state
     if task is not None and not task.is_over:
         return (PENDING, task.why) if task.is_waiting else (RUNNING, "")
-    if last.task is None and in_hands and last.record is None:
+    if last.task is None and is_locked and last.record is None:
         return (RUNNING if begun else PENDING), ""
     return None
 
 
 def _by_end(last: Try, begun: bool, log: Path | None) -> tuple[str, str]:
-    """How it ended that left no result and is in nobody's hands."""
+    """How it ended that left no result and is not being measured."""
     end = (last.task_state.state if last.task_state else None) or end_in_log(log)
     if end in OUT_OF_TIME:
         return TIMED_OUT, "SLURM ended it at its time limit; raise hydra.launcher.timeout_min"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,20 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lookalike.config.composing import parse
-from lookalike.config.faults import decide
-from lookalike.config.planned import PlannedPoint, plan_points
+from lookalike.config.planning import plan
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.machine.credentials import conceal_all
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import SILENT, Progress
-from lookalike.resolving import Resolved
+from lookalike.runs.catalog import Run
 from lookalike.runs.paths import RunPaths
+from lookalike.runs.plan import Plan
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.gathering import Run, gathered, leave_record, records_in, show
+from lookalike.sweep.gathering import ParentRun, leave_record, open_parent, show
 from lookalike.sweep.ledger import BUILD
 from lookalike.sweep.plan import OF_THE_SWEEP, sweep_name
-from lookalike.sweep.resume import InHandsError, set_aside
+from lookalike.sweep.resume import SweepLockedError, set_aside
 from lookalike.terminal.crash import describe, keep_traceback
 from lookalike.terminal.printing import print_wrapped
 from lookalike.tracking import Tracker, environment_notices
@@ -44,6 +44,8 @@ class Outcome:
     folder: str
     error: str | None = None
     exit_code: int = 0
+    record: Record | None = field(default=None, compare=False, repr=False)
+    """What was measured; None when it failed, or only built."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +73,39 @@ class Place:
         return cls(Path(config.runtime.output_dir), tuple(overrides), in_sweep, number)
 
 
-class Parts:
+@dataclass
+class SweepHere:
+    """What a sweep shares with those of its jobs that run in its own process."""
+
+    is_held: Callable[[], bool]
+    """Whether the sweep is still this process's own, see ``resume.sweep_lock``."""
+    plans: Mapping[str, Plan]
+    """By the name of a job's folder."""
+    records: dict[str, Record] = field(default_factory=dict)
+    """What its jobs measured, by the name of their folder; their files need not be read."""
+
+
+class Services:
     """What a job is done with: the real things, imported when they are needed. Tests bring their own."""
 
-    def run(self, experiment: Experiment, folder: Path, session: Any, overrides: Sequence[str]) -> Record:
-        """Measure; leaves a record in ``folder`` also when it raises."""
+    def run(
+        self,
+        plan: Plan,
+        folder: Path,
+        session: Any,
+        overrides: Sequence[str],
+        saved: Callable[[Record], None],
+    ) -> Record:
+        """Measure; leaves a record in ``folder``, and gives it to ``saved``, also when it raises."""
         from lookalike.run import run
 
-        return run(experiment, folder, session, overrides)
+        return run(plan, folder, session, overrides, saved)
 
-    def build(self, experiment: Experiment, session: Any) -> None:
+    def build(self, plan: Plan, session: Any) -> None:
         """Make what :meth:`run` reuses, and leave no record."""
-        from lookalike.run import build
+        from lookalike.run import build_only
 
-        build(experiment, session)
+        build_only(plan, session)
 
     def open_session(self, experiment: Experiment, progress: Progress) -> Any:
         """What the jobs of one process share."""
@@ -116,15 +137,15 @@ class Parts:
 class Task:
     """What Hydra calls for each job; pickled to where the job runs, without what it has loaded."""
 
-    def __init__(self, progress: Progress = SILENT, parts: Parts | None = None) -> None:
+    def __init__(self, progress: Progress = SILENT, services: Services | None = None) -> None:
         self.progress = progress
-        self.parts = parts or Parts()
-        self.is_ours: Callable[[], bool] = _always
-        """Whether the sweep whose jobs this process runs is still its own, see ``in_hands``."""
+        self.services = services or Services()
+        self.sweep: SweepHere | None = None
+        """The sweep whose jobs this process runs, if it is the sweep's own."""
         self._session: tuple[str, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_session": None, "is_ours": _always}
+        return self.__dict__ | {"_session": None, "sweep": None}
 
     def __call__(self, config: DictConfig) -> Outcome:
         """Run the job that Hydra composed; outside of a sweep, a failed one ends the program."""
@@ -137,121 +158,123 @@ class Task:
     def attempt(self, read: Callable[[], Experiment], place: Place) -> Outcome:
         """Run what ``read`` gives; every end but Ctrl-C is an outcome, which is printed outside of a sweep.
 
-        A run that began leaves a record, and so does every job of a sweep, which somebody may look for
-        when nobody waits for its outcome; a single run that could not begin leaves nothing.
+        A job that this process's own sweep has planned is run as planned, and nothing is read. A run that
+        began leaves a record, and so does every job of a sweep, which is looked for where no process waits
+        for its outcome; a single run that could not begin leaves nothing.
         """
         experiment: Experiment | None = None
         try:
-            experiment = read()
-            return self.perform(experiment, place)
+            planned = self.sweep.plans.get(place.folder.name) if self.sweep else None
+            experiment = planned.experiment if planned else read()
+            return self.perform(planned or experiment, place)
         except UserError as error:
-            told = reason = str(error)
+            message = reason = str(error)
             exit_code = USER_ERROR
         except Exception as error:
             reason, exit_code = f"{type(error).__name__}: {error}", CRASH
-            told = describe(error, keep_traceback(error, RunPaths(place.folder).traceback))
-        told, reason = conceal_all(told), conceal_all(reason)
-        ours = self.is_ours()
-        if place.in_sweep and experiment is not None and ours and not RunPaths(place.folder).record.exists():
+            message = describe(error, keep_traceback(error, RunPaths(place.folder).traceback))
+        message, reason = conceal_all(message), conceal_all(reason)
+        is_held, is_recorded = self._holds_sweep(), RunPaths(place.folder).record.exists()
+        if place.in_sweep and experiment is not None and is_held and not is_recorded:
             with suppress(UserError):
-                leave_record(place.folder, asdict(experiment), place.overrides, reason)
-        if not ours:
+                self._keep(
+                    leave_record(place.folder, asdict(experiment), place.overrides, reason), place.folder
+                )
+        if not is_held:
             _leave_nothing(place.folder)
         if not place.in_sweep:
-            for line in told.splitlines():
+            for line in message.splitlines():
                 print_wrapped(f"error: {line}", sys.stderr)
             _leave_nothing(place.folder)
         return Outcome(str(place.folder), reason, exit_code)
 
-    def perform(self, composed: Experiment, place: Place) -> Outcome:
-        """Run ``composed`` in ``place``; what :meth:`attempt` reports is raised here."""
-        if not self.is_ours():
-            raise InHandsError.taken_over(place.folder.parent)
+    def perform(self, job: Experiment | Plan, place: Place) -> Outcome:
+        """Run ``job`` in ``place``; what :meth:`attempt` reports is raised here."""
+        if not self._holds_sweep():
+            raise SweepLockedError.taken_over(place.folder.parent)
+        composed = job.experiment if isinstance(job, Plan) else job
         if composed.sweep.detach and not place.in_sweep:
             raise ConfigError(
                 ["sweep.detach=true is of sweeps; add -m and hydra/launcher=slurm_cpu, or leave it out"]
             )
-        experiment = decide(composed, self.progress)
+        chosen = job if isinstance(job, Plan) else plan(job, self.progress)
+        experiment = chosen.experiment
         require_places(experiment)
-        points = self._possible_points(experiment, place.in_sweep)
+        self._announce(chosen, place)
+        if experiment.sweep.phase == BUILD:
+            self.services.build(chosen, self._session_of(experiment))
+            return Outcome(str(place.folder))
+        tracker = self.services.open_tracker(experiment)
+        untracked: str | None = None
+
+        def saved(record: Record) -> None:  # also that of a run which failed or was interrupted
+            nonlocal untracked
+            if self._holds_sweep():
+                self._keep(record, place.folder)
+                untracked = self._show(record, chosen, place, tracker)
+
+        try:
+            record = self.services.run(
+                chosen, place.folder, self._session_of(experiment), place.overrides, saved
+            )
+        finally:
+            if not self._holds_sweep():
+                set_aside(place.folder)  # the sweep's new owner measures these points too
+        if not self._holds_sweep():
+            raise SweepLockedError.taken_over(place.folder.parent)
+        if place.in_sweep:  # the sweep tries to show again what is not shown, and reports
+            return Outcome(str(place.folder), untracked, record=record)
+        self.services.report(experiment, [record], place.folder)
+        return Outcome(str(place.folder), untracked, CRASH if untracked else 0, record)
+
+    def _announce(self, chosen: Plan, place: Place) -> None:
+        """Say what is chosen, left out or impossible, unless the sweep has said it."""
         if place.in_sweep:
             self.progress.say(f"job {place.number + 1}: {place.title}")
-        if experiment.sweep.phase == BUILD:
-            self.parts.build(experiment, self._session_of(experiment))
-            return Outcome(str(place.folder))
-        if not place.in_sweep:  # a sweep has said it once
-            for notice in environment_notices(experiment.tracking):
-                self.progress.say(f"notice: {notice}")
-        tracker = self.parts.open_tracker(experiment)
-        untracked: str | None = None
-        try:
-            self.parts.run(experiment, place.folder, self._session_of(experiment), place.overrides)
-        finally:  # the record of a run that failed or was interrupted is shown as well
-            if not self.is_ours():
-                set_aside(place.folder)  # the sweep's new owner measures these points too
-            elif len(points) > 1 and not place.in_sweep:
-                untracked = self._show_gathered(experiment, points, place, tracker)
-            else:
-                untracked = show(tracker, place.folder, experiment.tracking.parent, self.progress)
-        if not self.is_ours():
-            raise InHandsError.taken_over(place.folder.parent)
-        if not place.in_sweep:
-            self.parts.report(experiment, records_in(place.folder), place.folder)
-        # In a sweep whoever gathers it tries again, and the point is measured in any case.
-        return Outcome(str(place.folder), untracked, CRASH if untracked and not place.in_sweep else 0)
+        else:
+            unused = environment_notices(chosen.experiment.tracking)
+            for line in chosen.experiment.choices:
+                self.progress.say(line)
+            for line in (*chosen.notices, *unused):
+                self.progress.say(f"notice: {line}")
+        for point in chosen.impossible:
+            self.progress.warn(f"{point.label} is skipped: {point.reason}")
 
-    def _show_gathered(
-        self, experiment: Experiment, points: Sequence[PlannedPoint], place: Place, tracker: Tracker
-    ) -> str | None:
-        """Show several points of one run under an entry of their own; returns why that failed.
+    def _show(self, record: Record, chosen: Plan, place: Place, tracker: Tracker) -> str | None:
+        """Show the record, several points of a single run under an entry of their own.
 
-        The entry is opened when there is a record to show: a run that could not begin leaves none.
+        Returns why that failed: it costs a view, no result.
         """
-
-        def runs() -> list[Run]:
-            return [(experiment, place.folder, record) for record in records_in(place.folder)]
-
-        if not (begun := [record.started for _, _, record in runs()]):
-            return None
+        experiment = chosen.experiment
+        if place.in_sweep or len(chosen.to_measure) < 2:
+            return show(tracker, record, place.folder, experiment.tracking.parent, self.progress)
+        parent = ParentRun(
+            sweep_name(experiment.sweep.name or experiment.name, None, place.overrides),
+            "\n".join(point.label for point in chosen.to_measure),
+            place.folder,
+            started=record.started,
+        )
         try:
-            with gathered(
-                tracker,
-                sweep_name(experiment.sweep.name or experiment.name, None, place.overrides),
-                "\n".join(point.label for point in points),
-                folder=place.folder,
-                runs=runs,
-                progress=self.progress,
-                started=begun[0],
-            ) as entry:
-                return show(tracker, place.folder, entry.id, self.progress)
+            with open_parent(parent, tracker, lambda: [Run(record, place.folder)], self.progress):
+                return show(tracker, record, place.folder, parent.id, self.progress)
         except TrackingError as error:
             self.progress.warn(f"{error}; nothing is lost, the record lies in {place.folder}")
             return str(error)
 
-    def _possible_points(self, experiment: Resolved, in_sweep: bool) -> list[PlannedPoint]:
-        """The points that can be measured; the user is told of the others, the run by ``sweep.skip``."""
-        planned, notices = plan_points(experiment)
-        if not in_sweep:  # a sweep's plan has said them
-            for choice in experiment.choices:
-                self.progress.say(choice)
-            for notice in notices:
-                self.progress.say(f"notice: {notice}")
-        for point in planned:
-            if point.fault:
-                self.progress.warn(f"{point.label} is skipped: {point.fault}")
-                experiment.sweep.skip.append(point.key)
-        return [point for point in planned if not point.fault]
+    def _keep(self, record: Record, folder: Path) -> None:
+        if self.sweep is not None:
+            self.sweep.records[folder.name] = record
+
+    def _holds_sweep(self) -> bool:
+        """Whether no other process has taken over the sweep whose job this is."""
+        return self.sweep is None or self.sweep.is_held()
 
     def _session_of(self, experiment: Experiment) -> Any:
         """The session of this process, kept as long as jobs use the same store in the same way."""
         key = repr((experiment.paths, experiment.store))
         if self._session is None or self._session[0] != key:
-            self._session = (key, self.parts.open_session(experiment, self.progress))
+            self._session = (key, self.services.open_session(experiment, self.progress))
         return self._session[1]
-
-
-def _always() -> bool:
-    return True
 
 
 def require_places(experiment: Experiment, *more: Path, tracked: bool = True) -> None:

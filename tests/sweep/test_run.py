@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,10 @@ from lookalike.config.composing import compose
 from lookalike.errors import ConfigError, UserError
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
-from lookalike.sweep.conduct import Launch, Order, conduct
+from lookalike.sweep.ledger import LedgerJob
 from lookalike.sweep.plan import Candidate
-from lookalike.sweep.task import Outcome, Place, Task
+from lookalike.sweep.run import Launch, SweepRequest, run_sweep
+from lookalike.sweep.task import Outcome, Place, SweepHere, Task
 from tests.notes import Notes
 from tests.sweep.worlds import MemoryTracker, World
 
@@ -31,9 +32,9 @@ def in_this_process(world: World, folder: Path) -> Launch:
         overrides = ["model=pixels", *(line for line in lines if not line.startswith("hydra."))]
         return task.attempt(lambda: compose(overrides), Place(folder / subdir, tuple(lines), True))
 
-    def launch(jobs: list[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
-        task.is_ours = is_ours
-        return [job(lines) for lines in jobs]
+    def launch(jobs: Sequence[LedgerJob], here: SweepHere) -> list[Outcome]:
+        task.sweep = here
+        return [job(each.overrides) for each in jobs]
 
     return launch
 
@@ -42,8 +43,9 @@ def sweep(world: World, folder: Path, jobs: list[list[str]] = JOBS, notes: Notes
     folder.mkdir(exist_ok=True)
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in jobs]
     launch = in_this_process(world, folder)
-    order = Order("families", folder)
-    return conduct(candidates, launch, order, parts=world, progress=notes or Notes())
+    request = SweepRequest("families", folder)
+    result = run_sweep(candidates, request, launch, services=world, progress=notes or Notes())
+    return result.exit_code
 
 
 def failing_at(family: str, error: BaseException) -> World:
@@ -97,11 +99,11 @@ def test_a_launcher_that_dies_closes_the_parent_as_failed(tmp_path: Path) -> Non
     world = World()
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in JOBS]
 
-    def launch(jobs: list[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
+    def launch(jobs: Sequence[LedgerJob], here: SweepHere) -> list[Outcome]:
         raise ConnectionError("no scheduler")
 
     with pytest.raises(ConnectionError):
-        conduct(candidates, launch, Order("families", tmp_path), parts=world, progress=Notes())
+        run_sweep(candidates, SweepRequest("families", tmp_path), launch, services=world, progress=Notes())
     assert world.tracker.events == [("start", "families"), ("finish", "parent-id", 0, "failed", False)]
 
 
@@ -109,10 +111,11 @@ def test_a_job_that_left_no_record_gets_one(tmp_path: Path) -> None:
     world = World()
     candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in JOBS[:1]]
 
-    def launch(jobs: list[list[str]], is_ours: Callable[[], bool]) -> list[Outcome]:
+    def launch(jobs: Sequence[LedgerJob], here: SweepHere) -> list[Outcome]:
         return [Outcome("somewhere", "the job was killed", 1)]
 
-    assert conduct(candidates, launch, Order("x", tmp_path), parts=world, progress=Notes()) == 1
+    request = SweepRequest("x", tmp_path)
+    assert run_sweep(candidates, request, launch, services=world, progress=Notes()).exit_code == 1
     [path] = tmp_path.glob("*/record.json")
     record = Record.load(path)
     assert (record.status, record.error, record.overrides) == ("failed", "the job was killed", ["index=flat"])
