@@ -18,13 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.config.composing import compose
-from lookalike.config.planning import plan
 from lookalike.report.hits import Pictures
 from lookalike.report.losses import LostQuery, lost_queries
-from lookalike.run import prepare
-from lookalike.runs.record import Record
-from lookalike.runs.session import Session, StageLog
+from lookalike.runs.catalog import select
+from lookalike.runs.opener import open_finished
+from lookalike.runs.paths import ReportPaths
 
 HERE = Path(__file__).parent
 BLOCKS = '[["index=brute_force,flat"],["index=ivf_flat","search.nprobe=[1,8,32]"],["index=hnsw"]]'
@@ -41,9 +39,10 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path())
     root = parser.parse_args().root.resolve()
     sweep(root)
-    folder = max((root / "multirun").glob("*/*"))
-    for name in ("comparison.csv", "comparison.md", "pareto.png"):
-        shutil.copy(folder / name, HERE / name)
+    folder = select(root, "emoji").folder
+    made = ReportPaths(folder)
+    for file in (made.comparison_csv, made.comparison, made.figure):
+        shutil.copy(file, HERE / file.name)
     quote_table()
     draw_contact_sheet(root, folder)
 
@@ -65,21 +64,15 @@ def quote_table() -> None:
 
 def draw_contact_sheet(root: Path, folder: Path) -> None:
     """Queries that exact search answers with the original and the too-fast index does not, one an edit."""
-    runs = {path.parent: Record.load(path) for path in folder.glob("*/record.json")}
-    run_folder, point = next(
-        (path, point) for path, record in runs.items() for point in record.points if point.label == TOO_FAST
-    )
-    experiment = plan(compose([*runs[run_folder].overrides, f"paths.root={root}"])).experiment
-    session = Session(experiment)
-    ready = prepare(experiment, session, StageLog(session))
-    relevance, exact = ready.relevance, ready.exact
-    edits = np.array(ready.valid_queries.edits)
+    run = open_finished(f"{folder}:{TOO_FAST}", root)
+    nearest, edits = run.exact_neighbours.rows[:, :1], np.array(run.plan.edits)
     chosen = []
     for edit, missed in MISSED.items():
-        solvable = [q for q in np.flatnonzero(edits == edit) if exact.rows[q, 0] in relevance.relevant(q)]
-        queries = lost_queries(ready, run_folder, point, solvable)
+        asked = np.flatnonzero(edits == edit).tolist()
+        solvable = [q for q in asked if run.relevance.are_relevant(nearest[q : q + 1], q).all()]
+        queries = lost_queries(run, solvable)
         chosen.append(next(query for query in reversed(queries) if missed_among_shown(query) == missed))
-    contact_sheet(chosen, ready.query_plan.gallery, HERE / "contact_sheet.png", shown=SHOWN)
+    contact_sheet(chosen, run.images, HERE / "contact_sheet.png", shown=SHOWN)
 
 
 def contact_sheet(

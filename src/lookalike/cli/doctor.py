@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.cli.parsing import Parser
-from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override
+from lookalike.cli.tracking_options import add_home_options, compose_tracking, is_override
 from lookalike.doctor import examine
 from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding
 from lookalike.errors import UserError
-from lookalike.schemas import Paths
+from lookalike.machine.filesystems import results_root
 from lookalike.terminal.printing import console, wrapped
 
 if TYPE_CHECKING:
@@ -38,11 +36,11 @@ def main(arguments: Sequence[str]) -> int:
         help="where runs are to be tracked: tracking=server tracking.uri=http://mlflow.example:5000",
     )
     parser.add_argument("--json", action="store_true", help="an array of objects instead of the list")
-    add_root_option(parser)
+    add_home_options(parser)
     options = parser.parse_args(arguments)
     if wrong := [each for each in options.tracking if not is_override(each)]:
         raise UserError(f"the doctor does not know {wrong[0]}; name tracking settings only: tracking=server")
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    root = results_root(options.root)
     tracking = compose_tracking(options.tracking, options.config_dir)
     if options.json:
         found = list(examine(root, tracking))

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.config.typed import pasted
 from lookalike.datasets.formats.formats import AUTO, FORMATS
 from lookalike.errors import UserError
@@ -71,9 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         help="latest, an MLflow run id, a sweep's name, or the path of an output folder; default: latest",
     )
     chosen.add_argument("--from", dest="source", metavar="SOURCE", help="files of vectors instead of a run")
-    exporting.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(exporting)
     _add_source_options(exporting)
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.export.exporting import export_run
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
@@ -26,9 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         "and a point of it after a colon: emoji:nprobe=8",
     )
     parser.add_argument("folder", type=Path, help="a new folder, or an empty one")
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     parser.add_argument(
         "--copy-weights",
         action="store_true",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.errors import UserError
 from lookalike.machine.filesystems import results_root
@@ -92,8 +92,6 @@ def _parser() -> argparse.ArgumentParser:
         help="exact: compare the models; index: what each run's index really returns; default: %(default)s",
     )
     parser.add_argument("--result", action="store_true", help="only say how the judgement stands")
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     add_serving_options(parser, port=8502)
     return parser

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.cli.serving import add_serving_options, address, is_free, serve
 from lookalike.errors import TrackingError
+from lookalike.machine.filesystems import results_root
 from lookalike.machine.processes import python_command
 from lookalike.schemas import Paths
 from lookalike.terminal.printing import print_wrapped
@@ -22,12 +23,10 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 def main(arguments: Sequence[str]) -> int:
     """Serve until Ctrl-C."""
     parser = Parser("lookalike mlflow", description="Open MLflow's UI on the local results.")
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     add_serving_options(parser, port=5000)
     options = parser.parse_args(arguments)
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    root = results_root(options.root)
     command = server_command(root, options.host, options.port)
     page = address(options.host, options.port) + local_page(root)
     print_wrapped(f"MLflow on {page} (Ctrl-C ends it)")

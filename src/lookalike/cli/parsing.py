@@ -56,3 +56,10 @@ def _options_of(parser: argparse.ArgumentParser) -> Iterator[str]:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 yield from _options_of(below)
+
+
+def add_root_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--root``, see :func:`~lookalike.machine.filesystems.results_root`."""
+    parser.add_argument(
+        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
+    )

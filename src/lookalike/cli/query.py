@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.cli.query_output import (
     point_described,
     print_results,
@@ -61,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         help="latest (default), an MLflow run id, a sweep's name (its best point), or the path of an output "
         "folder; and a point of it after a colon: emoji:nprobe=8",
     )
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     parser.add_argument("--k", type=int, help=f"how many to find; default: {SHOWN_BY_DEFAULT}")
     for name in SETTINGS:
         flag = "--" + name.replace("_", "-")

@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.errors import UserError
 from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
@@ -59,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUNS",
         help="latest (default), names of sweeps or runs, ids in MLflow, folders of either, record.json files",
     )
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     mlflow = parser.add_argument_group("from MLflow")
     mlflow.add_argument("--experiment", metavar="NAME", help="all points of this MLflow experiment")
     mlflow.add_argument(

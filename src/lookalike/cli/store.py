@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
+from lookalike.machine.filesystems import results_root
 from lookalike.progress import RichProgress
 from lookalike.runs.catalog import abandoned_runs, runs_below
 from lookalike.runs.paths import HomePaths
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _root(options: argparse.Namespace) -> Path:
-    return Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser()
+    return results_root(options.root)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,9 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "lookalike store",
         description="What earlier runs left for reuse: embeddings, exact neighbours, indexes.",
     )
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     parser.add_argument("--store", default=Paths.store, help="paths.store of the runs; default: %(default)s")
     verbs = parser.add_subparsers(required=True, metavar="ls | verify | prune")
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.errors import UserError
 from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
@@ -37,9 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser("lookalike sweep", description="How sweeps stand, and what to do about them.")
     verbs = parser.add_subparsers(required=True, metavar="ls | status | collect | cancel | retry")
     common = Parser(add_help=False)
-    common.add_argument(
-        "--root", help="paths.root of the sweep; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(common)
     named = Parser(add_help=False, parents=[common])
     named.add_argument("name", metavar="NAME", help="latest, sweep.name, or the sweep's folder")
 

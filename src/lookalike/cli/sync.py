@@ -11,7 +11,7 @@ from shlex import quote
 
 from lookalike.cli import complain
 from lookalike.cli.parsing import Parser
-from lookalike.cli.tracking_options import add_root_option, compose_tracking, is_override, root_of
+from lookalike.cli.tracking_options import add_home_options, compose_tracking, is_override, root_of
 from lookalike.errors import TrackingError, UserError
 from lookalike.machine.credentials import is_concealed
 from lookalike.progress import RichProgress
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         help="folders of runs and sweeps, a run's id or name, latest; default: everything. With tracking "
         "overrides, as for `lookalike run`, all go there; else to the local store below --root",
     )
-    add_root_option(parser)
+    add_home_options(parser)
     options = parser.parse_args(arguments)
     overrides = [each for each in options.what if is_override(each)]
     root = root_of(options)

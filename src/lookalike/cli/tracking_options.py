@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike.cli.parsing import add_root_option
 from lookalike.config.composing import compose
 from lookalike.config.explaining import COMPOSING_ERRORS, explain
 from lookalike.errors import ConfigError, UserError
 from lookalike.machine.credentials import set_aside_all
-from lookalike.schemas import Paths, Tracking
+from lookalike.machine.filesystems import results_root
+from lookalike.schemas import Tracking
 
 GROUP = "tracking"
 
 
-def add_root_option(parser: argparse.ArgumentParser) -> None:
-    """``--root`` and ``--config-dir``."""
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+def add_home_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--root`` and ``--config-dir``."""
+    add_root_option(parser)
     parser.add_argument("--config-dir", help="a folder with your own configs")
 
 
 def root_of(options: argparse.Namespace) -> Path:
-    """The root that ``--root`` or the environment names; UserError when there is no such folder."""
-    root = Path(options.root or os.environ.get("LOOKALIKE_HOME", Paths.root)).expanduser().resolve()
+    """Return the root that ``--root`` or the environment names. Raises UserError without such a folder."""
+    root = results_root(options.root)
     if not root.is_dir():
         raise UserError(f"there is no folder {root}; name the paths.root of your runs with --root")
     return root

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 
-from lookalike.cli.parsing import Parser
+from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.cli.serving import add_serving_options, address, require_free, serve
 from lookalike.machine.filesystems import results_root
 from lookalike.runs.catalog import find_point
@@ -21,9 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--run", help="which run to open first: a run id, a sweep's name, a path; default: latest"
     )
-    parser.add_argument(
-        "--root", help="paths.root of the runs; default: LOOKALIKE_HOME, else the working directory"
-    )
+    add_root_option(parser)
     add_serving_options(parser, port=8501)
     options = parser.parse_args(arguments)
     root = results_root(options.root)
