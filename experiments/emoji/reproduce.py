@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import lookalike
 from lookalike.report.hits import Pictures
 from lookalike.report.losses import LostQuery, lost_queries
-from lookalike.runs.catalog import select
-from lookalike.runs.opener import open_finished
-from lookalike.runs.paths import ReportPaths
 
 HERE = Path(__file__).parent
-BLOCKS = '[["index=brute_force,flat"],["index=ivf_flat","search.nprobe=[1,8,32]"],["index=hnsw"]]'
+BLOCKS = [["index=brute_force,flat"], ["index=ivf_flat", "search.nprobe=[1,8,32]"], ["index=hnsw"]]
 MARKS = ("<!-- experiments/emoji/comparison.md -->", "<!-- end -->")
 TOO_FAST = "ivf_flat nlist=64 nprobe=1"
 SHOWN = 6
@@ -38,19 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path())
     root = parser.parse_args().root.resolve()
-    sweep(root)
-    folder = select(root, "emoji").folder
-    made = ReportPaths(folder)
-    for file in (made.comparison_csv, made.comparison, made.figure):
-        shutil.copy(file, HERE / file.name)
+    lookalike.run_sweep("sweep.name=emoji", "search.seconds=3", blocks=BLOCKS, root=root)
+    for name in ("comparison.csv", "comparison.md", "pareto.png"):
+        shutil.copy(root / "multirun/emoji" / name, HERE / name)
     quote_table()
-    draw_contact_sheet(root, folder)
-
-
-def sweep(root: Path) -> None:
-    """Measure the six points under ``root``."""
-    command = [sys.executable, "-m", "lookalike", "run", "-m", "sweep.name=emoji", f"paths.root={root}"]
-    subprocess.run([*command, "search.seconds=3", f"hydra.sweeper.blocks={BLOCKS}"], check=True)
+    contact_sheet(*worth_seeing(root), HERE / "contact_sheet.png", SHOWN)
 
 
 def quote_table() -> None:
@@ -62,17 +50,16 @@ def quote_table() -> None:
     readme.write_text(f"{before}{MARKS[0]}\n\n{quoted}\n\n{MARKS[1]}{after}", encoding="utf-8")
 
 
-def draw_contact_sheet(root: Path, folder: Path) -> None:
+def worth_seeing(root: Path) -> tuple[list[LostQuery], Pictures]:
     """Queries that exact search answers with the original and the too-fast index does not, one an edit."""
-    run = open_finished(f"{folder}:{TOO_FAST}", root)
-    nearest, edits = run.exact_neighbours.rows[:, :1], np.array(run.plan.edits)
+    run = lookalike.open_run(f"emoji:{TOO_FAST}", root=root).run
+    edits = np.array(run.plan.edits)
+    solved = run.relevance.are_relevant(run.exact_neighbours.rows[:, :1])[:, 0]
     chosen = []
     for edit, missed in MISSED.items():
-        asked = np.flatnonzero(edits == edit).tolist()
-        solvable = [q for q in asked if run.relevance.are_relevant(nearest[q : q + 1], q).all()]
-        queries = lost_queries(run, solvable)
-        chosen.append(next(query for query in reversed(queries) if missed_among_shown(query) == missed))
-    contact_sheet(chosen, run.images, HERE / "contact_sheet.png", shown=SHOWN)
+        lost = lost_queries(run, np.flatnonzero(solved & (edits == edit)).tolist())
+        chosen.append(next(query for query in reversed(lost) if missed_among_shown(query) == missed))
+    return chosen, run.images
 
 
 def contact_sheet(

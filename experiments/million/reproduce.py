@@ -21,9 +21,9 @@ from typing import Any
 
 from tables import quote, tables
 
+import lookalike
 from lookalike.machine.environment import cores
-from lookalike.report.frame import load_runs
-from lookalike.runs.record import Record
+from lookalike.runs.record import FINISHED, Record
 
 HERE = Path(__file__).parent
 QUERIES = 1000
@@ -52,42 +52,36 @@ def study(root: Path, n: int, dim: int) -> None:
         f"dataset.dim={dim}",
         "queries=held_out",
         f"queries.n={QUERIES}",
-        f"paths.root={root}",
     ]
     memory = results / "memory.json"
     if not memory.exists():
-        told = memory_of(["index=ivf_flat", "index.nlist=1024", "search.nprobe=16", *data])
+        told = memory_of(["index=ivf_flat", "index.nlist=1024", "search.nprobe=16", *data], root)
         memory.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     comparison, threads = f"million-{dim}", f"threads-{dim}"
-    sweep(comparison, ["experiment=million", *data])
-    sweep(threads, ["search.modes=[single]", "search.seconds=10", *data, threads_blocks()])
+    records = lookalike.run_sweep(f"sweep.name={comparison}", "experiment=million", *data, root=root)
+    single = ["search.modes=[single]", "search.seconds=10"]
+    records += lookalike.run_sweep(
+        f"sweep.name={threads}", *single, *data, blocks=threads_blocks(), root=root
+    )
+    if failed := [record.error for record in records if record.status != FINISHED]:
+        raise SystemExit(f"{len(failed)} runs failed: {failed[0]}")
     for name, file in ((comparison, "comparison.csv"), (threads, "threads.csv")):
-        load_runs(name, root=root).drop(columns="folder").to_csv(results / file, index=False)
+        lookalike.points(name, root=root).drop(columns="folder").to_csv(results / file, index=False)
     shutil.copy(root / "multirun" / comparison / "pareto.png", results)
     shutil.rmtree(root / "store", ignore_errors=True)  # gone already when only the tables are made again
 
 
-def sweep(name: str, arguments: Sequence[str]) -> None:
-    """Measure, or finish what an earlier call began."""
-    subprocess.run([*lookalike_run(), "-m", f"sweep.name={name}", *arguments], check=True)
-
-
-def lookalike_run() -> list[str]:
-    """``lookalike run`` of the environment that this script runs in."""
-    return [sys.executable, "-m", "lookalike", "run"]
-
-
-def threads_blocks() -> str:
+def threads_blocks() -> list[list[str]]:
     """One query at a time, by one thread and by all: exhaustive search, and sixteen lists of 1,024."""
     counts = ",".join(str(count) for count in sorted({1, cores()}))
     indexes = (["index=flat"], ["index=ivf_flat", "index.nlist=1024", "search.nprobe=16"])
-    blocks = [[*index, f"search.single_threads={counts}"] for index in indexes]
-    return f"hydra.sweeper.blocks={json.dumps(blocks)}"
+    return [[*index, f"search.single_threads={counts}"] for index in indexes]
 
 
-def memory_of(arguments: Sequence[str]) -> dict[str, Any]:
+def memory_of(arguments: Sequence[str], root: Path) -> dict[str, Any]:
     """Peak resident memory of a run that has to make everything: the largest of all its processes."""
-    process = subprocess.Popen([*lookalike_run(), *arguments, "--quiet"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "lookalike", "run", *arguments, f"paths.root={root}", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     folder = process.stdout.read().strip()
     _, status, usage = os.wait4(process.pid, 0)

@@ -19,16 +19,13 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from lookalike.config.composing import compose
-from lookalike.config.planning import plan
+import lookalike
 from lookalike.datasets import open_dataset
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embedder import Embedder
 from lookalike.embed.models import open_model
 from lookalike.progress import RichProgress
-from lookalike.run import run
 from lookalike.runs.record import Record
-from lookalike.runs.session import Session
 from lookalike.schemas import EfficientNetLite0Model, TwemojiDataset
 from lookalike.store.store import Store
 
@@ -92,7 +89,7 @@ def search(root: Path, data: list[str], rows: int) -> Record:
     """IVF over one set of vectors, from one list of it to all."""
     nlist = 2 ** round(np.log2(4 * rows**0.5))
     ladder = [2**i for i in range(int(np.log2(nlist)) + 1)]
-    overrides = [
+    experiment = lookalike.compose(
         *data,
         "queries=held_out",
         f"queries.n={QUERIES}",
@@ -101,12 +98,9 @@ def search(root: Path, data: list[str], rows: int) -> Record:
         f"search.nprobe={ladder}",
         "search.repeats=1",
         "tracking=none",
-        f"paths.root={root}",
-    ]
-    planned = plan(compose(overrides))
-    experiment = planned.experiment
-    folder = root / "runs" / experiment.dataset.name
-    return run(planned, folder, Session(experiment, RichProgress()), overrides)
+        root=root,
+    )
+    return lookalike.run_experiment(experiment)
 
 
 def rows_of(records: dict[str, Record]) -> Iterator[dict[str, object]]:
