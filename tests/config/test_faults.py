@@ -11,7 +11,10 @@ from lookalike import schemas
 from lookalike.config.composing import compose
 from lookalike.config.faults import known_dim
 from lookalike.config.planning import count_gallery, find_faults, plan
+from lookalike.datasets import SOURCES, source_of
 from lookalike.errors import ConfigError
+from lookalike.queries import PROTOCOLS, protocol_of
+from lookalike.schemas.fields import choices_of
 
 PIXELS = "model=pixels"
 
@@ -194,3 +197,22 @@ def test_what_a_job_measures_can_be_named_or_what_it_leaves_out() -> None:
 
     experiment.sweep = schemas.Sweep(skip=[one.id])  # as sweeps of 0.1.0 told their jobs
     assert [point.id for point in plan(experiment).to_measure] == [eight.id]
+
+
+def test_every_source_and_protocol_answers_for_itself() -> None:
+    assert set(SOURCES) == set(choices_of(schemas.Dataset).values())
+    assert set(PROTOCOLS) == set(choices_of(schemas.Queries).values()) - {schemas.AutoQueries}
+    for schema, source in SOURCES.items():
+        made = source(schema())  # type: ignore[call-arg]
+        assert made.has_images == issubclass(schema, schemas.ImageDataset)
+        assert all(";" in fault for fault in made.faults())
+        for kind in ("labels", "groups", "captions"):
+            lacking = made.annotation_fault(kind)
+            assert lacking is None or ";" in lacking
+    ready = source_of(schemas.SyntheticDataset(n=9, dim=3))
+    assert ready.shape() == (9, 3)
+    assert protocol_of(schemas.FilesQueries()).faults(ready) == [
+        "queries=files needs images, and dataset=synthetic has vectors only; "
+        "choose queries=held_out, in_gallery or vectors",
+        "queries.root is not set; name a folder of query images",
+    ]

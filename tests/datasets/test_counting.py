@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from lookalike import schemas
-from lookalike.datasets import open_dataset
-from lookalike.datasets.counting import count_rows
+from lookalike.datasets import count_rows, open_dataset
 from lookalike.errors import DatasetError
 from lookalike.schemas import Dataset
 from lookalike.store.store import Store

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from lookalike.datasets import open_dataset
-from lookalike.datasets.counting import count_rows
+from lookalike.datasets import count_rows, open_dataset
 from lookalike.datasets.sets import ImageSet
 from lookalike.errors import DatasetError, ImageError
 from lookalike.schemas import FolderDataset

@@ -11,8 +11,7 @@ import pytest
 from lookalike.config.composing import compose
 from lookalike.config.faults import known_dim
 from lookalike.config.planning import find_faults, plan
-from lookalike.datasets import open_dataset
-from lookalike.datasets.counting import count_rows
+from lookalike.datasets import count_rows, open_dataset
 from lookalike.datasets.sets import Rows, VectorSet
 from lookalike.datasets.synthetic import BLOCK_ROWS
 from lookalike.machine.environment import threads
@@ -168,7 +167,7 @@ def test_shards_change_nothing_that_is_found(tmp_path: Path) -> None:
         ("dataset.exponent=-0.5", "dataset.exponent must be a number of 0 or more, not -0.5"),
         ("dataset.seed=-1", "dataset.seed must be an integer of 0 or more, not -1"),
         ("queries=copies", "queries=copies needs images, and dataset=synthetic has vectors only"),
-        ("queries=labels", "which made-up vectors have not; choose held_out or in_gallery"),
+        ("queries=labels", "which made-up vectors do not have; choose held_out or in_gallery"),
         ("index=ivf_pq", "index.pq_m="),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_description_counts_what_was_asked_and_searched() -> None:
             "needs labels, and the dataset has none.*to folder.*or a column of",
         ),
         (LabelsQueries(by="group"), images(labels=LABELS), "needs groups, and the dataset has none"),
-        (LabelsQueries(by="colour"), images(labels=LABELS), "choose label or group"),
+        (LabelsQueries(by="colour"), images(labels=LABELS), "queries.by must be one of label, group"),
         (LabelsQueries(), images(3, labels=["a", "b", None]), "no two images share a label"),
         (LabelsQueries(), images(3, labels=["a"] * 3), "all 3 images have the label 'a'.*labels=folder"),
         (LabelsQueries(by="group"), images(3, groups=["a"] * 3), "all 3 images have the group 'a'"),

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lookalike import schemas
 from lookalike.config.faults import emptiness_faults, known_dim, known_faults, size_faults
-from lookalike.datasets import open_dataset
-from lookalike.datasets.counting import count_rows
+from lookalike.datasets import count_rows, open_dataset
 from lookalike.errors import ConfigError, UserError
 from lookalike.progress import SILENT, Progress
 from lookalike.resolving import resolve

@@ -13,15 +13,18 @@ import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import file_fingerprint
+from lookalike.datasets.folder import root_fault
 from lookalike.datasets.formats.contents import EmptyFile, VectorFile
 from lookalike.datasets.formats.formats import check_files, format_of, open_vector_file
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.ready_files import find_tables, find_vector_files
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
+from lookalike.datasets.source import Source
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
+from lookalike.store.store import Store
 
 ID_COLUMNS = ("id", "image_path", "key")
 """Tried in this order where ``dataset.id_column`` is not set."""
@@ -32,42 +35,101 @@ WHOLLY_READ = ("csv",)
 """Formats without a header that tells how many vectors there are."""
 
 
-def open_embeddings(config: schemas.EmbeddingsDataset, progress: Progress = SILENT) -> VectorSet:
-    """Return the vectors of one file, or of a folder of files in the natural order of their names.
+class EmbeddingsSource(Source[schemas.EmbeddingsDataset]):
+    """Ready vectors in files."""
 
-    Where they may lie: :func:`find_vector_files`; the parquets beside them or in ``metadata/``. Ids are the
-    parquets', else the files' own, else row numbers. Raises DatasetError when there are no vectors, when
-    dimensions, numbers of rows or names disagree, and when an id repeats.
-    """
-    if not config.root:
-        raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
-    root = Path(config.root).expanduser()
-    files = find_vector_files(root, config.format)
-    tables = find_tables(root, files)
-    opened, empty = _open_all(files, config, progress)
-    tables = _of_the_filled(tables, files, empty)
-    files = [file for file in files if file not in empty]
-    if not tables and (named := config.id_column or config.label_column or config.caption_column):
-        raise DatasetError(f"there is no parquet beside {files[0]} to read the column {named} from; add one")
-    columns = _read_all(tables, files, opened, config, progress) if tables else _own_columns(opened)
-    vectors = VectorSet(
-        ids=_ids(columns.get("id"), opened),
-        arrays=[one.rows for one in opened],
-        files=[str(file) for file in files],
-        file_fingerprints=[file_fingerprint(file) for file in files],
-        normalize=_normalize(config, files, opened),
-        drop_zeros=config.drop_zeros,
-        labels=columns.get("label"),
-        captions=columns.get("caption"),
-        duplicate_of=columns.get(DUPLICATES_COLUMN),
-        shard_size=config.shard_size,
-        notices=tuple(dict.fromkeys(_notices(opened, empty))),
-    )
-    if config.drop_zeros:
-        vectors = _without_zeros(vectors, progress)
-    if config.limit is None:
-        return vectors
-    return vectors.take(nested_sample(vectors.ids, config.limit, config.seed, "dataset"))
+    has_images = False
+
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> VectorSet:
+        """Return the vectors of one file, or of a folder of files in the natural order of their names.
+
+        Where they may lie: :func:`find_vector_files`; the parquets beside them or in ``metadata/``. Ids are
+        the parquets', else the files' own, else row numbers. Raises DatasetError when there are no vectors,
+        when dimensions, numbers of rows or names disagree, and when an id repeats.
+        """
+        config = self.config
+        if not config.root:
+            raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
+        root = Path(config.root).expanduser()
+        files = find_vector_files(root, config.format)
+        tables = find_tables(root, files)
+        opened, empty = _open_all(files, config, progress)
+        tables = _of_the_filled(tables, files, empty)
+        files = [file for file in files if file not in empty]
+        if not tables and (named := config.id_column or config.label_column or config.caption_column):
+            raise DatasetError(
+                f"there is no parquet beside {files[0]} to read the column {named} from; add one"
+            )
+        columns = _read_all(tables, files, opened, config, progress) if tables else _own_columns(opened)
+        vectors = VectorSet(
+            ids=_ids(columns.get("id"), opened),
+            arrays=[one.rows for one in opened],
+            files=[str(file) for file in files],
+            file_fingerprints=[file_fingerprint(file) for file in files],
+            normalize=_normalize(config, files, opened),
+            drop_zeros=config.drop_zeros,
+            labels=columns.get("label"),
+            captions=columns.get("caption"),
+            duplicate_of=columns.get(DUPLICATES_COLUMN),
+            shard_size=config.shard_size,
+            notices=tuple(dict.fromkeys(_notices(opened, empty))),
+        )
+        if config.drop_zeros:
+            vectors = _without_zeros(vectors, progress)
+        if config.limit is None:
+            return vectors
+        return vectors.take(nested_sample(vectors.ids, config.limit, config.seed, "dataset"))
+
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        """Return how many vectors the files hold, zeros included, by their headers where they have such.
+
+        Raises DatasetError as :func:`open_embeddings` does for the files.
+        """
+        config = self.config
+        if not config.root:
+            raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
+        files = find_vector_files(Path(config.root).expanduser(), config.format)
+        opened, _ = _open_all(files, config, progress)
+        return sum(len(one.rows) for one in opened)
+
+    def faults(self) -> list[str]:
+        fault = root_fault(self.config.root, "a file of vectors or a folder of them", "~/vectors")
+        return [fault] if fault else []
+
+    def shape(self) -> tuple[int, int] | None:
+        """Return (vectors, dimensions) of the whole dataset as headers tell them; None when none does."""
+        config = self.config
+        if not config.root:
+            return None
+        try:
+            files = find_vector_files(Path(config.root).expanduser(), config.format)
+            if any(_format(file, config) in WHOLLY_READ for file in files):
+                return None
+            opened, _ = _open_all(files, config, SILENT)
+        except DatasetError:
+            return None
+        if config.drop_zeros:
+            return None
+        return sum(len(one.rows) for one in opened), opened[0].rows.shape[1]
+
+    def annotation_fault(self, kind: str) -> str | None:
+        column = {"labels": "label_column", "captions": "caption_column"}.get(kind)
+        if column is None:
+            return f"{kind}, which dataset={self.config.name} does not have; by=label may do"
+        if getattr(self.config, column) or (kind == "labels" and self._brings_labels()):
+            return None
+        return f"dataset.{column}; set it to a column of the parquet"
+
+    def _brings_labels(self) -> bool:
+        """Whether the vectors have labels though no column is named, beside them or in their file."""
+        config = self.config
+        try:
+            files = find_vector_files(Path(config.root or "").expanduser(), config.format)
+            if tables := find_tables(Path(config.root or "").expanduser(), files):
+                return any(LABEL_COLUMN in parquet_shape(table)[1] for table in tables)
+            return any("label" in one.columns for one in _open_all(files, config, SILENT)[0])
+        except DatasetError:
+            return False
 
 
 def _notices(opened: Sequence[VectorFile], empty: Sequence[Path]) -> Iterator[str]:
@@ -91,45 +153,6 @@ def _without_zeros(vectors: VectorSet, progress: Progress) -> VectorSet:
     )
     kept = vectors.take(np.setdiff1d(np.arange(len(vectors)), zeros, assume_unique=True))
     return replace(kept, notices=(*kept.notices, notice))
-
-
-def count_vectors(config: schemas.EmbeddingsDataset, progress: Progress = SILENT) -> int:
-    """Return how many vectors the files hold, zeros included, by their headers where they have such.
-
-    Raises DatasetError as :func:`open_embeddings` does for the files.
-    """
-    if not config.root:
-        raise DatasetError("dataset.root is not set; name a file of vectors or a folder of them")
-    files = find_vector_files(Path(config.root).expanduser(), config.format)
-    opened, _ = _open_all(files, config, progress)
-    return sum(len(one.rows) for one in opened)
-
-
-def announced_shape(config: schemas.EmbeddingsDataset) -> tuple[int, int] | None:
-    """Return (vectors, dimensions) of the whole dataset as headers tell them; None when none does."""
-    if not config.root:
-        return None
-    try:
-        files = find_vector_files(Path(config.root).expanduser(), config.format)
-        if any(_format(file, config) in WHOLLY_READ for file in files):
-            return None
-        opened, _ = _open_all(files, config, SILENT)
-    except DatasetError:
-        return None
-    if config.drop_zeros:
-        return None
-    return sum(len(one.rows) for one in opened), opened[0].rows.shape[1]
-
-
-def brings_labels(config: schemas.EmbeddingsDataset) -> bool:
-    """Whether the vectors have labels though no column is named, beside them or in their file."""
-    try:
-        files = find_vector_files(Path(config.root or "").expanduser(), config.format)
-        if tables := find_tables(Path(config.root or "").expanduser(), files):
-            return any(LABEL_COLUMN in parquet_shape(table)[1] for table in tables)
-        return any("label" in one.columns for one in _open_all(files, config, SILENT)[0])
-    except DatasetError:
-        return False
 
 
 def _format(file: Path, config: schemas.EmbeddingsDataset) -> str:

@@ -26,38 +26,63 @@ from lookalike.datasets.images import (
 from lookalike.datasets.names import Names, id_of, printable
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
+from lookalike.datasets.source import Source
 from lookalike.datasets.table import read_columns
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
+from lookalike.store.store import Store
 
 FOLDER_LABELS = "folder"
 """The value of ``dataset.labels`` that means: the name of the image's folder."""
 
 
-def open_folder(config: schemas.FolderDataset, progress: Progress = SILENT) -> ImageSet:
-    """Return the images below ``config.root`` with what ``config.table`` says of them.
+class FolderSource(Source[schemas.FolderDataset]):
+    """Image files below a folder, and a table beside them."""
 
-    Images that the table does not name have no label, group or caption, or, with ``config.table_only``, are
-    left out, before ``config.limit`` counts. Raises DatasetError when the root is
-    unset, missing or holds no image, and for the table's faults (see :func:`_annotate`).
-    """
-    root = expand_root(config.root, "dataset.root")
-    images = scan_images(root, replace(config, limit=None) if config.table_only else config, progress)
-    if config.labels == FOLDER_LABELS:
-        images = replace(images, labels=[_folder_of(id_, root) for id_ in images.ids])
-    columns = {
-        kind: column
-        for kind, column in (
-            ("labels", None if config.labels == FOLDER_LABELS else config.labels),
-            ("groups", config.groups),
-            ("captions", config.captions),
-        )
-        if column is not None
-    }
-    if not config.table_only:
-        return _annotate(images, root, columns, config) if columns else images
-    images = _annotate(images, root, columns, config)
-    return images.take(nested_sample(images.ids, config.limit, config.seed, "dataset"))
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> ImageSet:
+        """Return the images below ``config.root`` with what ``config.table`` says of them.
+
+        Images that the table does not name have no label, group or caption, or, with ``config.table_only``,
+        are left out, before ``config.limit`` counts. Raises DatasetError when the root is unset, missing or
+        holds no image, and for the table's faults (see :func:`_annotate`).
+        """
+        config = self.config
+        root = expand_root(config.root, "dataset.root")
+        images = scan_images(root, replace(config, limit=None) if config.table_only else config, progress)
+        if config.labels == FOLDER_LABELS:
+            images = replace(images, labels=[_folder_of(id_, root) for id_ in images.ids])
+        columns = {
+            kind: column
+            for kind, column in (
+                ("labels", None if config.labels == FOLDER_LABELS else config.labels),
+                ("groups", config.groups),
+                ("captions", config.captions),
+            )
+            if column is not None
+        }
+        if not config.table_only:
+            return _annotate(images, root, columns, config) if columns else images
+        images = _annotate(images, root, columns, config)
+        return images.take(nested_sample(images.ids, config.limit, config.seed, "dataset"))
+
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        if self.config.table_only:
+            return len(FolderSource(replace(self.config, limit=None)).open(progress))
+        root = expand_root(self.config.root, "dataset.root")
+        with progress.bar("listing images", None, "images"):
+            return count_images(root)
+
+    def faults(self) -> list[str]:
+        fault = root_fault(self.config.root, "a folder of images", "~/Pictures")
+        if not self.config.root:
+            return [fault] if fault else []
+        return [*([fault] if fault else []), *_table_faults(self.config)]
+
+    def annotation_fault(self, kind: str) -> str | None:
+        if getattr(self.config, kind):
+            return None
+        folders = "folder (the names of the images' folders) or " if kind == "labels" else ""
+        return f"dataset.{kind}; set it to {folders}a column of dataset.table"
 
 
 def expand_root(root: str | None, setting: str) -> Path:
@@ -69,6 +94,33 @@ def expand_root(root: str | None, setting: str) -> Path:
         fault = "is not a folder" if path.exists() else "does not exist"
         raise DatasetError(f"{setting}={root} {fault}; name a folder of images")
     return path
+
+
+def root_fault(root: str | None, what: str, example: str) -> str | None:
+    """Return why ``dataset.root`` cannot be ``what`` it should be; None when it is there."""
+    if not root:
+        return f"dataset.root is not set; name {what}: dataset.root={example}"
+    if not Path(root).expanduser().exists():
+        return f"dataset.root={root} does not exist; name {what}"
+    return None
+
+
+def _table_faults(config: schemas.FolderDataset) -> Iterator[str]:
+    columns = {"labels": config.labels, "groups": config.groups, "captions": config.captions}
+    for name, column in columns.items():
+        if column and not config.table and not (name == "labels" and column == FOLDER_LABELS):
+            folders = ", or dataset.labels=folder for the names of folders" if name == "labels" else ""
+            yield (
+                f"dataset.{name}={column} is a column of no table; set dataset.table to a CSV or "
+                f"parquet{folders}"
+            )
+    if config.table_only and not config.table:
+        yield "dataset.table_only=true needs a table; set dataset.table to a CSV or parquet"
+    if (
+        config.table
+        and not (Path(config.root or "").expanduser() / Path(config.table).expanduser()).is_file()
+    ):
+        yield f"dataset.table={config.table} does not exist in dataset.root; name a CSV or parquet file"
 
 
 def scan_images(root: Path, config: schemas.ImageDataset, progress: Progress = SILENT) -> ImageSet:

@@ -25,8 +25,10 @@ from lookalike.datasets.images import decode
 from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
+from lookalike.datasets.source import Source
 from lookalike.errors import DatasetError, ImageError, foreign_parser
 from lookalike.progress import SILENT, Progress
+from lookalike.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,63 +40,77 @@ HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 Rows = npt.NDArray[np.int64]
 
 
-def open_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SILENT) -> ImageSet:
-    """Return the images of one split, with captions, labels and groups of the columns that are named.
+class HuggingfaceSource(Source[schemas.HuggingfaceDataset]):
+    """A dataset of the package ``datasets``."""
 
-    Class labels become their names. Ids are those of ``config.ids``, else the row numbers. Raises
-    DatasetError when the package is missing, when there is no such dataset, split or column, when a column
-    holds no images, or when ids repeat.
-    """
-    data = _load(config)
-    table = data.data.table
-    with _in_our_words(str(config.name_or_path)):
-        table.validate()
-    _check_columns(config, data.column_names)
-    images = _Images(table, config.images or _only_image_column(data), _files_fingerprint(data))
-    ids = _ids(table, config.ids)
-    rows = np.array(nested_sample(ids, config.limit, config.seed, "dataset"), dtype=np.int64)
-    place, max_pixels = f"{config.name_or_path}, {config.split}", config.max_pixels
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> ImageSet:
+        """Return the images of one split, with captions, labels and groups of the columns that are named.
 
-    def read(row: int) -> bytes:
-        return images.read(int(rows[row]))
+        Class labels become their names. Ids are those of ``config.ids``, else the row numbers. Raises
+        DatasetError when the package is missing, when there is no such dataset, split or column, when a
+        column holds no images, or when ids repeat.
+        """
+        config = self.config
+        data = _load(config)
+        table = data.data.table
+        with _in_our_words(str(config.name_or_path)):
+            table.validate()
+        _check_columns(config, data.column_names)
+        images = _Images(table, config.images or _only_image_column(data), _files_fingerprint(data))
+        ids = _ids(table, config.ids)
+        rows = np.array(nested_sample(ids, config.limit, config.seed, "dataset"), dtype=np.int64)
+        place, max_pixels = f"{config.name_or_path}, {config.split}", config.max_pixels
 
-    def column(name: str | None) -> Annotations:
-        return None if name is None else _texts(data, name, rows)
+        def read(row: int) -> bytes:
+            return images.read(int(rows[row]))
 
-    found = ImageSet(
-        ids=[ids[row] for row in rows.tolist()],
-        fingerprints=LazyTexts(len(rows), lambda row: images.fingerprint(int(rows[row]))),
-        locations=LazyTexts(len(rows), lambda row: images.location(int(rows[row]), place)),
-        load=lambda row: decode(read(row), max_pixels),
-        labels=column(config.labels),
-        groups=column(config.groups),
-        captions=column(config.captions),
-        max_bad_fraction=config.max_bad_fraction,
-        shard_size=config.shard_size,
-        read=read,
-        size=lambda row: images.size(int(rows[row])),
-        open=lambda row: io.BytesIO(read(row)),
-        max_pixels=max_pixels,
-    )
-    if config.fingerprint == "content":
-        return replace(found, fingerprints=content_fingerprints(found, progress))
-    return found
+        def column(name: str | None) -> Annotations:
+            return None if name is None else _texts(data, name, rows)
 
+        found = ImageSet(
+            ids=[ids[row] for row in rows.tolist()],
+            fingerprints=LazyTexts(len(rows), lambda row: images.fingerprint(int(rows[row]))),
+            locations=LazyTexts(len(rows), lambda row: images.location(int(rows[row]), place)),
+            load=lambda row: decode(read(row), max_pixels),
+            labels=column(config.labels),
+            groups=column(config.groups),
+            captions=column(config.captions),
+            max_bad_fraction=config.max_bad_fraction,
+            shard_size=config.shard_size,
+            read=read,
+            size=lambda row: images.size(int(rows[row])),
+            open=lambda row: io.BytesIO(read(row)),
+            max_pixels=max_pixels,
+        )
+        if config.fingerprint == "content":
+            return replace(found, fingerprints=content_fingerprints(found, progress))
+        return found
 
-def count_huggingface(config: schemas.HuggingfaceDataset, progress: Progress = SILENT) -> int:
-    """Return the rows of the split: of a dataset of the hub as its info tells them, where it does.
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        """Return the rows of the split: of a dataset of the hub as its info tells them, where it does.
 
-    Raises DatasetError as :func:`open_huggingface` does for the dataset.
-    """
-    source = find_source(config)
-    if isinstance(source, str):
-        package = _package()
-        with _quiet(package), _in_our_words(source):
-            builder = package.load_dataset_builder(source, config.subset, revision=config.revision)
-            announced = (builder.info.splits or {}).get(config.split)
-        if announced is not None and announced.num_examples:
-            return int(announced.num_examples)
-    return len(_load(config))
+        Raises DatasetError as :func:`open_huggingface` does for the dataset.
+        """
+        config = self.config
+        source = find_source(config)
+        if isinstance(source, str):
+            package = _package()
+            with _quiet(package), _in_our_words(source):
+                builder = package.load_dataset_builder(source, config.subset, revision=config.revision)
+                announced = (builder.info.splits or {}).get(config.split)
+            if announced is not None and announced.num_examples:
+                return int(announced.num_examples)
+        return len(_load(config))
+
+    def faults(self) -> list[str]:
+        try:
+            find_source(self.config)
+        except DatasetError as error:
+            return [str(error)]
+        return []
+
+    def annotation_fault(self, kind: str) -> str | None:
+        return None if getattr(self.config, kind) else f"dataset.{kind}; set it to a column of the dataset"
 
 
 class _Images:

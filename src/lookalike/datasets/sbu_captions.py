@@ -24,9 +24,11 @@ from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.names import printable
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import ImageSet
+from lookalike.datasets.source import Source
 from lookalike.datasets.table import MARKS, SAVE_AS_UTF8
 from lookalike.errors import DatasetError, foreign_parser
 from lookalike.progress import SILENT, Progress
+from lookalike.store.store import Store
 
 FOLDER_ROWS = 1000
 """Photos of one folder."""
@@ -40,45 +42,61 @@ SCANNERS = 16
 Rows = npt.NDArray[np.int64]
 
 
-def open_sbu_captions(config: schemas.SbuCaptionsDataset, progress: Progress = SILENT) -> ImageSet:
-    """Return the photos that are there, in the order of the annotations, with their captions.
+class SbuCaptionsSource(Source[schemas.SbuCaptionsDataset]):
+    """SBU Captions: a million photos by number, and their captions."""
 
-    Ids are the paths below ``config.root``. Photos that the annotations know and the folders do not hold are
-    counted in a notice and in ``missing``. Raises DatasetError when there is no photo at all, no annotation
-    file, or one that is not as published.
-    """
-    root = expand_root(config.root, "dataset.root")
-    file = find_annotations(root, config.annotations)
-    captions, spelled_out = read_captions(file)
-    there = _photos(root, progress)
-    known = there[there < len(captions)]
-    if not len(known):
-        raise DatasetError(
-            f"{root} holds none of the photos 0000/000.jpg … that {file.name} describes; name the folder "
-            "that holds the folders 0000 to 0999"
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> ImageSet:
+        """Return the photos that are there, in the order of the annotations, with their captions.
+
+        Ids are the paths below ``config.root``. Photos that the annotations know and the folders do not hold
+        are counted in a notice and in ``missing``. Raises DatasetError when there is no photo at all, no
+        annotation file, or one that is not as published.
+        """
+        config = self.config
+        root = expand_root(config.root, "dataset.root")
+        file = find_annotations(root, config.annotations)
+        captions, spelled_out = read_captions(file)
+        there = _photos(root, progress)
+        known = there[there < len(captions)]
+        if not len(known):
+            raise DatasetError(
+                f"{root} holds none of the photos 0000/000.jpg … that {file.name} describes; name the folder "
+                "that holds the folders 0000 to 0999"
+            )
+        found = LazyTexts(len(known), lambda row: photo_path(int(known[row])))
+        rows = known[nested_sample(found, config.limit, config.seed, "dataset")]
+        folder = printable(os.fspath(root))
+        ids = LazyTexts(len(rows), lambda row: photo_path(int(rows[row])))
+        images = files_as_images(
+            ids,
+            LazyTexts(len(rows), lambda row: f"{root}/{ids[row]}"),
+            LazyTexts(len(rows), lambda row: f"{folder}/{ids[row]}"),
+            config,
+            progress,
         )
-    found = LazyTexts(len(known), lambda row: photo_path(int(known[row])))
-    rows = known[nested_sample(found, config.limit, config.seed, "dataset")]
-    folder = printable(os.fspath(root))
-    ids = LazyTexts(len(rows), lambda row: photo_path(int(rows[row])))
-    images = files_as_images(
-        ids,
-        LazyTexts(len(rows), lambda row: f"{root}/{ids[row]}"),
-        LazyTexts(len(rows), lambda row: f"{folder}/{ids[row]}"),
-        config,
-        progress,
-    )
-    return replace(
-        images,
-        captions=[captions[row] for row in rows.tolist()],
-        notices=tuple(_notices(len(captions), len(known), len(there) - len(known), spelled_out, file)),
-        missing=len(captions) - len(known),
-    )
+        return replace(
+            images,
+            captions=[captions[row] for row in rows.tolist()],
+            notices=tuple(_notices(len(captions), len(known), len(there) - len(known), spelled_out, file)),
+            missing=len(captions) - len(known),
+        )
 
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        """Return how many photos the folders hold; DatasetError when these cannot be listed."""
+        config = self.config
+        return len(_photos(expand_root(config.root, "dataset.root"), progress))
 
-def count_photos(config: schemas.SbuCaptionsDataset, progress: Progress = SILENT) -> int:
-    """Return how many photos the folders hold; DatasetError when these cannot be listed."""
-    return len(_photos(expand_root(config.root, "dataset.root"), progress))
+    def faults(self) -> list[str]:
+        try:
+            find_annotations(expand_root(self.config.root, "dataset.root"), self.config.annotations)
+        except DatasetError as error:
+            return [str(error)]
+        return []
+
+    def annotation_fault(self, kind: str) -> str | None:
+        if kind == "captions":
+            return None
+        return f"{kind}, which dataset={self.config.name} does not have; choose queries=captions"
 
 
 def photo_path(row: int) -> str:

@@ -24,8 +24,10 @@ from lookalike import schemas
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
+from lookalike.datasets.source import Source
 from lookalike.machine.environment import cores, threads
 from lookalike.progress import SILENT, Progress
+from lookalike.store.store import Store
 
 SYNTHETIC_VERSION = 1
 """Raised when the same settings make other vectors."""
@@ -35,21 +37,36 @@ BLOCK_ROWS = 128
 Floats = npt.NDArray[np.float32]
 
 
-def open_synthetic(config: schemas.SyntheticDataset, progress: Progress = SILENT) -> VectorSet:
-    """Return ``config.n`` vectors of unit length, made when they are read; ids are row numbers."""
-    rows = SyntheticRows(
-        config.n, config.dim, config.clusters, config.spread, config.exponent, seed=config.seed
-    )
-    vectors = VectorSet(
-        ids=RowNumbers(config.n),
-        arrays=[rows],
-        files=["synthetic vectors"],
-        file_fingerprints=[rows.fingerprint],
-        shard_size=config.shard_size,
-    )
-    if config.limit is None:
-        return vectors
-    return vectors.take(nested_sample(vectors.ids, config.limit, config.seed, "dataset"))
+class SyntheticSource(Source[schemas.SyntheticDataset]):
+    """Made-up unit vectors."""
+
+    has_images = False
+
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> VectorSet:
+        """Return ``config.n`` vectors of unit length, made when they are read; ids are row numbers."""
+        config = self.config
+        rows = SyntheticRows(
+            config.n, config.dim, config.clusters, config.spread, config.exponent, seed=config.seed
+        )
+        vectors = VectorSet(
+            ids=RowNumbers(config.n),
+            arrays=[rows],
+            files=["synthetic vectors"],
+            file_fingerprints=[rows.fingerprint],
+            shard_size=config.shard_size,
+        )
+        if config.limit is None:
+            return vectors
+        return vectors.take(nested_sample(vectors.ids, config.limit, config.seed, "dataset"))
+
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        return self.config.n
+
+    def shape(self) -> tuple[int, int]:
+        return self.config.n, self.config.dim
+
+    def annotation_fault(self, kind: str) -> str:
+        return f"{kind}, which made-up vectors do not have; choose held_out or in_gallery"
 
 
 @dataclass(frozen=True)

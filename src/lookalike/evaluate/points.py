@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from lookalike import schemas
 from lookalike.index.families.family import FAISS_DEFAULTS
-from lookalike.schemas.fields import field_faults
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -60,7 +59,7 @@ def expand_points(search: schemas.Search, index: schemas.Index) -> tuple[list[Po
     A setting's values are those that ``search`` names (a value or a list), else, with ``search.ladder``, the
     index's ladder, else the index's ``point``, else FAISS's own default; several settings make a product.
     What a user names is taken as it is, possible or not (see :func:`point_faults`); values of the index
-    config that exceed ``nlist`` are dropped or lowered. ``search`` has no faults (see :func:`search_faults`).
+    config that exceed ``nlist`` are dropped or lowered. Values are within their fields' bounds.
     """
     notices: list[str] = []
     axes = {name: _values(name, search, index, notices) for name in index.search_settings()}
@@ -98,11 +97,6 @@ def _values(name: str, search: schemas.Search, index: schemas.Index, notices: li
         notices.append(f"{name} is {limit} instead of {value}: index.nlist is {limit}")
         return [limit]
     return [value]
-
-
-def search_faults(search: schemas.Search) -> list[str]:
-    """Everything wrong with ``search`` alone, each with its cure."""
-    return field_faults(search, "search")
 
 
 def point_faults(point: Point, index: schemas.Index, n: int | None = None) -> list[str]:

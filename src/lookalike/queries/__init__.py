@@ -1,35 +1,41 @@
-"""Query protocols: what is searched for, and what counts as found."""
+"""Query protocols: what is searched for, and what counts as found. A protocol is a class that answers for its
+config; ``plan`` is what it decides, ``relevance`` brings that to rows of the gallery.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from lookalike import schemas
 from lookalike.datasets.sets import ImageSet, VectorSet
-from lookalike.queries.captions import plan_captions
-from lookalike.queries.copies import plan_copies
-from lookalike.queries.files import plan_files
-from lookalike.queries.gallery_images import plan_held_out, plan_in_gallery, plan_labels
+from lookalike.queries.captions import CaptionsProtocol
+from lookalike.queries.copies import CopiesProtocol
+from lookalike.queries.files import FilesProtocol
+from lookalike.queries.gallery_images import HeldOutProtocol, InGalleryProtocol, LabelsProtocol
 from lookalike.queries.plan import QueryPlan
-from lookalike.queries.vectors import plan_vectors
+from lookalike.queries.protocol import QueryProtocol
+from lookalike.queries.vectors import VectorsProtocol
 
-PROTOCOLS: Mapping[type[schemas.Queries], Callable[[Any, ImageSet | VectorSet], QueryPlan]] = (
-    MappingProxyType(
-        {
-            schemas.CopiesQueries: plan_copies,
-            schemas.HeldOutQueries: plan_held_out,
-            schemas.InGalleryQueries: plan_in_gallery,
-            schemas.LabelsQueries: plan_labels,
-            schemas.CaptionsQueries: plan_captions,
-            schemas.FilesQueries: plan_files,
-            schemas.VectorsQueries: plan_vectors,
-        }
-    )
+PROTOCOLS: Mapping[type[schemas.Queries], type[QueryProtocol[Any]]] = MappingProxyType(
+    {
+        schemas.CopiesQueries: CopiesProtocol,
+        schemas.HeldOutQueries: HeldOutProtocol,
+        schemas.InGalleryQueries: InGalleryProtocol,
+        schemas.LabelsQueries: LabelsProtocol,
+        schemas.CaptionsQueries: CaptionsProtocol,
+        schemas.FilesQueries: FilesProtocol,
+        schemas.VectorsQueries: VectorsProtocol,
+    }
 )
+
+
+def protocol_of(config: schemas.Queries) -> QueryProtocol[Any]:
+    """Return the protocol that ``config`` describes; nothing is read."""
+    return PROTOCOLS[type(config)](config)
 
 
 def plan_queries(config: schemas.Queries, dataset: ImageSet | VectorSet) -> QueryPlan:
     """Return what ``config`` asks of ``dataset``; nothing is decoded. QueryError when the two do not fit."""
-    return PROTOCOLS[type(config)](config, dataset)
+    return protocol_of(config).plan(dataset)

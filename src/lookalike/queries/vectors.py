@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import file_fingerprint
@@ -14,10 +15,12 @@ from lookalike.datasets.formats.neighbours import GivenNeighbours, open_neighbou
 from lookalike.datasets.lazy import RowNumbers
 from lookalike.datasets.ready_files import find_vector_files
 from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.datasets.source import Source
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
 from lookalike.queries.plan import Classes, QueryPlan, literal
+from lookalike.queries.protocol import QueryProtocol, file_faults
 from lookalike.queries.sample import sample
 
 ROWS_AT_A_TIME = 8_192
@@ -29,59 +32,86 @@ NEIGHBOURS = ("neighbours.npy", "groundtruth.bin", "groundtruth.ivecs")
 """What their exact neighbours are called, there."""
 
 
-def plan_vectors(config: schemas.VectorsQueries, dataset: ImageSet | VectorSet) -> QueryPlan:
-    """Return the rows of ``config.file`` as queries, called "0", "1", …; n seeded ones of them, if n is set.
+class VectorsProtocol(QueryProtocol[schemas.VectorsQueries]):
+    """Ready query vectors."""
 
-    Without a file: the test rows of the HDF5 that the gallery is read from, or what lies in ``queries/``
-    beside the gallery. A parquet beside the file, with the file's name, says more of each row: its ``id``
-    (what the query is called), ``label``, ``source`` and ``edit``.
+    def plan(self, dataset: ImageSet | VectorSet) -> QueryPlan:
+        """Return the rows of ``config.file`` as queries, called "0", "1", …; if n is set, n seeded ones.
 
-    Relevant: what the table ``config.relevance`` names (:func:`read_judgements`), by default
-    ``relevance.csv`` beside the file; else, where both the gallery and the queries have labels, the
-    gallery's vectors of the query's label; nothing is judged without either. An HDF5 has all that in itself.
-    Ready neighbours: integers, shape (rows of the file, k), −1 for none. Raises QueryError when files are
-    missing or do not fit each other and the gallery.
-    """
-    if isinstance(dataset, ImageSet):
-        raise QueryError(
-            "queries=vectors needs a gallery of ready vectors; use dataset=embeddings, or queries=files"
+        Without a file: the test rows of the HDF5 that the gallery is read from, or what lies in ``queries/``
+        beside the gallery. A parquet beside the file, with the file's name, says more of each row: its ``id``
+        (what the query is called), ``label``, ``source`` and ``edit``.
+
+        Relevant: what the table ``config.relevance`` names (:func:`read_judgements`), by default
+        ``relevance.csv`` beside the file; else, where both the gallery and the queries have labels, the
+        gallery's vectors of the query's label; nothing is judged without either. An HDF5 has all that in
+        itself. Ready neighbours: integers, shape (rows of the file, k), −1 for none. Raises QueryError when
+        files are missing or do not fit each other and the gallery.
+        """
+        config = self.config
+        if isinstance(dataset, ImageSet):
+            raise QueryError(
+                "queries=vectors needs a gallery of ready vectors; use dataset=embeddings, or queries=files"
+            )
+        try:
+            file = Path(config.file).expanduser() if config.file else _file_of(dataset)
+            format_ = format_of(file) if config.format == AUTO else config.format
+            queries = _open_vectors(file, format_, dataset)
+            more = _more(file, format_, len(queries))
+            given = _open_neighbours(config, len(queries), dataset)
+            queries = replace(queries, ids=_names(more.get("id"), file, queries), labels=more.get("label"))
+            judged = _judged(config, file, format_, queries, dataset)
+        except DatasetError as error:
+            raise QueryError(str(error)) from error
+        rows, notices = sample(queries.ids, config)
+        if dataset.drop_zeros:
+            zeros = set(queries.zero_rows(ROWS_AT_A_TIME).tolist())
+            if dropped := len(zeros.intersection(rows)):
+                notices = (
+                    *notices,
+                    f"{dropped:,} queries are all zeros and were left out (dataset.drop_zeros)",
+                )
+                rows = [row for row in rows if row not in zeros]
+            if not rows:
+                raise QueryError(f"all queries of {file} are zeros; write them again")
+        if (
+            judged.classes is None
+            and judged.relevant_ids is None
+            and more.get("label")
+            and not dataset.labels
+        ):
+            notices = (*notices, f"{file.name} has labels and the gallery has none; set dataset.label_column")
+        plan = QueryPlan(
+            protocol=config.name,
+            wording=f"{{queries}} vectors of {literal(file.name)}",
+            gallery=dataset,
+            queries=queries,
+            sources=_sources(more.get("source"), queries.ids),
+            edits=[edit or "none" for edit in more["edit"]] if "edit" in more else None,
+            relevant_ids=judged.relevant_ids,
+            classes=judged.classes,
+            ignored_ids=judged.ignored_ids,
+            ready_neighbours=None if given is None else given.rows,
+            ready_distances=None if given is None else given.distances,
+            ready_distance=None if given is None else given.distance,
+            notices=notices,
         )
-    try:
-        file = Path(config.file).expanduser() if config.file else _file_of(dataset)
-        format_ = format_of(file) if config.format == AUTO else config.format
-        queries = _open_vectors(file, format_, dataset)
-        more = _more(file, format_, len(queries))
-        given = _open_neighbours(config, len(queries), dataset)
-        queries = replace(queries, ids=_names(more.get("id"), file, queries), labels=more.get("label"))
-        judged = _judged(config, file, format_, queries, dataset)
-    except DatasetError as error:
-        raise QueryError(str(error)) from error
-    rows, notices = sample(queries.ids, config)
-    if dataset.drop_zeros:
-        zeros = set(queries.zero_rows(ROWS_AT_A_TIME).tolist())
-        if dropped := len(zeros.intersection(rows)):
-            notices = (*notices, f"{dropped:,} queries are all zeros and were left out (dataset.drop_zeros)")
-            rows = [row for row in rows if row not in zeros]
-        if not rows:
-            raise QueryError(f"all queries of {file} are zeros; write them again")
-    if judged.classes is None and judged.relevant_ids is None and more.get("label") and not dataset.labels:
-        notices = (*notices, f"{file.name} has labels and the gallery has none; set dataset.label_column")
-    plan = QueryPlan(
-        protocol=config.name,
-        wording=f"{{queries}} vectors of {literal(file.name)}",
-        gallery=dataset,
-        queries=queries,
-        sources=_sources(more.get("source"), queries.ids),
-        edits=[edit or "none" for edit in more["edit"]] if "edit" in more else None,
-        relevant_ids=judged.relevant_ids,
-        classes=judged.classes,
-        ignored_ids=judged.ignored_ids,
-        ready_neighbours=None if given is None else given.rows,
-        ready_distances=None if given is None else given.distances,
-        ready_distance=None if given is None else given.distance,
-        notices=notices,
-    )
-    return plan.take(rows)
+        return plan.take(rows)
+
+    def faults(self, source: Source[Any]) -> list[str]:
+        config = self.config
+        comes_with_queries = isinstance(source.config, schemas.EmbeddingsDataset) and brings_queries(
+            source.config
+        )
+        ready = "queries=vectors needs ready gallery vectors; choose dataset=embeddings, or other queries"
+        return [
+            *([ready] if source.has_images else []),
+            *file_faults(
+                "queries.file", config.file, "a file of query vectors", required=not comes_with_queries
+            ),
+            *file_faults("queries.relevance", config.relevance, "a CSV file"),
+            *file_faults("queries.neighbours", config.neighbours, "a file of gallery rows"),
+        ]
 
 
 def own_queries(files: Sequence[Path]) -> Path | None:

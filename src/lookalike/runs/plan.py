@@ -64,7 +64,7 @@ class Plan:
 def plan_points(experiment: Resolved) -> tuple[list[PlannedPoint], list[str]]:
     """Return every point of ``experiment``, each once, in order, and notices of settings that are left out.
 
-    ``experiment.search`` has no faults of its own (``evaluate.points.search_faults``).
+    The values of ``experiment.search`` are within their fields' bounds.
     """
     if (shards := experiment.dataset.shards) is not None:
         return [PlannedPoint(shards_id(experiment), shards_label(shards), None)], []

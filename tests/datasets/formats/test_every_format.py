@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.datasets.embeddings import announced_shape
+from lookalike.datasets import source_of
 from lookalike.datasets.formats.formats import format_of, open_vector_file
 from lookalike.datasets.sets import check_vectors
 from lookalike.errors import DatasetError
@@ -87,7 +87,7 @@ def test_a_format_with_a_magic_needs_no_suffix(kind: str, tmp_path: Path) -> Non
 @EVERY
 def test_headers_tell_the_shape_beforehand(kind: str, tmp_path: Path) -> None:
     path = written(kind, tmp_path, random_vectors())
-    assert announced_shape(EmbeddingsDataset(root=str(path))) == (None if kind == "csv" else (50, 6))
+    assert source_of(EmbeddingsDataset(root=str(path))).shape() == (None if kind == "csv" else (50, 6))
 
 
 @pytest.mark.parametrize("kind", IN_PLACE)

@@ -18,8 +18,15 @@ from lookalike.datasets.lazy import LazyTexts
 from lookalike.datasets.names import id_of, printable
 from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
+from lookalike.datasets.source import Source
 from lookalike.datasets.webdataset.listing import Listing, Tar, list_tar
-from lookalike.datasets.webdataset.samples import annotation, count_missing, notices, others_of
+from lookalike.datasets.webdataset.samples import (
+    annotation,
+    count_missing,
+    notices,
+    others_of,
+    text_ending_fault,
+)
 from lookalike.errors import DatasetError, ImageError
 from lookalike.progress import SILENT, Progress
 from lookalike.store.store import Store
@@ -29,62 +36,76 @@ LARGEST_IMAGE_BYTES = 1 << 28
 """A member is read as a whole; no photo is larger."""
 
 
-def open_webdataset(
-    config: schemas.WebdatasetDataset, progress: Progress = SILENT, store: Store | None = None
-) -> ImageSet:
-    """Return the images of the tars in ``config.root``, tar by tar and ordered by name within each.
+class WebdatasetSource(Source[schemas.WebdatasetDataset]):
+    """Tar shards, read in place."""
 
-    Ids are the tar's name without its ending and the member's: ``00000/0000003.jpg``. The headers of a tar
-    are read once and kept in ``store``, if there is one. Samples of the parquets beside the tars that have no
-    image are counted in a notice and in ``missing``; so are tars that are cut short, whose images before the
-    cut are used. Raises DatasetError when there is no tar or no image, when a file is no tar, or when an
-    annotation is not where the config says.
-    """
-    tars = [Tar.at(path) for path in find_tars(config.root)]
-    listings = _list_all(tars, progress, store)
-    shards = _Shards(listings)
-    if not shards.n:
-        others = others_of(listings)
-        raise DatasetError(
-            f"the {len(tars):,} tars of {config.root} hold no images{f', but {others}' if others else ''}; "
-            "name other tars"
+    def open(self, progress: Progress = SILENT, store: Store | None = None) -> ImageSet:
+        """Return the images of the tars in ``config.root``, tar by tar and ordered by name within each.
+
+        Ids are the tar's name without its ending and the member's: ``00000/0000003.jpg``. The headers of a
+        tar are read once and kept in ``store``, if there is one. Samples of the parquets beside the tars that
+        have no image are counted in a notice and in ``missing``; so are tars that are cut short, whose images
+        before the cut are used. Raises DatasetError when there is no tar or no image, when a file is no tar,
+        or when an annotation is not where the config says.
+        """
+        config = self.config
+        tars = [Tar.at(path) for path in find_tars(config.root)]
+        listings = _list_all(tars, progress, store)
+        shards = _Shards(listings)
+        if not shards.n:
+            others = others_of(listings)
+            raise DatasetError(
+                f"the {len(tars):,} tars of {config.root} hold no images"
+                f"{f', but {others}' if others else ''}; name other tars"
+            )
+        everything = LazyTexts(shards.n, shards.id)
+        rows = np.array(nested_sample(everything, config.limit, config.seed, "dataset"), dtype=np.int64)
+        missing = count_missing(listings)
+        max_pixels = config.max_pixels
+
+        def read(row: int) -> bytes:
+            return shards.read(int(rows[row]))
+
+        images = ImageSet(
+            ids=LazyTexts(len(rows), lambda row: shards.id(int(rows[row]))),
+            fingerprints=LazyTexts(len(rows), lambda row: shards.fingerprint(int(rows[row]))),
+            locations=LazyTexts(len(rows), lambda row: shards.location(int(rows[row]))),
+            load=lambda row: decode(read(row), max_pixels),
+            labels=_of_rows(annotation(config.labels, "labels", listings), rows),
+            groups=_of_rows(annotation(config.groups, "groups", listings), rows),
+            captions=_of_rows(annotation(config.captions, "captions", listings), rows),
+            max_bad_fraction=config.max_bad_fraction,
+            shard_size=config.shard_size,
+            notices=tuple(notices(listings, missing)),
+            missing=missing.total(),
+            read=read,
+            size=lambda row: int(shards.sizes[rows[row]]),
+            open=lambda row: io.BytesIO(read(row)),
+            max_pixels=max_pixels,
         )
-    everything = LazyTexts(shards.n, shards.id)
-    rows = np.array(nested_sample(everything, config.limit, config.seed, "dataset"), dtype=np.int64)
-    missing = count_missing(listings)
-    max_pixels = config.max_pixels
+        if config.fingerprint == "content":
+            return replace(images, fingerprints=content_fingerprints(images, progress))
+        return images
 
-    def read(row: int) -> bytes:
-        return shards.read(int(rows[row]))
+    def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
+        """Return how many images the tars hold, by their headers; raises DatasetError as for opening them."""
+        config = self.config
+        tars = [Tar.at(path) for path in find_tars(config.root)]
+        return sum(len(listing.images) for listing in _list_all(tars, progress, store))
 
-    images = ImageSet(
-        ids=LazyTexts(len(rows), lambda row: shards.id(int(rows[row]))),
-        fingerprints=LazyTexts(len(rows), lambda row: shards.fingerprint(int(rows[row]))),
-        locations=LazyTexts(len(rows), lambda row: shards.location(int(rows[row]))),
-        load=lambda row: decode(read(row), max_pixels),
-        labels=_of_rows(annotation(config.labels, "labels", listings), rows),
-        groups=_of_rows(annotation(config.groups, "groups", listings), rows),
-        captions=_of_rows(annotation(config.captions, "captions", listings), rows),
-        max_bad_fraction=config.max_bad_fraction,
-        shard_size=config.shard_size,
-        notices=tuple(notices(listings, missing)),
-        missing=missing.total(),
-        read=read,
-        size=lambda row: int(shards.sizes[rows[row]]),
-        open=lambda row: io.BytesIO(read(row)),
-        max_pixels=max_pixels,
-    )
-    if config.fingerprint == "content":
-        return replace(images, fingerprints=content_fingerprints(images, progress))
-    return images
+    def faults(self) -> list[str]:
+        settings = ("captions", "labels", "groups")
+        faults = [text_ending_fault(kind, getattr(self.config, kind)) for kind in settings]
+        try:
+            find_tars(self.config.root)
+        except DatasetError as error:
+            faults.append(str(error))
+        return [fault for fault in faults if fault]
 
-
-def count_tar_images(
-    config: schemas.WebdatasetDataset, progress: Progress = SILENT, store: Store | None = None
-) -> int:
-    """Return how many images the tars hold, by their headers; raises DatasetError as for opening them."""
-    tars = [Tar.at(path) for path in find_tars(config.root)]
-    return sum(len(listing.images) for listing in _list_all(tars, progress, store))
+    def annotation_fault(self, kind: str) -> str | None:
+        if getattr(self.config, kind):
+            return None
+        return f"dataset.{kind}; set it to .txt, .cls or a column of the parquets beside the tars"
 
 
 def _list_all(tars: Sequence[Tar], progress: Progress, store: Store | None) -> list[Listing]:

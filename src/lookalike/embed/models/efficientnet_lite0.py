@@ -75,6 +75,9 @@ class EfficientNetLite0:
             faults.append(no_text_tower(self.name))
         return faults
 
+    def known_dim(self) -> int:
+        return Lite0Encoder.dim
+
     def load(self) -> Lite0Encoder:
         check_settings(self.config)
         weights = self._find_weights()

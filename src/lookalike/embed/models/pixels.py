@@ -39,6 +39,9 @@ class Pixels:
             faults.append(no_text_tower(self.name))
         return faults
 
+    def known_dim(self) -> int:
+        return 3 * self.config.side**2
+
     def load(self) -> PixelsEncoder:
         for fault in self.faults():
             raise ModelError(fault)

@@ -57,6 +57,9 @@ class EmbeddingModel(Protocol):
         ``texts``: captions are to be embedded as well.
         """
 
+    def known_dim(self) -> int | None:
+        """Length of every vector where it is known without loading the model; else None."""
+
     def load(self) -> Encoder:
         """Bring the model into memory; ModelError when it or its device is not there."""
 

@@ -87,6 +87,9 @@ class Transformers:
             faults.append(str(error))
         return faults
 
+    def known_dim(self) -> None:
+        """The checkpoint's architecture would have to be made for it."""
+
     def load(self) -> TransformersEncoder:
         checkpoint = self._checkpoint()
         checkpoint.weights()
