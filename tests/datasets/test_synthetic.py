@@ -153,7 +153,7 @@ def test_shards_change_nothing_that_is_found(tmp_path: Path) -> None:
         for name, record in (("one", one), ("many", many))
     ]
     np.testing.assert_array_equal(found[0]["rows"], found[1]["rows"])
-    assert one.points[0].point_id == many.points[0].point_id
+    assert one.points[0].trial_key == many.points[0].trial_key
 
 
 @pytest.mark.parametrize(
