@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +12,7 @@ from lookalike import schemas
 from lookalike.config.typed import schemas_by_group
 from lookalike.errors import UserError
 from lookalike.index.families.ivf_flat import IvfFlatIndex
-from lookalike.runs.recompose import experiment_of
-from lookalike.runs.record import Record
+from lookalike.runs.recompose import config_of, experiment_of
 from lookalike.schemas import Experiment
 
 CHOICES = [
@@ -35,10 +34,10 @@ def experiment(**parts: Any) -> Experiment:
     return Experiment(**default | parts)
 
 
-def recorded(made: Experiment) -> Record:
+def recorded(made: Experiment) -> dict[str, Any]:
     """As it is read back from the disk."""
-    config = json.loads(json.dumps(asdict(made)))
-    return Record(name="", started="", finished="", status="finished", config=config)
+    config: dict[str, Any] = json.loads(json.dumps(config_of(made)))
+    return config
 
 
 @pytest.mark.parametrize(("group", "schema"), CHOICES, ids=lambda it: getattr(it, "__name__", it))
@@ -54,11 +53,26 @@ def test_a_config_with_a_name_of_its_own() -> None:
     assert experiment_of(recorded(made)) == made
 
 
+@pytest.mark.parametrize(("group", "schema"), CHOICES, ids=lambda it: getattr(it, "__name__", it))
+def test_a_config_of_ones_own_name_keeps_its_class(group: str, schema: type[Any]) -> None:
+    made = experiment(**{group: replace(schema(), **{"family" if group == "index" else "name": "my own"})})
+    again = experiment_of(recorded(made))
+    assert again == made
+    assert type(getattr(again, group)) is schema
+
+
+def test_records_from_before_classes_were_kept_are_read() -> None:
+    made = experiment(model=schemas.TransformersModel(name="siglip_base", name_or_path="google/siglip"))
+    config = recorded(made)
+    del config["schemas"]
+    assert experiment_of(config) == made
+
+
 def test_a_config_of_another_version_is_refused() -> None:
     record = recorded(experiment())
-    record.config["index"]["colour"] = "blue"
-    with pytest.raises(UserError, match=r"index: ivf_flat.*run the experiment again"):
+    record["index"]["colour"] = "blue"
+    with pytest.raises(UserError, match=r"index: colour.*run the experiment again"):
         experiment_of(record)
-    del record.config["index"]
+    del record["index"]
     with pytest.raises(UserError, match="run the experiment again"):
         experiment_of(record)

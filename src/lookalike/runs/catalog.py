@@ -149,7 +149,7 @@ def searchable_points(root: Path) -> list[RunPoint]:
 
 def _has_images(record: Record) -> bool:
     try:
-        return not isinstance(experiment_of(record).dataset, VectorDataset)
+        return not isinstance(experiment_of(record.config).dataset, VectorDataset)
     except UserError:
         return False
 

@@ -77,7 +77,7 @@ def open_point(found: RunPoint, root: Path, progress: Progress = SILENT) -> Fini
     Where the run lies below another root, it is that one's store. Raises UserError for a config of another
     version.
     """
-    experiment = experiment_of(found.record)
+    experiment = experiment_of(found.record.config)
     home = root_of(found.folder.resolve(), root.expanduser().resolve(), experiment.paths.store)
     experiment = with_paths_of(experiment, home)
     store = ReadOnlyStore(home / experiment.paths.store, progress=progress)

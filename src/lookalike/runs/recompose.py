@@ -1,25 +1,24 @@
-"""From the plain config that a record holds back to the dataclasses that the run was composed of."""
+"""An experiment as the plain values that records and ledgers keep, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import lookalike.index.families  # noqa: F401 — where the classes of indexes are
 from lookalike import schemas
 from lookalike.errors import UserError
-from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.schemas.fields import choices_of
 
-CHOICES: dict[str, tuple[type[Any], str]] = {
-    "dataset": (schemas.Dataset, "name"),
-    "model": (schemas.Model, "name"),
-    "queries": (schemas.Queries, "name"),
-    "index": (schemas.Index, "family"),
+CHOICES: dict[str, type[Any]] = {
+    "dataset": schemas.Dataset,
+    "model": schemas.Model,
+    "queries": schemas.Queries,
+    "index": schemas.Index,
 }
-"""Groups whose config can be of several classes, and the field that says of which."""
+"""Groups whose config is of one of several classes."""
 PARTS: dict[str, type[Any]] = {
     "search": schemas.Search,
     "measures": schemas.Measures,
@@ -28,16 +27,28 @@ PARTS: dict[str, type[Any]] = {
     "store": schemas.StoreOptions,
     "sweep": schemas.Sweep,
 }
+SCHEMAS = "schemas"
+"""Key of the classes' names: a config's own name may be any."""
 
 
-def experiment_of(record: Record) -> Experiment:
-    """The experiment that ``record`` measured: what ``dataclasses.asdict`` made its config of.
+def config_of(experiment: Experiment) -> dict[str, Any]:
+    """Return ``experiment`` as plain values, with the schema that each of its choices is of."""
+    return asdict(experiment) | {
+        SCHEMAS: {
+            group: next(name for name, schema in choices_of(base).items() if type(chosen) is schema)
+            for group, base in CHOICES.items()
+            if (chosen := getattr(experiment, group)) is not None
+        }
+    }
+
+
+def experiment_of(config: Mapping[str, Any]) -> Experiment:
+    """Return the experiment that :func:`config_of` made ``config`` of.
 
     Raises UserError when the config is of no version of the schemas that this Lookalike knows.
     """
-    config = record.config
     try:
-        parts: dict[str, Any] = {group: _chosen(group, config[group]) for group in CHOICES}
+        parts = {group: _chosen(group, config[group], config.get(SCHEMAS, {})) for group in CHOICES}
         parts |= {part: schema(**config[part]) for part, schema in PARTS.items() if part in config}
         return Experiment(**parts, name=config.get("name"))
     except (KeyError, TypeError, LookupError) as fault:
@@ -47,26 +58,27 @@ def experiment_of(record: Record) -> Experiment:
         ) from None
 
 
-def _chosen(group: str, values: Mapping[str, Any]) -> Any:
-    """Return ``values`` as the class that has these fields; of several, the one that is called so.
+def _chosen(group: str, values: Mapping[str, Any], kept: Mapping[str, str]) -> Any:
+    """``values`` as the class that was kept with them; fields that came later take their defaults."""
+    choices = choices_of(CHOICES[group])
+    schema = choices[kept[group]] if group in kept else _class_in_older_record(group, values)
+    if unknown := set(values) - {field.name for field in fields(schema)}:
+        raise LookupError(f"{group}: {min(unknown)}")
+    return schema(**values)
 
-    Fields that an older record does not have yet take their defaults, at which they do nothing. A config of
-    the user's own name is of the class with the fewest others.
-    """
-    base, telling = CHOICES[group]
+
+def _class_in_older_record(group: str, values: Mapping[str, Any]) -> Any:
+    """The class of a config from before classes were kept: the one it is called, else by its fields."""
+    choices = choices_of(CHOICES[group])
+    called = values.get("family" if group == "index" else "name")
     others = {
         schema: len(names - set(values))
-        for schema in choices_of(base).values()
+        for schema in choices.values()
         if (names := {field.name for field in fields(schema)}) >= set(values)
     }
-    named = [schema for schema in others if _default(schema, telling) == values.get(telling)]
+    if choices.get(str(called)) in others:
+        return choices[str(called)]
     fewest = [schema for schema, count in others.items() if count == min(others.values())]
-    for schema in (*sorted(named, key=lambda schema: others[schema]), *(fewest if len(fewest) == 1 else ())):
-        return schema(**values)
-    raise LookupError(f"{group}: {values.get(telling)}")
-
-
-def _default(schema: type[Any], name: str) -> Any:
-    """The field's default value; None where it has none: such a class is a base of others."""
-    value = next(field.default for field in fields(schema) if field.name == name)
-    return None if value is MISSING else value
+    if len(fewest) != 1:
+        raise LookupError(f"{group}: {called}")
+    return fewest[0]

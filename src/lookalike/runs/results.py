@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -26,6 +25,7 @@ from lookalike.queries.plan import QueryPlan
 from lookalike.runs.naming import index_settings, run_name
 from lookalike.runs.paths import RunPaths
 from lookalike.runs.plan import PlannedPoint
+from lookalike.runs.recompose import config_of
 from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record, writing_results
 from lookalike.schemas import Experiment, Index, Measures
 from lookalike.store.artifact import Artifact
@@ -54,7 +54,7 @@ def recorded(
         started=_now(),
         finished="",
         status=FINISHED,
-        config=asdict(experiment),
+        config=config_of(experiment),
         overrides=list(overrides),
         environment=describe_machine(),
     )

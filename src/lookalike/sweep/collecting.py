@@ -9,7 +9,7 @@ from shlex import quote
 from lookalike.errors import TrackingError, UserError
 from lookalike.progress import Progress
 from lookalike.runs.catalog import records_of_sweep
-from lookalike.runs.record import INTERRUPTED, Record
+from lookalike.runs.record import INTERRUPTED
 from lookalike.schemas import Experiment
 from lookalike.sweep.gathering import (
     ParentRun,
@@ -154,7 +154,7 @@ def _experiment_of(ledger: Ledger) -> Experiment:
 
     if not ledger.jobs:
         raise UserError(f"the sweep {ledger.name} has no jobs; run its command again")
-    return experiment_of(Record("", "", "", "", config=ledger.jobs[-1].config))
+    return experiment_of(ledger.jobs[-1].config)
 
 
 class Unreachable(NoTracker):

@@ -14,6 +14,7 @@ from lookalike.config.typed import quoted
 from lookalike.errors import ConfigError
 from lookalike.runs.naming import WORKERS
 from lookalike.runs.plan import Plan, PlannedPoint, cover_points
+from lookalike.runs.recompose import config_of
 from lookalike.schemas import Experiment
 from lookalike.sweep.ledger import LedgerJob
 
@@ -83,7 +84,7 @@ class Job:
             folder=self.folder,
             overrides=self._launch_overrides(parent, sweep),
             points=[{"key": point.id, "label": point.label} for point in self.points],
-            config=asdict(self.plan.experiment),
+            config=config_of(self.plan.experiment),
             builds=builds_key(self.plan.experiment),
         )
 

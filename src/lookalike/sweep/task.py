@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lookalike.progress import SILENT, Progress
 from lookalike.runs.catalog import Run
 from lookalike.runs.paths import RunPaths
 from lookalike.runs.plan import Plan
+from lookalike.runs.recompose import config_of
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.gathering import ParentRun, leave_record, open_parent, show
@@ -178,7 +179,7 @@ class Task:
         if place.in_sweep and experiment is not None and is_held and not is_recorded:
             with suppress(UserError):
                 self._keep(
-                    leave_record(place.folder, asdict(experiment), place.overrides, reason), place.folder
+                    leave_record(place.folder, config_of(experiment), place.overrides, reason), place.folder
                 )
         if not is_held:
             _leave_nothing(place.folder)
