@@ -104,7 +104,7 @@ class Record:
     def __post_init__(self) -> None:
         """A record is read by many: passwords in addresses stay out of it."""
         self.config, self.overrides = concealed(self.config), concealed(self.overrides)
-        self._written: tuple[int, int, int] | None = None  # the file that this object was saved as
+        self._saved_as: tuple[int, int, int] | None = None
 
     @property
     def trial_keys(self) -> set[str]:
@@ -144,23 +144,28 @@ class Record:
                 draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         return path
 
+    def lies_in(self, folder: Path) -> bool:
+        """Whether the record in ``folder`` is the one that this object was last saved as."""
+        try:
+            return self._saved_as == _identity_of(RunPaths(folder).record)
+        except FileNotFoundError:
+            return False
+
     def _publish(self, draft: Path, path: Path) -> None:
         """Put ``draft`` in the place of ``path`` unless that is another run's result."""
-        written = _identity_of(draft)
+        before, self._saved_as = self._saved_as, _identity_of(draft)
         while True:
             with suppress(FileExistsError):
                 publish_new(draft, path)
-                break
+                return
             with _held(path) as still_there:
                 if still_there:
-                    self._check_may_replace(path)
+                    if before != _identity_of(path):
+                        self._check_may_replace(path)
                     draft.replace(path)
-                    break
-        self._written = written
+                    return
 
     def _check_may_replace(self, path: Path) -> None:
-        if self._written is not None and self._written == _identity_of(path):
-            return
         try:
             present = Record.load(path)
         except OtherVersionError:

@@ -59,19 +59,21 @@ def recorded(
         environment=describe_machine(),
     )
     try:
-        yield record
-    except SystemExit:
-        raise
-    except BaseException as error:
-        record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
-        record.error = str(error) or type(error).__name__
-        if record.stages or not isinstance(error, UserError):
-            with suppress(UserError):  # a record that cannot be written does not hide what ended the run
-                _finish(record, folder)
-                saved(record)
-        raise
-    _finish(record, folder)
-    saved(record)
+        try:
+            yield record
+        except SystemExit:
+            raise
+        except BaseException as error:
+            record.status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+            record.error = str(error) or type(error).__name__
+            if record.stages or not isinstance(error, UserError):
+                with suppress(UserError):  # a record that cannot be written does not hide what ended the run
+                    _finish(record, folder)
+            raise
+        _finish(record, folder)
+    finally:  # also when Ctrl-C comes just after the record was written
+        if record.lies_in(folder):
+            saved(record)
 
 
 def _finish(record: Record, folder: Path) -> None:
