@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.pipeline.conftest import paint
+
 ROOT = Path(__file__).parents[2]
 QUICK = ("search.repeats=1", "search.warm_up=0", "search.modes=[single]", "tracking=none")
 """Added to each run, which then takes a moment."""
@@ -64,9 +66,23 @@ def has_measure(record: dict[str, Any], printed: str) -> None:
     assert "precision@10" in printed, "what the report recommends by it"
 
 
+def has_source(record: dict[str, Any], printed: str) -> None:
+    assert record["data"]["dataset"] == "zip"
+    assert record["data"]["gallery_size"] == 24
+    assert record["points"][0]["curves"]["hit_rate"]["10"] > 0, "labels are the folders' names"
+
+
+def has_model(record: dict[str, Any], printed: str) -> None:
+    assert record["model"]["recipe"]["family"] == "histogram"
+    assert record["data"]["dim"] == 64
+    assert record["points"][0]["curves"]["hit_rate"]["10"] > 0.2, "colours alone find some copies"
+
+
 SEEN: dict[str, Callable[[dict[str, Any], str], None]] = {
     "index family": has_family,
     "measure": has_measure,
+    "dataset source": has_source,
+    "model": has_model,
 }
 """What the commands of each example left and printed."""
 
@@ -80,7 +96,8 @@ def test_an_example_works_as_it_is_written(title: str, tmp_path: Path) -> None:
     checkout, home = tmp_path / "checkout", tmp_path / "home"
     for folder in ("src", "conf"):
         shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    home.mkdir()
+    for number in range(24):
+        paint(home / "pictures" / ("cats" if number % 2 else "dogs") / f"{number:02}.png", number)
     blocks = examples()[title]
     for block in blocks:
         if block.language != "sh":
@@ -88,11 +105,10 @@ def test_an_example_works_as_it_is_written(title: str, tmp_path: Path) -> None:
     printed = ""
     for block in blocks:
         for line in block.text.splitlines() if block.language == "sh" else ():
-            program, verb, *arguments = shlex.split(line)
-            assert program == "lookalike"
-            arguments += QUICK if verb == "run" else ()
+            program, *arguments = shlex.split(line)
+            command = {"lookalike": [sys.executable, "-m", "lookalike"], "python": [sys.executable]}[program]
             done = subprocess.run(
-                [sys.executable, "-m", "lookalike", verb, *arguments],
+                [*command, *arguments, *(QUICK if arguments[0] == "run" else ())],
                 cwd=home,
                 env=os.environ | {"PYTHONPATH": str(checkout / "src"), "LOOKALIKE_HOME": str(home)},
                 capture_output=True,
