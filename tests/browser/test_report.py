@@ -94,6 +94,14 @@ def test_the_first_screen_says_which_to_take(opened: Opened, report: Path) -> No
     assert page.locator("#sets").is_hidden()
 
 
+def test_warnings_of_the_timing_stand_out(opened: Opened, tmp_path: Path) -> None:
+    records = make_sweep()
+    records[0].timing["flags"] = ["the machine was busy"]
+    page = opened(write_report(make_report(save_sweep(tmp_path, records), "busy"), tmp_path / "report.html"))
+    assert page.locator("#terms .warning").all_inner_texts() == ["warning: the machine was busy"]
+    assert "the machine was busy" in page.locator("#measured .warning").first.text_content()
+
+
 def test_the_table_starts_with_the_front_and_sorts(opened: Opened, report: Path) -> None:
     page = opened(report)
     assert column(page, "operating point")[0] == "ivf_flat nlist=64 nprobe=1"

@@ -37,7 +37,7 @@ function stageTable(stages) {
     const kind = flag.replace(/[-+]?\d+/g, "#");
     said.set(kind, { flag: said.get(kind)?.flag ?? flag, count: (said.get(kind)?.count ?? 0) + 1 });
   }
-  for (const { flag, count } of said.values()) part.append(el("p", { className: "warning" }, `look out${runs.length > 1 ? ` (${count} of ${runs.length} runs${count > 1 ? ", the first of them" : ""})` : ""}: ${flag}`));
+  for (const { flag, count } of said.values()) part.append(el("p", { className: "warning" }, `warning${runs.length > 1 ? ` (${count} of ${runs.length} runs${count > 1 ? ", the first of them" : ""})` : ""}: ${flag}`));
   for (const run of runs.filter((each) => each.error)) part.append(el("p", { className: "warning" }, `${run.name} ${run.status}: ${run.error}`));
   if (runs.length) {
     part.append(el("details", { className: "run", open: true }, el("summary", {}, runs.length > 1 ? "the same for all runs" : "machine and versions"), definitions(shared.filter((name) => lines[0].has(name)).map((name) => [name, lines[0].get(name)]))));

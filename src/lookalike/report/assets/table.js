@@ -186,7 +186,7 @@ function drawTable() {
     return `${each.title} = ${typeof value === "number" ? number(value, each.digits) : value}`;
   });
   find("#folded").textContent = same.length ? `The same for all that have it: ${same.join(" · ")}` : "";
-  fill(find("#terms"), ...currentSet().caption.map((line) => el("div", { className: line.startsWith("look out") ? "warning" : "" }, line)));
+  fill(find("#terms"), ...currentSet().caption.map((line) => el("div", { className: line.startsWith("warning: ") ? "warning" : "" }, line)));
   drawChooser(columns, all);
 }
 
