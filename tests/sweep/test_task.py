@@ -54,6 +54,13 @@ def test_several_points_of_one_run_get_a_parent(tmp_path: Path) -> None:
     ]
 
 
+def test_the_parent_of_an_experiment_without_overrides_is_called_like_the_run(tmp_path: Path) -> None:
+    world = World()
+    experiment = compose(["model=pixels", "search.nprobe=[1,8]"])
+    Task(Notes(), world).perform(experiment, Place(tmp_path))
+    assert world.tracker.events[0] == ("start", Record.load(tmp_path).name)
+
+
 def test_a_job_of_a_sweep_uses_the_sweeps_parent_and_reports_nothing(tmp_path: Path) -> None:
     world = World()
     attempt(world, tmp_path, "search.nprobe=[1,8]", "tracking.parent=p", in_sweep=True)

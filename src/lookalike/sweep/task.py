@@ -250,7 +250,7 @@ class Task:
         if place.in_sweep or len(chosen.to_measure) < 2:
             return show(tracker, record, place.folder, experiment.tracking.parent, self.progress)
         parent = ParentRun(
-            sweep_name(experiment.sweep.name or experiment.name, None, place.overrides),
+            sweep_name(experiment.sweep.name or experiment.name, None, place.overrides or [record.name]),
             "\n".join(point.label for point in chosen.to_measure),
             place.folder,
             started=record.started,
