@@ -22,7 +22,7 @@ from lookalike.errors import ConfigError
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.evaluate.ground_truth import compare_ground_truth
 from lookalike.evaluate.measures import Evaluation, evaluate
-from lookalike.evaluate.points import Point, k_of, point_faults
+from lookalike.evaluate.points import k_faults, k_of
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.evaluate.timing.rounds import time_points
 from lookalike.index.brute_force import BruteForceSearcher
@@ -111,7 +111,7 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
     """Embed the gallery and the queries, then find what is relevant and the exact neighbours."""
     store, progress, metric = session.store, session.progress, experiment.index.metric
     plan, embedder = open_inputs(experiment, session)
-    if faults := point_faults(Point.of(k=k_of(experiment.search)), experiment.index, len(plan.gallery)):
+    if faults := k_faults(k_of(experiment.search), len(plan.gallery)):  # the dataset may have changed
         raise ConfigError(faults)
     gallery, queries = embed(experiment, plan, embedder, session, stages)
 

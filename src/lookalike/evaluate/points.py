@@ -106,9 +106,14 @@ def point_faults(point: Point, index: schemas.Index, n: int | None = None) -> li
     nprobe = settings.get("nprobe")
     if nprobe is not None and nlist is not None and nprobe > nlist:
         found.append(f"search.nprobe={nprobe} exceeds index.nlist={nlist}; lower nprobe or raise nlist")
-    if n is not None and point.k > n:
-        found.append(f"search.k={point.k} exceeds the gallery's {n:,} images; lower k or take more images")
-    return found
+    return found + ([] if n is None else k_faults(point.k, n))
+
+
+def k_faults(k: int, n: int) -> list[str]:
+    """Return why no search for ``k`` neighbours is possible in a gallery of ``n`` images."""
+    if k > n:
+        return [f"search.k={k} exceeds the gallery's {n:,} images; lower k or take more images"]
+    return []
 
 
 def _as_list(value: Any) -> list[Any]:
