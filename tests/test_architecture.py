@@ -1,10 +1,11 @@
-"""The import order of the design holds: read from the sources, and seen in what a process has loaded."""
+"""The import order of the design holds, in sources and in processes; ARCHITECTURE.md says what stands."""
 
 from __future__ import annotations
 
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,42 @@ def test_a_heavy_package_is_known_where_it_belongs_and_nowhere_else(package: str
     }
     assert importers <= ONLY_IN[package]
     assert importers, f"nobody imports {package} any more: take it out of this test"
+
+
+DOCUMENT = (SOURCES.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_the_document_has_the_order_and_a_row_for_every_module() -> None:
+    [order] = re.findall(r"^    (errors [a-z |\n]+?)\n\n", DOCUMENT, re.MULTILINE)
+    lines = [[*line] for line in ORDER]
+    assert [group.split() for group in order.split("|")] == lines
+    [table] = re.findall(r"^\| module \|.*?(?=\n\n)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    named = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()[2:]]
+    assert sorted(name for names in named for name in names) == sorted(FLAT)
+
+
+def test_what_the_document_points_at_is_there() -> None:
+    """A path may say NAME for any; a dotted name begins with one of our modules."""
+    paths = set(
+        re.findall(r"`((?:[\w.]+/)*[\w]*\.(?:py|yaml|js|html)|(?:conf|src|tests)/[\w./]*)`", DOCUMENT)
+    )
+    assert len(paths) > 40
+    for path in paths:
+        home = (
+            SOURCES.parent
+            if path.startswith(("conf/", "src/", "tests/", "slurm/"))
+            else SOURCES / "lookalike"
+        )
+        found = list(home.glob(path.replace("NAME", "*"))) or list(home.rglob(path))
+        assert found, f"there is no {path}"
+    names = set(re.findall(rf"`((?:{'|'.join(FLAT)})(?:\.\w+)+)`", DOCUMENT)) - paths - {"sweep.json"}
+    assert len(names) > 5
+    for name in names:
+        parts = name.split(".")
+        files = [SOURCES.joinpath("lookalike", *parts[:end]) for end in range(len(parts), 0, -1)]
+        there = next(file for file in files if file.is_dir() or file.with_suffix(".py").is_file())
+        if inside := parts[len(there.relative_to(SOURCES / "lookalike").parts) :]:
+            assert f"def {inside[0]}" in there.with_suffix(".py").read_text(encoding="utf-8"), name
 
 
 def test_hydra_finds_plugins_that_cost_other_applications_nothing() -> None:
