@@ -130,6 +130,16 @@ def test_what_is_installed_is_the_wheel(installed: Path, tmp_path: Path) -> None
     assert conf == module.parent / "conf"
 
 
+def test_python_sees_the_same(installed: Path, own_configs: Path, tmp_path: Path) -> None:
+    code = f"""
+import lookalike
+chosen = ["dataset=mine", "model=pixels", "queries.n=2", "index=flat", "search.k=5", "tracking=none"]
+record = lookalike.run_experiment(lookalike.compose(*chosen, config_dir={str(own_configs)!r}), quiet=True)
+print(lookalike.points(record)["knn_recall_at_5"].item())
+"""
+    assert call([installed / "python", "-c", code], cwd=tmp_path).strip() == "1.0"
+
+
 def test_an_experiment_on_a_dataset_of_ones_own(installed: Path, own_configs: Path, tmp_path: Path) -> None:
     place = tmp_path / "elsewhere"
     place.mkdir()
