@@ -42,7 +42,7 @@ class SearchResult:
     query: Query
     found: Hits
     comparison: Comparison | None
-    """The answer of the index beside the exact one, where it was asked for."""
+    """What was found beside the exact neighbours, where these were searched for."""
     gallery: ImageSet
 
     @property
@@ -146,14 +146,14 @@ class OpenRun:
             lookalike.open_run("emoji").search("photo.jpg", k=5, nprobe=32, compare=True)
         """
         run = self.run
-        asked = _asked(query, run.record)
+        question = _as_query(query, run.record)
         k = min(SHOWN_BY_DEFAULT, len(run.vectors)) if k is None else k
-        content = asked.content
+        content = question.content
         vector = run.embed_text(content) if isinstance(content, str) else run.embed(content)
         if not compare:
-            return SearchResult(asked, run.search(vector, k, **settings), None, run.images)
+            return SearchResult(question, run.search(vector, k, **settings), None, run.images)
         comparison = run.compare(vector, k, **settings)
-        return SearchResult(asked, comparison.found, comparison, run.images)
+        return SearchResult(question, comparison.found, comparison, run.images)
 
 
 def open_run(
@@ -186,7 +186,7 @@ def query_of(word: str | Path, record: Record) -> Query:
     return Query(str(word), read_query(word, most))
 
 
-def _asked(query: str | Path | Image.Image | Query, record: Record) -> Query:
+def _as_query(query: str | Path | Image.Image | Query, record: Record) -> Query:
     if isinstance(query, Query):
         return query
     return Query("image", query) if isinstance(query, Image.Image) else query_of(query, record)

@@ -15,8 +15,8 @@ from lookalike.run import run
 from lookalike.runs.catalog import searchable_points
 from lookalike.runs.session import Session
 from lookalike.schemas import TransformersModel
-from lookalike.ui.app import Asked, choice_of
-from lookalike.ui.launching import packed
+from lookalike.ui.app import Question, choice_of
+from lookalike.ui.server import packed
 from tests.checkpoints import make_tiny_siglip
 from tests.pipeline.conftest import paint, small_experiment
 from tests.ui.worlds import Home
@@ -66,7 +66,7 @@ def test_what_is_no_gallery_image_is_not_searched_for(
     monkeypatch: pytest.MonkeyPatch, home: Home, id_: str
 ) -> None:
     page = opened(monkeypatch, home.root, "fine")
-    page.session_state["asked"] = Asked(id_, id=id_)
+    page.session_state["question"] = Question(id_, id=id_)
     page.run()
     assert not page.exception
     assert shown(page) == ["Drop an image at the left, or click one of the gallery"]

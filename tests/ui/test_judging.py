@@ -20,9 +20,9 @@ from lookalike.ui.judging import (
     Terms,
     names_of,
     outcome,
+    outcome_lines,
     pair_fault,
     plan_questions,
-    told,
     wilson_interval,
     write_relevance,
 )
@@ -203,7 +203,7 @@ def test_a_run_is_called_better_only_beyond_chance(a: int, b: int, better: str |
     given = [answer(str(i), "a" if i < a else "b") for i in range(a + b)]
     result = outcome(given)
     assert result.preferred == better
-    said = told(result, ("siglip", "dinov2"), 50)[-1]
+    said = outcome_lines(result, ("siglip", "dinov2"), 50)[-1]
     verdict = {"a": "siglip is better", "b": "dinov2 is better", None: "no difference beyond chance"}[better]
     assert said.endswith(verdict)
 
@@ -211,7 +211,7 @@ def test_a_run_is_called_better_only_beyond_chance(a: int, b: int, better: str |
 def test_no_answers_say_nothing() -> None:
     result = outcome([])
     assert math.isnan(result.win_rate) and result.preferred is None
-    assert told(result, ("siglip", "dinov2"), 50) == [
+    assert outcome_lines(result, ("siglip", "dinov2"), 50) == [
         "0 of 50 pairs judged: siglip better in 0, dinov2 in 0, about the same in 0"
     ]
 

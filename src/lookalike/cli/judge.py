@@ -23,10 +23,10 @@ from lookalike.ui.judging import (
     Terms,
     names_of,
     outcome,
+    outcome_lines,
     pair_fault,
-    told,
 )
-from lookalike.ui.launching import JUDGE, packed, server_command
+from lookalike.ui.server import JUDGE, packed, server_command
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     sitting = Sitting(root, terms)
     code = 0 if options.result else _judge(root, runs, terms, sitting, options)
     answers = sitting.answers()
-    for line in told(outcome(answers.values()), names_of(*runs), options.n):
+    for line in outcome_lines(outcome(answers.values()), names_of(*runs), options.n):
         print(line)
     for file in (sitting.file, sitting.folder / RELEVANCE):
         if file.exists():

@@ -12,8 +12,8 @@ from lookalike.errors import UserError
 from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
 from lookalike.report.html import Report, make_report, write_report
-from lookalike.report.recommend import Wish
-from lookalike.report.terms import SCOPES
+from lookalike.report.recommend import Requirements
+from lookalike.report.rows import SCOPES
 from lookalike.runs.catalog import Run, Selection, select_all
 from lookalike.runs.paths import REPORT, ReportPaths
 from lookalike.schemas import Paths, Tracking
@@ -26,14 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     root = results_root(options.root)
     measure, k = _measure(options.measure)
-    wish = Wish(measure, k, options.min_recall, options.max_p95_ms, options.max_gb)
+    requirements = Requirements(measure, k, options.min_recall, options.max_p95_ms, options.max_gb)
     selection = _selection(root, options)
     if not selection.runs:
         raise UserError(f"nothing was found for {selection.name}; loosen the filter or name other runs")
     costs = None if options.costs is None else _costs(selection.runs, options.costs)
     page = _page_path(selection, options.out)
     require_writable(page.parent, cure="name another place with --out")
-    report = make_report(selection.runs, options.title or selection.name, wish)
+    report = make_report(selection.runs, options.title or selection.name, requirements)
     written = [write_report(report, page, root=root if options.images else None, progress=RichProgress())]
     written += _other_files(report, page, options, costs)
     for advice, _ in report.advice:
@@ -68,16 +68,20 @@ def _parser() -> argparse.ArgumentParser:
         help="in MLflow's search syntax: \"params.index = 'hnsw' and metrics.latency_single_p50_ms < 1\"",
     )
     mlflow.add_argument("--uri", help="of the tracking server; default: mlruns/mlflow.db below the root")
-    wish = parser.add_argument_group("what to recommend")
-    wish.add_argument(
+    requirements = parser.add_argument_group("what to recommend")
+    requirements.add_argument(
         "--measure",
         default="knn_recall",
         metavar="NAME[@K]",
         help=f"one of {', '.join(MEASURES)}; default: %(default)s at the search's k",
     )
-    wish.add_argument("--min-recall", type=float, metavar="SHARE", help="the fastest point that has it")
-    wish.add_argument("--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency")
-    wish.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
+    requirements.add_argument(
+        "--min-recall", type=float, metavar="SHARE", help="the fastest point that has it"
+    )
+    requirements.add_argument(
+        "--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency"
+    )
+    requirements.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
     files = parser.add_argument_group("what to write")
     files.add_argument("--out", metavar="PATH", help=f"default: {REPORT} in the folder of the runs")
     files.add_argument("--title", help="default: the sweep's name")

@@ -95,12 +95,12 @@ class Synchronisation:
         self.counts: Counter[Change] = Counter()
         self.parents: Counter[Change] = Counter()
         self.untracked = 0
-        """Records of runs that were told not to track (``tracking=none``)."""
+        """Records of runs without tracking (``tracking=none``)."""
         self.faults: Counter[str] = Counter()
         """Why records could not be shown -> how many."""
         self._trackers: dict[str, MlflowTracker | None] = {}
         self._away: dict[str, TrackingError] = {}
-        """Stores that do not answer: they are not asked for every record."""
+        """Stores that do not answer: one attempt each is enough."""
 
     def run(self, collection: Collection) -> None:
         """Show every group; one that fails is a fault and keeps no other one."""
@@ -133,7 +133,7 @@ class Synchronisation:
             tracker.forget(record)
 
     def _tracker_of(self, record: Record) -> MlflowTracker | None:
-        """None when the run was told not to track."""
+        """None for a run without tracking."""
         config = replace(self.config or _own_config(record), parent=None)
         mlruns, indexes = (self._below_root(record, name) for name in ("mlruns", "store"))
         store = repr((config, mlruns, indexes))
@@ -168,12 +168,12 @@ class Synchronisation:
         """``17 records: 12 complete, 4 completed, 1 created``, and what else there is to say."""
         failed = sum(self.faults.values())
         total = self.done + failed
-        told = [f"{self.counts[change]} {change.value}" for change in Change]
+        parts = [f"{self.counts[change]} {change.value}" for change in Change]
         if failed:
-            told.append(f"{failed} failed")
+            parts.append(f"{failed} failed")
         if self.untracked:
-            told.append(f"{self.untracked} not tracked (name a store to show them: tracking=local)")
-        line = f"{total} record{'' if total == 1 else 's'}: {', '.join(told)}"
+            parts.append(f"{self.untracked} not tracked (name a store to show them: tracking=local)")
+        line = f"{total} record{'' if total == 1 else 's'}: {', '.join(parts)}"
         if again := self.parents[Change.CREATED]:
             line += f"; {again} parent{'' if again == 1 else 's'} created"
         if closed := self.parents[Change.COMPLETED]:
@@ -182,16 +182,16 @@ class Synchronisation:
 
 
 def _own_config(record: Record) -> Tracking:
-    """What the run was told; TrackingError when it was meant for a server, which is the caller's to name."""
-    told = record.config.get("tracking", {})
-    uri = str(told.get("uri"))
-    if told.get("kind") == "server":
+    """Return the run's tracking. Raises TrackingError when it was a server, which the caller has to name."""
+    tracking = record.config.get("tracking", {})
+    uri = str(tracking.get("uri"))
+    if tracking.get("kind") == "server":
         address = "ADDRESS" if is_concealed(uri) else uri
         without = "; its password is not kept in records" if is_concealed(uri) else ""
-        experiment = str(told.get("experiment", Tracking.experiment))
+        experiment = str(tracking.get("experiment", Tracking.experiment))
         more = "" if experiment == Tracking.experiment else f" {quote(f'tracking.experiment={experiment}')}"
         raise TrackingError(
             f"a record was meant for the server {uri}{without}; where it goes is yours to say: "
             f"lookalike sync tracking=server {quote(f'tracking.uri={address}')}{more}"
         )
-    return Tracking(**{name: told[name] for name in ("kind", "experiment") if name in told})
+    return Tracking(**{name: tracking[name] for name in ("kind", "experiment") if name in tracking})

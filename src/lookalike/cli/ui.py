@@ -10,7 +10,7 @@ from lookalike.cli.serving import add_serving_options, address, require_free, se
 from lookalike.machine.filesystems import results_root
 from lookalike.runs.catalog import find_point
 from lookalike.terminal.printing import print_wrapped
-from lookalike.ui.launching import SEARCH, packed, server_command
+from lookalike.ui.server import SEARCH, packed, server_command
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from lookalike.errors import UserError
 from lookalike.evaluate.statistics import PairedDifference, paired_difference
-from lookalike.report.rows import Row, rows_of
+from lookalike.report.rows import SCOPES, Row, rows_of
 from lookalike.report.samples import answers_of
-from lookalike.report.terms import SCOPES
 from lookalike.runs.catalog import Run
 
 MEASURES = ("hit_rate", *(name for name in SCOPES["relevance"] if name != "hit_rate"))

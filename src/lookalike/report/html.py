@@ -7,8 +7,9 @@ scripts write them as text only, so that a caption or file name with markup in i
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,15 +19,32 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import __version__
+from lookalike.evaluate.measures import meaning_of
+from lookalike.index.families import families
 from lookalike.progress import SILENT, Progress
-from lookalike.report.html_points import advice_payload, points_payload, runs_payload
 from lookalike.report.losses import losses_payload
-from lookalike.report.recommend import Advice, Wish, recommend
-from lookalike.report.rows import Row, rows_of
-from lookalike.report.samples import Answers, answers_of
-from lookalike.report.terms import scope_of, sets_of
+from lookalike.report.recommend import Advice, Requirements, recommend
+from lookalike.report.rows import (
+    SCOPES,
+    Row,
+    batch_terms,
+    build_terms,
+    caption,
+    rows_of,
+    scope_of,
+    set_apart_by,
+    sets_of,
+)
+from lookalike.report.samples import (
+    PROBABILITIES,
+    Answers,
+    answers_of,
+    distribution,
+    latencies_ms,
+    percentile_intervals,
+)
 from lookalike.runs.catalog import Run
-from lookalike.runs.record import result_file
+from lookalike.runs.record import FINISHED, result_file
 
 SCRIPTS = ("page.js", "values.js", "table.js", "fronts.js", "curves.js", "losses.js", "measured.js")
 """In the order in which they are put into the page: each uses only what the ones before it define."""
@@ -39,23 +57,23 @@ class Report:
     title: str
     runs: tuple[Run, ...]
     rows: tuple[Row, ...]
-    wish: Wish
+    requirements: Requirements
     advice: tuple[tuple[Advice, tuple[Row, ...]], ...]
     """A recommendation for each set of points measured on equal terms, and the set."""
 
 
-def make_report(runs: Sequence[Run], title: str, wish: Wish | None = None) -> Report:
+def make_report(runs: Sequence[Run], title: str, requirements: Requirements | None = None) -> Report:
     """Read the raw samples of ``runs`` and choose among their points."""
-    wish = wish or Wish()
+    requirements = requirements or Requirements()
     rows = rows_of([run.record for run in runs])
     folders = {run.record.identity: run.folder for run in runs}
 
     def answers(row: Row, measure: str, k: int) -> Answers | None:
         return answers_of(folders[row.record.identity], row.point, measure, k)
 
-    sets = sets_of(rows, scope_of(wish.measure))
-    advice = tuple((recommend(members, wish, answers), tuple(members)) for members in sets)
-    return Report(title, tuple(runs), tuple(rows), wish, advice)
+    sets = sets_of(rows, scope_of(requirements.measure))
+    advice = tuple((recommend(members, requirements, answers), tuple(members)) for members in sets)
+    return Report(title, tuple(runs), tuple(rows), requirements, advice)
 
 
 def write_report(
@@ -78,7 +96,7 @@ def _page(report: Report, losses: dict[str, Any]) -> str:
         "title": report.title,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
-        "wish": {"measure": report.wish.measure, "k": report.wish.k},
+        "requirements": {"measure": report.requirements.measure, "k": report.requirements.k},
         "advice": [advice_payload(advice, report.rows, members) for advice, members in report.advice],
         "losses": losses,
         "runs": runs_payload(report.runs),
@@ -107,3 +125,149 @@ def _json_in_html(payload: dict[str, Any]) -> str:
     """JSON that no text in it can end: a ``<`` would begin a tag or a comment inside the script element."""
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+Folders = Mapping[str, Path | None]
+"""Where each record's raw samples lie, by the record's identity."""
+
+
+def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -> dict[str, Any]:
+    """Everything the page says of ``rows``: values, curves, distributions, and which may be compared."""
+    place = {run.record.identity: number for number, run in enumerate(runs)}
+    numbers = {id(row): number for number, row in enumerate(rows)}
+    return {
+        "measures": {
+            measure: {"scope": scope, "meaning": meaning_of(measure)}
+            for scope, measures in SCOPES.items()
+            for measure in measures
+            if any(row.point.curve(measure) for row in rows)
+        },
+        "colours": {name: family.colour for name, family in families().items()},
+        "probabilities": _rounded(PROBABILITIES.tolist(), 4),
+        "points": [_point(row, folders.get(row.record.identity), place[row.record.identity]) for row in rows],
+        "sets": {
+            scope: [
+                {
+                    "apart": set_apart_by(members, rows, scope),
+                    "caption": caption(members),
+                    "points": [numbers[id(row)] for row in members],
+                }
+                for members in sets_of(rows, scope)
+            ]
+            for scope in SCOPES
+        },
+    }
+
+
+def advice_payload(advice: Advice, rows: Sequence[Row], members: Sequence[Row]) -> dict[str, Any]:
+    """One recommendation, with the numbers of the chosen point and of those it was chosen among."""
+    numbers = {id(row): number for number, row in enumerate(rows)}
+    return {
+        "headline": advice.headline,
+        "lines": list(advice.lines),
+        "point": None if advice.row is None else numbers[id(advice.row)],
+        "among": [numbers[id(row)] for row in members],
+    }
+
+
+def runs_payload(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """How each run was measured, and the failed ones with their reason."""
+    return [
+        {
+            "name": run.record.name,
+            "started": run.record.started,
+            "finished": run.record.finished,
+            "status": run.record.status,
+            "error": run.record.error if run.record.status != FINISHED else None,
+            "overrides": [str(line) for line in run.record.overrides],
+            "environment": run.record.environment,
+            "timing": run.record.timing,
+            "stages": [
+                {name: stage.get(name) for name in STAGE_COLUMNS if stage.get(name) not in (None, "")}
+                for stage in run.record.stages
+            ],
+            "index": {name: run.record.index.get(name) for name in INDEX_LINES if name in run.record.index},
+            "data": {name: run.record.data.get(name) for name in DATA_LINES if name in run.record.data},
+            "bad_images": len(run.record.data.get("bad_images", ())),
+            "points": [point.label for point in run.record.points],
+        }
+        for run in runs
+    ]
+
+
+STAGE_COLUMNS = ("stage", "outcome", "reason", "seconds", "built_seconds", "bytes", "peak_rss_bytes", "key")
+INDEX_LINES = ("factory", "metric", "build_threads", "built_on", "sha256", "notices")
+DATA_LINES = (
+    "dataset",
+    "gallery_size",
+    "dim",
+    "protocol",
+    "protocol_description",
+    "query_count",
+    "duplicates",
+    "notices",
+)
+
+
+def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
+    point, record = row.point, row.record
+    samples = latencies_ms(folder, point)
+    single = percentile_intervals(samples["single"]) if "single" in samples else {}
+    return {
+        "run": run,
+        "label": point.label,
+        "family": row.family,
+        "model": record.model.get("name"),
+        "dataset": record.data.get("dataset"),
+        "gallery": record.data.get("gallery_size"),
+        "k": point.k,
+        "settings": {
+            name: value
+            for name, value in (point.index_settings | point.settings).items()
+            if name != "k" and value is not None
+        },
+        "metrics": {name: _significant(value) for name, value in point.metrics.items() if "_at_" not in name},
+        "intervals": {
+            f"latency_single_p{percentile}_ms": [_significant(end) for end in ends]
+            for percentile, ends in single.items()
+        },
+        "curves": {measure: _curve(row, measure) for measure in point.curves},
+        "edits": {
+            edit: {
+                measure: _rounded([value for _, value in sorted((int(k), v) for k, v in curve.items())], 4)
+                for measure, curve in measures.items()
+            }
+            for edit, measures in point.by_edit.items()
+        },
+        "ecdf": {
+            mode: [_significant(value) for value in distribution(values)]
+            for mode, values in samples.items()
+            if mode == "single"
+        },
+        "batch": batch_terms(row),
+        "build": build_terms(row),
+        "in_doubt": bool(record.timing.get("flags")),
+        "mlflow": point.mlflow_run_id,
+    }
+
+
+def _curve(row: Row, measure: str) -> dict[str, list[Any]]:
+    curve = row.point.curve(measure)
+    ends = [row.point.interval(measure, k) for k in curve]
+    bounds: dict[str, list[Any]] = {
+        "low": [None if pair is None else round(pair[0], 5) for pair in ends],
+        "high": [None if pair is None else round(pair[1], 5) for pair in ends],
+    }
+    values: dict[str, list[Any]] = {"k": list(curve), "mean": _rounded(curve.values(), 5)}
+    return values | bounds if any(ends) else values
+
+
+def _rounded(values: Any, digits: int) -> list[float]:
+    return [round(float(value), digits) for value in values]
+
+
+def _significant(value: float, digits: int = 4) -> float:
+    """``value`` to four figures: more would be noise, and cost the page its size."""
+    if value == 0 or not math.isfinite(value):
+        return 0.0
+    return float(f"{value:.{digits}g}")

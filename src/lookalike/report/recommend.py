@@ -1,7 +1,7 @@
 """A recommendation in words: which operating point to take, what else is near, and how sure that is.
 
 Choosing the best of many on some queries and quoting it on the same ones flatters it. So the choice is made
-on one half of the queries and everything that is said of its recall comes from the other; runners-up are
+on one half of the queries and all that is stated of its recall comes from the other; runners-up are
 compared query by query there, and their p-values are corrected for how many they are (Holm).
 """
 
@@ -21,7 +21,7 @@ from lookalike.report.samples import Answers
 USUAL_RECALL = 0.95
 """Asked of ``knn_recall`` when nothing else is."""
 RUNNERS_UP = 8
-"""Of the points that meet the wish as well, so many are compared: each costs the others certainty."""
+"""Of the points that meet the requirements as well, so many are compared: each costs the others certainty."""
 ALPHA = 0.05
 WORTH_SAYING = 0.1
 """A cheaper point that loses more recall than this is no alternative."""
@@ -32,12 +32,12 @@ AnswersOf = Callable[[Row, str, int], Answers | None]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirements:
     """What a point has to meet; a limit of None is none."""
 
     measure: str = "knn_recall"
     k: int | None = None
-    """None: what the search asked for."""
+    """None: the search's k."""
     min_recall: float | None = None
     max_p95_ms: float | None = None
     max_gb: float | None = None
@@ -52,7 +52,7 @@ class Wish:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing was asked for."""
+        """Whether nothing is required."""
         return self.min_recall is None and self.max_p95_ms is None and self.max_gb is None
 
 
@@ -88,35 +88,37 @@ class _Candidate:
         return float(np.nanmean(self.answers.values[self.unseen]))
 
 
-def recommend(rows: Sequence[Row], wish: Wish, answers_of: AnswersOf) -> Advice:
+def recommend(rows: Sequence[Row], requirements: Requirements, answers_of: AnswersOf) -> Advice:
     """Choose among ``rows``, which are of one comparable set, and say so.
 
-    With a least recall: the fastest point (median of single queries) that has it. Without: the highest
-    recall within the limits. Without any wish, and for ``knn_recall`` or ``nn_recall``, a recall of 0.95.
+    With a ``min_recall``: the fastest point (median of single queries) that has it. Without: the highest
+    recall within the limits. Without any requirement, for ``knn_recall`` and ``nn_recall``, a recall of 0.95.
     """
-    k = wish.k or rows[0].point.k
-    name = f"{wish.measure}@{k}" + ("" if k == rows[0].point.k else f" (first {k} of {rows[0].point.k})")
-    candidates, is_split = _candidates(rows, wish.measure, k, answers_of)
+    k = requirements.k or rows[0].point.k
+    name = f"{requirements.measure}@{k}" + (
+        "" if k == rows[0].point.k else f" (first {k} of {rows[0].point.k})"
+    )
+    candidates, is_split = _candidates(rows, requirements.measure, k, answers_of)
     if not candidates:
         return Advice(None, f"Nothing can be recommended: no point here has both {name} and a latency.")
-    least = wish.min_recall
-    if wish.is_open and wish.measure.endswith("nn_recall"):
-        least = USUAL_RECALL
-    within = [candidate for candidate in candidates if _within_limits(candidate.row, wish)]
-    meeting = [candidate for candidate in within if least is None or candidate.to_choose >= least]
-    asked = _asked(name, least, wish)
+    min_recall = requirements.min_recall
+    if requirements.is_open and requirements.measure.endswith("nn_recall"):
+        min_recall = USUAL_RECALL
+    within = [candidate for candidate in candidates if _within_limits(candidate.row, requirements)]
+    meeting = [candidate for candidate in within if min_recall is None or candidate.to_choose >= min_recall]
+    wanted = _in_words(name, min_recall, requirements)
     if not meeting:
-        return _nothing(within or candidates, asked, name, bool(within))
-    if least is None:
+        return _no_point(within or candidates, wanted, name, bool(within))
+    if min_recall is None:
         chosen = max(meeting, key=lambda c: (c.to_choose, -(c.row.p50_ms or 0)))
     else:
         chosen = min(meeting, key=lambda c: (c.row.p50_ms or 0, -c.to_choose))
     lines = [
-        _honesty(chosen, least, name, is_split),
+        _stated_recall(chosen, min_recall, name, is_split),
         *_alternatives(chosen, candidates, name),
         *_runners_up(chosen, meeting),
     ]
-    headline = f"For {asked}: {chosen.row.point.label}, {_costs(chosen.row)}."
+    headline = f"For {wanted}: {chosen.row.point.label}, {_costs(chosen.row)}."
     return Advice(chosen.row, headline, tuple(line for line in lines if line))
 
 
@@ -143,34 +145,36 @@ def _candidates(
     return candidates, bool(candidates)
 
 
-def _within_limits(row: Row, wish: Wish) -> bool:
+def _within_limits(row: Row, requirements: Requirements) -> bool:
     def keeps(value: float | None, limit: float | None) -> bool:
         return limit is None or (value is not None and value <= limit)
 
-    return keeps(row.metric("latency_single_p95_ms"), wish.max_p95_ms) and keeps(_gigabytes(row), wish.max_gb)
+    return keeps(row.metric("latency_single_p95_ms"), requirements.max_p95_ms) and keeps(
+        _gigabytes(row), requirements.max_gb
+    )
 
 
-def _asked(name: str, least: float | None, wish: Wish) -> str:
+def _in_words(name: str, min_recall: float | None, requirements: Requirements) -> str:
     limits = []
-    if wish.max_p95_ms is not None:
-        limits.append(f"p95 ≤ {wish.max_p95_ms:g} ms")
-    if wish.max_gb is not None:
-        limits.append(f"memory ≤ {wish.max_gb:g} GB")
-    if least is not None:
-        return " and ".join([f"{name} ≥ {least:g}", *limits])
+    if requirements.max_p95_ms is not None:
+        limits.append(f"p95 ≤ {requirements.max_p95_ms:g} ms")
+    if requirements.max_gb is not None:
+        limits.append(f"memory ≤ {requirements.max_gb:g} GB")
+    if min_recall is not None:
+        return " and ".join([f"{name} ≥ {min_recall:g}", *limits])
     return f"the highest {name}" + (f" with {' and '.join(limits)}" if limits else "")
 
 
-def _nothing(near: Sequence[_Candidate], asked: str, name: str, limits_are_met: bool) -> Advice:
+def _no_point(near: Sequence[_Candidate], wanted: str, name: str, limits_are_met: bool) -> Advice:
     best = max(near, key=lambda c: (c.to_choose, -(c.row.p50_ms or 0)))
     among = "The nearest" if limits_are_met else "No point keeps the limits; the highest"
     costs = f"{name} {best.stated:.3f}, {_costs(best.row)}"
     return Advice(
-        None, f"Nothing measured here meets {asked}.", (f"{among} is {best.row.point.label}: {costs}.",)
+        None, f"Nothing measured here meets {wanted}.", (f"{among} is {best.row.point.label}: {costs}.",)
     )
 
 
-def _honesty(chosen: _Candidate, least: float | None, name: str, is_split: bool) -> str:
+def _stated_recall(chosen: _Candidate, min_recall: float | None, name: str, is_split: bool) -> str:
     """On which queries it was chosen, and what it gives on the others."""
     if not is_split or chosen.answers is None:
         return (
@@ -179,36 +183,36 @@ def _honesty(chosen: _Candidate, least: float | None, name: str, is_split: bool)
         )
     low, high = bootstrap_interval(_only(chosen.unseen, chosen.answers), chosen.answers.sources)
     sure = "" if np.isnan(low) else f" ({low:.3f}–{high:.3f})"
-    told = (
+    text = (
         f"Chosen on one half of the queries ({chosen.to_choose:.3f}); "
         f"on the other half its {name} is {chosen.stated:.3f}{sure}"
     )
-    if least is not None and chosen.stated < least:
-        return f"{told}, which is below what was asked: take a point with more to spare."
-    return f"{told}."
+    if min_recall is not None and chosen.stated < min_recall:
+        return f"{text}, which is below what was asked: take a point with more to spare."
+    return f"{text}."
 
 
 def _alternatives(chosen: _Candidate, candidates: Sequence[_Candidate], name: str) -> list[str]:
     """What half of a cost would lose, and what the last of the recall would cost."""
-    told = []
+    lines = []
     for cost, words in ((_gigabytes, "the memory"), (lambda row: row.p50_ms, "the time")):
         mine = cost(chosen.row)
         cheap = [c for c in candidates if mine and (theirs := cost(c.row)) and theirs <= CHEAPER * mine]
         best = max(cheap, key=lambda c: c.to_choose, default=None)
         if best is not None and chosen.to_choose - best.to_choose <= WORTH_SAYING:
             share = (cost(best.row) or 0) / (mine or 1)
-            told.append(
+            lines.append(
                 f"{share:.0%} of {words} for {_points(best.stated - chosen.stated)}: "
                 f"{best.row.point.label}, {_costs(best.row)}."
             )
     highest = max(c.to_choose for c in candidates)
     best = min((c for c in candidates if c.to_choose == highest), key=lambda c: c.row.p50_ms or 0)
     if best is not chosen and best.to_choose > chosen.to_choose:
-        told.append(
+        lines.append(
             f"The highest {name} here is {best.stated:.3f} ({_points(best.stated - chosen.stated)}): "
             f"{best.row.point.label}, {_costs(best.row)}."
         )
-    return told
+    return lines
 
 
 def _runners_up(chosen: _Candidate, meeting: Sequence[_Candidate]) -> list[str]:
@@ -218,7 +222,7 @@ def _runners_up(chosen: _Candidate, meeting: Sequence[_Candidate]) -> list[str]:
     paired = [
         (other, other.answers)
         for other in others
-        if mine is not None and other.answers is not None and _asked_alike(chosen, other)
+        if mine is not None and other.answers is not None and _of_the_same_queries(chosen, other)
     ][:RUNNERS_UP]
     if mine is None or not paired:
         return []
@@ -234,16 +238,16 @@ def _runners_up(chosen: _Candidate, meeting: Sequence[_Candidate]) -> list[str]:
             alike.append(f"{label} (×{slower:.2g} the time)")
         else:
             apart.append(f"{label} ({_points(difference.mean)} at ×{slower:.2g} the time, p = {p:.2g})")
-    told = []
+    lines = []
     if alike:
-        told.append(f"Not distinguishable in recall from {'; '.join(alike)}.")
+        lines.append(f"Not distinguishable in recall from {'; '.join(alike)}.")
     if apart:
-        told.append(f"Different in recall: {'; '.join(apart)}.")
-    told.append(
+        lines.append(f"Different in recall: {'; '.join(apart)}.")
+    lines.append(
         f"Compared query by query with {len(paired)} of {len(others)} runners-up "
         f"(paired permutation test on the other half, Holm-corrected, α = {ALPHA:g})."
     )
-    return told
+    return lines
 
 
 def _only(queries: npt.NDArray[np.bool_], answers: Answers) -> Values:
@@ -252,7 +256,7 @@ def _only(queries: npt.NDArray[np.bool_], answers: Answers) -> Values:
     return values
 
 
-def _asked_alike(one: _Candidate, other: _Candidate) -> bool:
+def _of_the_same_queries(one: _Candidate, other: _Candidate) -> bool:
     """Whether both were asked the very same queries, so that they pair."""
     if one.answers is None or other.answers is None or one.answers.sources != other.answers.sources:
         return False

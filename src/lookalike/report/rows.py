@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from lookalike.evaluate.measures import VS_EXACT, VS_RELEVANCE
 from lookalike.runs.record import PointRecord, Record
 from lookalike.terminal.crash import LONGEST_REASON
 
@@ -148,12 +151,12 @@ def caption(rows: Sequence[Row]) -> list[str]:
 
 
 def _modes(point: PointRecord) -> list[str]:
-    """How each mode asked: its batch and its threads."""
-    said = []
+    """How each mode searched: its batch and its threads."""
+    modes = []
     for mode, timing in point.latency.items():
-        asked = f"batches of {timing.get('queries_per_call', '?')}" if mode == "batch" else f"{mode} queries"
-        said.append(f"{asked} on {_count(timing.get('threads'), 'thread')}")
-    return said
+        calls = f"batches of {timing.get('queries_per_call', '?')}" if mode == "batch" else f"{mode} queries"
+        modes.append(f"{calls} on {_count(timing.get('threads'), 'thread')}")
+    return modes
 
 
 def _warnings(records: Sequence[Record]) -> list[str]:
@@ -183,9 +186,81 @@ def failures(records: Sequence[Record]) -> list[str]:
 
 
 def _on_one_line(reason: str | None) -> str:
-    said = " ".join((reason or "no reason given").split())
-    return said if len(said) <= LONGEST_REASON else f"{said[:LONGEST_REASON]}…"
+    line = " ".join((reason or "no reason given").split())
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 def _count(n: object, noun: str) -> str:
     return f"{'?' if n is None else n} {noun}{'' if n == 1 else 's'}"
+
+
+SCOPES: dict[str, tuple[str, ...]] = {"exact": tuple(VS_EXACT), "relevance": tuple(VS_RELEVANCE)}
+"""What a measure is relative to: one model's own exact neighbours, or what the protocol calls relevant."""
+OF_THE_MODEL = ("model", "gallery_key", "metric")
+"""Terms that relevance does not depend on: it may compare models."""
+NOT_SHAPING = ("shard_size", "fingerprint")
+"""Settings of a dataset that leave its images as they are."""
+
+
+def scope_of(measure: str) -> str:
+    """``exact`` or ``relevance``."""
+    return next(scope for scope, measures in SCOPES.items() if measure in measures)
+
+
+def facets_of(scope: str) -> dict[str, Facet]:
+    """What has to be equal for two points to stand in one front of the scope's measures."""
+    if scope == "exact":
+        return FACETS
+    kept = {name: facet for name, facet in FACETS.items() if name not in OF_THE_MODEL}
+    return kept | {"data": lambda record, point: _data(record.config)}
+
+
+def sets_of(rows: Sequence[Row], scope: str) -> list[list[Row]]:
+    """``rows`` in sets that agree in every facet of the scope, the largest first."""
+    facets = facets_of(scope)
+    sets: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        terms = tuple(facet(row.record, row.point) for facet in facets.values())
+        sets.setdefault(terms, []).append(row)
+    return sorted(sets.values(), key=len, reverse=True)
+
+
+def set_apart_by(rows: Sequence[Row], among: Sequence[Row], scope: str) -> str:
+    """What tells one set from the others: ``model pixels · k 10``; '' when there is only one."""
+    parts = []
+    hidden = ""
+    for name, facet in facets_of(scope).items():
+        values = {facet(row.record, row.point) for row in among}
+        value = facet(rows[0].record, rows[0].point)
+        if len(values) > 1 and name in ("gallery_key", "data"):
+            hidden = f"images or queries {_short(rows[0])}"
+        elif len(values) > 1:
+            parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}")
+    return " · ".join(parts) or hidden
+
+
+def batch_terms(row: Row) -> str:
+    """What throughput depends on beside the facets: ``batches of 1024 on 2 threads``."""
+    batch = row.point.latency.get("batch", {})
+    saturated = row.point.latency.get("saturated", {}).get("threads")
+    text = f"batches of {batch.get('queries_per_call', '?')} on {batch.get('threads', '?')} threads"
+    return text if saturated is None else f"{text}, saturated by {saturated}"
+
+
+def build_terms(row: Row) -> str:
+    """Where and how the index was built, which may have been elsewhere than it was searched."""
+    record = row.record
+    environment, config = record.environment, record.config.get("index", {})
+    cpu = record.index.get("built_on", environment).get("cpu")
+    threads = record.index.get("build_threads") or config.get("threads") or environment.get("cores")
+    return f"{cpu}, {threads} threads"
+
+
+def _data(config: Mapping[str, Any]) -> str:
+    """The gallery and the queries as composed; both shape what is relevant."""
+    dataset = {k: v for k, v in config.get("dataset", {}).items() if k not in NOT_SHAPING}
+    return json.dumps([dataset, config.get("queries", {})], sort_keys=True, default=str)
+
+
+def _short(row: Row) -> str:
+    return f"of {row.record.data.get('dataset')} ({str(row.record.data.get('gallery_key'))[:8]})"

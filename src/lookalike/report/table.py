@@ -138,7 +138,7 @@ def print_table(records: Sequence[Record], console: Console | None = None) -> No
 
     console = console or Console(highlight=False, width=width_of(sys.stdout))
     width = max(NARROWEST, console.width) if console.is_terminal else WIDTH
-    said: set[str] = set()
+    printed: set[str] = set()
 
     def write(line: str, style: str = "") -> None:
         console.print(wrapped(line, width), style=style, markup=False, soft_wrap=True)
@@ -151,9 +151,9 @@ def print_table(records: Sequence[Record], console: Console | None = None) -> No
         console.width = max(width, _width_beside(group, shown) + SHORTEST_LABEL)
         console.print(_rich_table(group, shown, width))
         for line in _below(shown, left_out):
-            if line not in said:
+            if line not in printed:
                 write(line, "dim")
-            said.add(line)
+            printed.add(line)
         for number, line in enumerate(caption(group)):
             write(line, "dim" if number < 2 else "yellow")
         console.print()

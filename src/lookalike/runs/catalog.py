@@ -229,17 +229,21 @@ class NotFoundError(UserError):
     """No run is meant by a name."""
 
 
+def _paths_of(root: Path, wanted: str) -> list[Path]:
+    """What is there of that path, from here or from the root."""
+    paths = (Path(wanted).expanduser(), root / wanted) if wanted != LATEST else ()
+    return [path for path in paths if path.exists()]
+
+
 def _at_path(root: Path, wanted: str) -> Selection | None:
-    """The runs at and below a path; of a part of a sweep only that part."""
-    for path in (Path(wanted).expanduser(), root / wanted) if wanted != LATEST else ():
+    """The runs at and below a path; of a part of a sweep only that part. None when there are none."""
+    for path in _paths_of(root, wanted):
         if path.is_file():
             return _selection(path.parent, [Run(Record.load(path), path.parent)])
         if (path / RECORD).exists():
             return _selection(path, [Run(Record.load(path), path)])
-        if path.is_dir():
-            if runs := runs_below(path):
-                return _selection(path, runs)
-            raise UserError(f"{path} holds no {RECORD} of a run; name the output folder of a run or a sweep")
+        if runs := runs_below(path):
+            return _selection(path, runs)
     return None
 
 
@@ -262,6 +266,8 @@ def _called(root: Path, wanted: str) -> Selection:
     for run in (*measured, *runs):
         if run.record.name == wanted:
             return _alone(run)
+    for path in _paths_of(root, wanted):
+        raise NotFoundError(f"{path} holds no {RECORD} of a run; name the output folder of a run or a sweep")
     raise NotFoundError(_unknown(root, wanted, runs))
 
 

@@ -202,7 +202,7 @@ class FinishedRun:
         with _opening("the gallery of this run"):
             return open_dataset(self.experiment.dataset, self.progress, self.store)
 
-    # --- what may be asked -----------------------------------------------------------------------------
+    # --- what can be searched ---------------------------------------------------------------------------
 
     @property
     def settings(self) -> dict[str, int]:

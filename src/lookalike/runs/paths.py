@@ -140,7 +140,7 @@ class SweepPaths(ReportPaths):
 
     @property
     def ledger(self) -> Path:
-        """What the sweep was asked for."""
+        """The sweep's plan and submissions."""
         return self.folder / LEDGER
 
     @property

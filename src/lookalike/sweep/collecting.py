@@ -1,4 +1,4 @@
-"""A sweep whose jobs nobody waits for: what they measured is gathered, or they are taken back."""
+"""A detached sweep: what its jobs measured is gathered, or they are cancelled."""
 
 from __future__ import annotations
 

@@ -89,9 +89,9 @@ def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Grou
         except UserError as error:
             unreadable.append(str(error))
     records = [record for _, record in members]
-    told = {record.config.get("tracking", {}).get("parent") for record in records} - {None}
+    parents = {record.config.get("tracking", {}).get("parent") for record in records} - {None}
     parent = ledger.parent if ledger else None
-    parent = parent or (str(min(told)) if told else None)
+    parent = parent or (str(min(parents)) if parents else None)
     where = "/".join(folder.parts[-2:])
     family = Family(
         key=_hash("ledger", ledger.name, ledger.created) if ledger else _hash("sweep", parent or where),

@@ -1,7 +1,7 @@
 """How each operating point of a sweep stands, read from its records, its ledger and the scheduler.
 
 A finished record says that a point is done, whichever job's folder it lies in. Of the others the last try
-counts: its record, else whoever works on it, else how it ended.
+counts: its record, else the process or task at work on it, else how it ended.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Try:
 
     @property
     def ended_as(self) -> str | None:
-        """``lost`` or ``timed out``, when whoever gathered the sweep found it so."""
+        """``lost`` or ``timed out``, when gathering the sweep found it so."""
         return self.record.extras.get(ENDED_AS) if self.record else None
 
 
@@ -91,10 +91,10 @@ def finished_keys(records: Iterable[Record]) -> set[str]:
 
 
 def point_states(ledger: Ledger, folder: Path, queue: Queue, *, is_locked: bool = False) -> list[PointState]:
-    """Every point of ``ledger``, in the order in which they were asked for, then what was skipped.
+    """Every point of ``ledger``, in the order of the command, then what was skipped.
 
     ``queue``: what SLURM says of the sweep's submissions. ``is_locked``: whether a process is conducting the
-    sweep, so that jobs which were given to no scheduler have their turn.
+    sweep, so that jobs outside of a scheduler are still to come.
     """
     records = records_of_sweep(folder)
     done = finished_keys(records.values())
@@ -156,7 +156,7 @@ def _by_record(last: Try) -> tuple[str, str] | None:
 
 
 def _by_worker(last: Try, begun: bool, is_locked: bool) -> tuple[str, str] | None:
-    """Running or pending, while somebody is going to measure it."""
+    """Running or pending, while a process or task is going to measure it."""
     task = last.task_state
     if task is not None and not task.is_over:
         return (PENDING, task.why) if task.is_waiting else (RUNNING, "")

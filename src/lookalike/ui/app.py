@@ -18,17 +18,16 @@ from lookalike.runs.opener import FinishedRun, open_point
 from lookalike.runs.points import RunPoint
 from lookalike.runs.searching import Comparison, Hits
 from lookalike.store.layout import Layout
-from lookalike.ui.launching import UPLOAD_MB, unpacked
-from lookalike.ui.text import plain
+from lookalike.ui.server import UPLOAD_MB, unpacked
 from lookalike.ui.thumbnails import Thumbnails, thumbnail
-from lookalike.ui.tiles import Tile, inlined, show_tiles
+from lookalike.ui.tiles import Tile, inlined, plain, show_tiles
 
 UPLOAD_PIXELS = 50_000_000
 """An upload whose header announces more is not decoded."""
 MOST_SHOWN = 100
 FIRST_SHOWN = 10
 TO_BEGIN_WITH = 24
-"""Gallery images that are offered when nothing was asked yet."""
+"""Gallery images that are offered before the first search."""
 HIGHEST = {"ef_search": 1024, "k_factor": 64, "nprobe": 1024}
 """Upper ends of the sliders of settings that have no largest value."""
 NAMES = {"nprobe": "lists visited (nprobe)", "ef_search": "candidates kept (ef_search)"}
@@ -36,7 +35,7 @@ SCORES = {"l2": "squared distance: smaller is nearer", "ip": "inner product: lar
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What is searched for: exactly one of an upload, a caption and a gallery image's id."""
 
     name: str
@@ -138,34 +137,34 @@ def _choose_settings(opened: Opened) -> tuple[int, dict[str, int]]:
 
 
 def _choose_query(run: FinishedRun) -> None:
-    """Each way to ask takes the place of what was asked before."""
+    """Each way to search takes the place of the last search."""
     st.file_uploader(
         f"Search by an image (up to {UPLOAD_MB} MB)",
         type="image",
         key="upload",
-        on_change=_ask_for_upload,
+        on_change=_search_for_upload,
     )
     if run.reads_text:
-        st.text_input("or by a caption", key="caption", max_chars=1000, on_change=_ask_for_caption)
-    st.button("Show gallery images to begin with", on_click=_ask_for_nothing, width="stretch")
+        st.text_input("or by a caption", key="caption", max_chars=1000, on_change=_search_for_caption)
+    st.button("Show gallery images to begin with", on_click=_search_for_nothing, width="stretch")
 
 
-def _ask_for_upload() -> None:
+def _search_for_upload() -> None:
     if (file := st.session_state.upload) is not None:
-        st.session_state.asked = Asked(file.name, upload=file.getvalue())
+        st.session_state.question = Question(file.name, upload=file.getvalue())
 
 
-def _ask_for_caption() -> None:
+def _search_for_caption() -> None:
     if caption := st.session_state.caption.strip():
-        st.session_state.asked = Asked(caption, caption=caption)
+        st.session_state.question = Question(caption, caption=caption)
 
 
-def _ask_for_image(id_: str) -> None:
-    st.session_state.asked = Asked(id_, id=id_)
+def _search_for_image(id_: str) -> None:
+    st.session_state.question = Question(id_, id=id_)
 
 
-def _ask_for_nothing() -> None:
-    st.session_state.asked = None
+def _search_for_nothing() -> None:
+    st.session_state.question = None
     st.session_state.draw = st.session_state.get("draw", -1) + 1
 
 
@@ -174,27 +173,30 @@ def _ask_for_nothing() -> None:
 
 def _show(opened: Opened, k: int, settings: Mapping[str, int]) -> None:
     run = opened.run
-    asked: Asked | None = st.session_state.get("asked")
-    if asked is not None and asked.id is not None and asked.id not in run.images.ids:
-        asked = None  # another run's gallery
+    question: Question | None = st.session_state.get("question")
+    if question is not None and question.id is not None and question.id not in run.images.ids:
+        question = None  # another run's gallery
     st.caption(plain(opened.choice.title))
-    if asked is None:
+    if question is None:
         _show_beginning(opened)
         return
-    vector, picture = _understood(opened, asked)
+    vector, picture = _embedded_once(opened, question)
     answer = run.compare(vector, k, **settings)
-    _show_question(asked, picture, answer, k)
+    _show_question(question, picture, answer, k)
     point = [f"{name}={value}" for name, value in settings.items()]
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader(" ".join([run.experiment.index.family, *point]), anchor=False)
         show_tiles(
-            _hits(opened, answer.found, answer.wrong, "wrong", asked), "found", _ask_for_image, size=76
+            _hits(opened, answer.found, answer.wrong, "wrong", question), "found", _search_for_image, size=76
         )
     with right:
         st.subheader("exact", anchor=False)
         show_tiles(
-            _hits(opened, answer.exact, answer.missed, "missed", asked), "exact", _ask_for_image, size=76
+            _hits(opened, answer.exact, answer.missed, "missed", question),
+            "exact",
+            _search_for_image,
+            size=76,
         )
     st.caption(
         f"Below each image its {SCORES[run.metric]}. Outlined: exact neighbours that the index missed; "
@@ -208,41 +210,41 @@ def _show_beginning(opened: Opened) -> None:
     ids = opened.run.images.ids
     rows = nested_sample(ids, TO_BEGIN_WITH, st.session_state.get("draw", 0), "ui")
     tiles = [Tile(ids[row], picture) for row, picture in zip(rows, opened.pictures(rows), strict=True)]
-    show_tiles(tiles, "beginning", _ask_for_image)
+    show_tiles(tiles, "beginning", _search_for_image)
 
 
-def _understood(opened: Opened, asked: Asked) -> tuple[np.ndarray, str | None]:
+def _embedded_once(opened: Opened, question: Question) -> tuple[np.ndarray, str | None]:
     """The query's vector and picture, made once for as long as neither query nor run changes."""
-    kept = st.session_state.get("understood")
-    if kept is None or kept[0] != (opened.choice, asked):
+    kept = st.session_state.get("embedded")
+    if kept is None or kept[0] != (opened.choice, question):
         with st.spinner("Embedding the query …"):
-            kept = ((opened.choice, asked), *_embedded(opened, asked))
-        st.session_state.understood = kept
+            kept = ((opened.choice, question), *_embedded(opened, question))
+        st.session_state.embedded = kept
     return kept[1], kept[2]
 
 
-def _embedded(opened: Opened, asked: Asked) -> tuple[np.ndarray, str | None]:
+def _embedded(opened: Opened, question: Question) -> tuple[np.ndarray, str | None]:
     run = opened.run
-    if asked.caption is not None:
-        return run.embed_text(asked.caption), None
-    if asked.upload is None:
-        row = list(run.images.ids).index(str(asked.id))
+    if question.caption is not None:
+        return run.embed_text(question.caption), None
+    if question.upload is None:
+        row = list(run.images.ids).index(str(question.id))
         return run.vectors.rows(np.array([row])), opened.pictures([row])[0]
     try:
-        image = decode(asked.upload, UPLOAD_PIXELS)
+        image = decode(question.upload, UPLOAD_PIXELS)
         return run.embed(image), inlined(thumbnail(image))
     except ImageError as error:
         reason = str(error).partition(";")[0].replace("dataset.max_pixels=", "the limit of ")
-        raise ImageError(f"{asked.name} cannot be searched for: {reason}") from error
+        raise ImageError(f"{question.name} cannot be searched for: {reason}") from error
 
 
-def _show_question(asked: Asked, picture: str | None, answer: Comparison, k: int) -> None:
+def _show_question(question: Question, picture: str | None, answer: Comparison, k: int) -> None:
     query, found, fast, exact = st.columns(4, vertical_alignment="center")
     with query:
-        if asked.caption is not None:
-            st.text(f"“{asked.caption}”")
+        if question.caption is not None:
+            st.text(f"“{question.caption}”")
         else:
-            show_tiles([Tile(asked.name, picture, asked.name)], "query", size=140)
+            show_tiles([Tile(question.name, picture, question.name)], "query", size=140)
     found.metric("neighbours found", f"{len(answer.exact) - len(answer.missed)} of {len(answer.exact)}")
     fast.metric("this search, index", f"{answer.found.milliseconds:.2f} ms")
     exact.metric("this search, exact", f"{answer.exact.milliseconds:.2f} ms")
@@ -250,7 +252,7 @@ def _show_question(asked: Asked, picture: str | None, answer: Comparison, k: int
         st.info(f"The index found only {len(answer.found)} of {k}: raise its settings to visit more.")
 
 
-def _hits(opened: Opened, hits: Hits, lost: frozenset[int], mark: str, asked: Asked) -> list[Tile]:
+def _hits(opened: Opened, hits: Hits, lost: frozenset[int], mark: str, question: Question) -> list[Tile]:
     """One answer's images; those in ``lost`` are marked."""
     rows = hits.rows.tolist()
     badges = {row: "missed" for row in lost if mark == "missed"}
@@ -260,7 +262,7 @@ def _hits(opened: Opened, hits: Hits, lost: frozenset[int], mark: str, asked: As
             picture,
             note=f"{score:.4f}",
             mark=mark if row in lost else "",
-            badge=badges.get(row, "query" if id_ == asked.id else ""),
+            badge=badges.get(row, "query" if id_ == question.id else ""),
         )
         for row, id_, score, picture in zip(
             rows, hits.ids, hits.scores.tolist(), opened.pictures(rows), strict=True

@@ -11,17 +11,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
+from lookalike import schemas
+from lookalike.datasets.folder import expand_root, scan_images
+from lookalike.datasets.sets import ImageSet
 from lookalike.errors import ImageError, UserError
 from lookalike.runs.catalog import find_point
-from lookalike.runs.opener import open_finished
+from lookalike.runs.opener import FinishedRun, open_finished
 from lookalike.store.layout import Layout
-from lookalike.ui.contest import Contest
 from lookalike.ui.judging import (
+    EXACT,
     GALLERY,
     QUERIES,
     RELEVANCE,
+    RUNS,
     SAME,
     Answer,
     Question,
@@ -29,17 +35,67 @@ from lookalike.ui.judging import (
     Terms,
     names_of,
     outcome,
+    outcome_lines,
     plan_questions,
-    told,
     write_relevance,
 )
-from lookalike.ui.launching import unpacked
-from lookalike.ui.text import plain
+from lookalike.ui.server import unpacked
 from lookalike.ui.thumbnails import Thumbnails
-from lookalike.ui.tiles import Tile, inlined, show_tiles
+from lookalike.ui.tiles import Tile, inlined, plain, show_tiles
 
 KEYS = {"left": "1", SAME: "2", "right": "3"}
 WORDS = {"left": "Left is better", SAME: "About the same", "right": "Right is better"}
+
+
+class Contest:
+    """Two runs over one gallery, and the images that both are searched for."""
+
+    def __init__(self, a: FinishedRun, b: FinishedRun, terms: Terms) -> None:
+        if list(a.images.ids) != list(b.images.ids):
+            raise UserError(
+                "the two runs searched different images (one was run before the dataset changed); "
+                "run both again and judge those runs"
+            )
+        self.runs = dict(zip(RUNS, (a, b), strict=True))
+        self.gallery = a.images
+        self.terms = terms
+        self.queries = query_images(self.gallery, terms.queries)
+        self._row = {id_: row for row, id_ in enumerate(self.queries.ids)}
+        self._answered: dict[str, dict[str, list[int]]] = {}
+
+    def image(self, query: str) -> Image.Image:
+        """The query's image; ImageError when it cannot be decoded."""
+        return self.queries.load(self._row[query])
+
+    def file(self, query: str) -> Path:
+        """Where the query's image lies."""
+        return Path(self.queries.locations[self._row[query]])
+
+    def row(self, query: str) -> int:
+        """The query's row in ``queries``."""
+        return self._row[query]
+
+    def answers(self, query: str) -> dict[str, list[int]]:
+        """Run -> gallery rows of its first k, the query itself left out. ImageError as :meth:`image`."""
+        if query not in self._answered:
+            self._answered[query] = {run: self._search(run, query) for run in RUNS}
+        return self._answered[query]
+
+    def _search(self, name: str, query: str) -> list[int]:
+        run, k = self.runs[name], self.terms.k
+        itself = self._row[query] if self.terms.queries == GALLERY else -1
+        vector = run.vectors.rows(np.array([itself])) if itself >= 0 else run.embed(self.image(query))
+        most = min(k + (itself >= 0), len(run.vectors))
+        exactly = self.terms.answers == EXACT
+        hits = run.search_exactly(vector, most) if exactly else run.search(vector, most)
+        return [row for row in hits.rows.tolist() if row != itself][:k]
+
+
+def query_images(gallery: ImageSet, queries: str) -> ImageSet:
+    """The gallery itself, or the images below the folder ``queries``. DatasetError when there are none."""
+    if queries == GALLERY:
+        return gallery
+    return scan_images(expand_root(queries, "--queries"), schemas.ImageDataset(name="files"))
 
 
 @dataclass(frozen=True)
@@ -67,11 +123,11 @@ def main() -> None:
         sitting = Sitting(Path(options["root"]), contest.terms)
         questions = plan_questions(contest.queries.ids, contest.terms.n, contest.terms.seed)
         page = Page(contest, thumbnails, sitting, questions, sitting.answers())
-        asked = _next(page)
-        if asked is None:
+        question = _next(page)
+        if question is None:
             _show_outcome(page, options)
         else:
-            _show_pair(page, asked)
+            _show_pair(page, question)
     except UserError as error:
         st.error(plain(str(error)), icon=":material/error:")
 
@@ -98,29 +154,29 @@ def _next(page: Page) -> Question | None:
 # --- a pair ------------------------------------------------------------------------------------------------
 
 
-def _show_pair(page: Page, asked: Question) -> None:
-    contest, done = page.contest, [answer for answer in page.done if answer.query != asked.query]
+def _show_pair(page: Page, question: Question) -> None:
+    contest, done = page.contest, [answer for answer in page.done if answer.query != question.query]
     st.progress(len(done) / len(page.questions), f"{len(done)} of {len(page.questions)} pairs judged")
     query, words = st.columns([1, 4], vertical_alignment="center")
     with query:
-        [picture] = page.thumbnails.of(contest.queries, [contest.row(asked.query)])
-        show_tiles([Tile(asked.query, inlined(picture))], f"query {asked.query}", size=150)
+        [picture] = page.thumbnails.of(contest.queries, [contest.row(question.query)])
+        show_tiles([Tile(question.query, inlined(picture))], f"query {question.query}", size=150)
     with words:
         st.subheader("Which side answers this image better?", anchor=False)
         st.caption(
             "Click images that are right answers, if you like: they become a relevance file. Then choose a "
             "side; the keys 1, 2 and 3 do it too. Which run is on which side was drawn for each pair."
         )
-    rows = contest.answers(asked.query)
+    rows = contest.answers(question.query)
     left, right = st.columns(2, gap="large", border=True)
-    for column, side, run in ((left, "left", asked.left), (right, "right", asked.right)):
+    for column, side, run in ((left, "left", question.left), (right, "right", question.right)):
         with column:
-            _show_side(page, f"{side} {asked.query}", rows[run])
-    answer = partial(_answer, page, asked)
+            _show_side(page, f"{side} {question.query}", rows[run])
+    answer = partial(_answer, page, question)
     for column, (choice, word) in zip(st.columns(3), WORDS.items(), strict=True):
         column.button(
             word,
-            key=f"say {choice} {asked.query}",
+            key=f"say {choice} {question.query}",
             on_click=answer,
             args=(choice,),
             shortcut=KEYS[choice],
@@ -157,15 +213,18 @@ def _take_back(answer: Answer) -> None:
     st.session_state.marked = set(answer.relevant)
 
 
-def _answer(page: Page, asked: Question, choice: str) -> None:
+def _answer(page: Page, question: Question, choice: str) -> None:
     contest, sitting = page.contest, page.sitting
     shown = {
-        run: [contest.gallery.ids[row] for row in rows] for run, rows in contest.answers(asked.query).items()
+        run: [contest.gallery.ids[row] for row in rows]
+        for run, rows in contest.answers(question.query).items()
     }
     marked = _marked() & {id_ for ids in shown.values() for id_ in ids}
     now = datetime.now(UTC).isoformat()
     sitting.add(
-        Answer(asked.query, asked.preferred(choice), asked.left, shown, tuple(sorted(marked)), at=now)
+        Answer(
+            question.query, question.preferred(choice), question.left, shown, tuple(sorted(marked)), at=now
+        )
     )
     own_folder = contest.terms.queries != GALLERY
     write_relevance(sitting.folder, sitting.answers().values(), None if own_folder else contest.file)
@@ -183,7 +242,7 @@ def _show_outcome(page: Page, options: Mapping[str, Any]) -> None:
     counts = zip((*names_of(a, b), "about the same"), (result.a, result.b, result.same), strict=True)
     for column, (name, count) in zip(st.columns(3), counts, strict=True):
         column.metric(name, count)
-    for line in told(result, names_of(a, b), len(page.questions)):
+    for line in outcome_lines(result, names_of(a, b), len(page.questions)):
         st.text(line)
     table = page.sitting.folder / RELEVANCE
     if table.exists():

@@ -45,8 +45,8 @@ def pair_fault(a: RunPoint, b: RunPoint, answers: str) -> str | None:
     ours, theirs = _gallery_of(a), _gallery_of(b)
     differing = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
     if differing:
-        said = ", ".join(f"{name}: {ours.get(name)} and {theirs.get(name)}" for name in differing)
-        return f"the two runs searched different images ({said}); judge two runs over the same dataset"
+        differences = ", ".join(f"{name}: {ours.get(name)} and {theirs.get(name)}" for name in differing)
+        return f"the two runs searched different images ({differences}); judge two runs over the same dataset"
     if answers == EXACT and a.record.model == b.record.model:
         return (
             "the two runs have the same model, so their exact answers are the same; judge runs of two "
@@ -114,7 +114,7 @@ def plan_questions(ids: Sequence[str], n: int, seed: int) -> list[Question]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person said of one pair."""
+    """The answer to one pair."""
 
     query: str
     better: str
@@ -158,7 +158,7 @@ class Terms:
 
 
 class Sitting:
-    """The answers given so far to the questions of ``terms``, in a folder below ``root/judgements``."""
+    """The answers so far to the questions of ``terms``, in a folder below ``root/judgements``."""
 
     def __init__(self, root: Path, terms: Terms) -> None:
         self.terms = terms
@@ -230,8 +230,8 @@ def outcome(answers: Iterable[Answer], confidence: float = 0.95) -> Outcome:
     A tie counts as half a win, and what varies less than a coin does is treated as if it varied as much: with
     ties the interval is wider than it need be, never narrower.
     """
-    given = [answer.better for answer in answers]
-    a, b, n = given.count("a"), given.count("b"), len(given)
+    preferred = [answer.better for answer in answers]
+    a, b, n = preferred.count("a"), preferred.count("b"), len(preferred)
     if not n:
         return Outcome(0, 0, 0, float("nan"), 0.0, 1.0, confidence)
     rate = (a + (n - a - b) / 2) / n
@@ -239,8 +239,8 @@ def outcome(answers: Iterable[Answer], confidence: float = 0.95) -> Outcome:
     return Outcome(a, n - a - b, b, rate, low, high, confidence)
 
 
-def told(result: Outcome, names: tuple[str, str], planned: int) -> list[str]:
-    """The outcome in words, a sentence each."""
+def outcome_lines(result: Outcome, names: tuple[str, str], planned: int) -> list[str]:
+    """Return the outcome in words, a sentence each."""
     counts = f"{names[0]} better in {result.a}, {names[1]} in {result.b}, about the same in {result.same}"
     lines = [f"{result.judged} of {planned} pairs judged: {counts}"]
     if result.judged:

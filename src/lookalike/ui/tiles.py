@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -105,3 +106,11 @@ def show_tiles(
         data={"tiles": [asdict(tile) for tile in tiles], "clickable": on_pick is not None, "size": size},
         on_picked_change=picked,
     )
+
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
+
+
+def plain(text: str) -> str:
+    """Return ``text`` as Streamlit shows it letter by letter where it expects Markdown."""
+    return _MARKUP.sub(r"\\\1", text)

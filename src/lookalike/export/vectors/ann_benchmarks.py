@@ -13,8 +13,7 @@ import numpy as np
 
 from lookalike.datasets.formats import hdf5
 from lookalike.errors import UserError
-from lookalike.export.vectors.bundle import Bundle, Vectors, query_columns, relevance_of
-from lookalike.export.vectors.rows import ROWS_AT_A_TIME
+from lookalike.export.vectors.bundle import ROWS_AT_A_TIME, Bundle, Vectors, query_columns, relevance_of
 from lookalike.progress import Bar
 
 

@@ -21,6 +21,9 @@ from lookalike.queries.vectors import neighbours_beside, own_queries
 from lookalike.runs.opener import FinishedRun
 from lookalike.schemas import EmbeddingsDataset, VectorsQueries
 
+ROWS_AT_A_TIME = 8_192
+"""Of vectors that are passed on block by block."""
+
 
 class Vectors(Protocol):
     """Vectors that are read block by block: :class:`VectorSet` and ``Embeddings`` are such."""
@@ -154,13 +157,13 @@ def bundle_of_files(config: EmbeddingsDataset, progress: Progress = SILENT) -> B
 
 
 def _with_neighbours(bundle: Bundle, file: Path) -> Bundle:
-    given = open_neighbours(file)
-    rows = np.asarray(given.rows, np.int64)
+    table = open_neighbours(file)
+    rows = np.asarray(table.rows, np.int64)
     if rows.min() < -1 or rows.max() >= len(bundle.gallery):
         raise UserError(f"the neighbours in {file} are rows that the gallery has not; write it again")
-    if given.distances is None:
+    if table.distances is None:
         return replace(bundle, neighbours=rows)
-    distances = np.asarray(given.distances, np.float32)
+    distances = np.asarray(table.distances, np.float32)
     if bundle.of_directions:
         return replace(bundle, neighbours=rows, metric="ip", scores=1 - distances)
     return replace(bundle, neighbours=rows, metric="l2", scores=distances**2)

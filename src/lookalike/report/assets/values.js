@@ -72,8 +72,8 @@ find("#log-cost").addEventListener("change", (event) => choose({ logCost: event.
 find("#log-recall").addEventListener("change", (event) => choose({ logRecall: event.target.checked }));
 
 if (points.length) {
-  chosen.measure = report.measures[report.wish.measure] ? report.wish.measure : measures[0];
-  chosen.k = report.wish.k || points[sets()[0].points[0]].k;
+  chosen.measure = report.measures[report.requirements.measure] ? report.requirements.measure : measures[0];
+  chosen.k = report.requirements.k || points[sets()[0].points[0]].k;
   drawn(() => {
     const known = cutoffs();
     if (!known.includes(chosen.k)) chosen.k = known[known.length - 1];

@@ -1,13 +1,14 @@
-"""How a script of this package becomes a local server.
+"""How a script of this package becomes a local server, and the process that it runs in.
 
 Streamlit keeps uploads in memory and serves no file of the disk but its own frontend: pictures travel inside
-the page. What it spools of a request goes to TMPDIR, a folder that whoever starts it makes and removes.
+the page. What it spools of a request goes to TMPDIR, a folder that the verb makes and removes.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def server_command(script: str, host: str, port: int, arguments: Sequence[str]) 
     if host in LOOPBACK:  # a name of the internet that was made to point here (DNS rebinding) is not answered
         flags += [f"--server.allowedHosts={name}" for name in LOOPBACK]
     place = str(Path(__file__).with_name(script))
-    return python_command("lookalike.ui.streamlit_process", "run", place, *flags, "--", *arguments)
+    return python_command("lookalike.ui.server", "run", place, *flags, "--", *arguments)
 
 
 def packed(options: Mapping[str, Any]) -> str:
@@ -59,3 +60,28 @@ def unpacked(arguments: Sequence[str]) -> dict[str, Any]:
     [text] = arguments
     options: dict[str, Any] = json.loads(text)
     return options
+
+
+def main() -> None:
+    """Do what ``streamlit`` does with the same arguments, for websockets of its own page only.
+
+    Streamlit takes a websocket from every page on localhost, whatever its port, and no setting of its changes
+    that: another program's page could search the gallery and read the answers.
+    """
+    from streamlit.web import cli
+    from streamlit.web.server.starlette import starlette_websocket
+
+    # Asked about origins that are not the page's own, which the server has let in already.
+    module: Any = starlette_websocket
+    if not hasattr(module, "is_url_from_allowed_origins"):
+        sys.exit("this version of Streamlit checks origins elsewhere; pip install 'lookalike[ui]' again")
+    module.is_url_from_allowed_origins = _is_no_other_page
+    cli.main(prog_name="streamlit")
+
+
+def _is_no_other_page(url: str) -> bool:
+    return False
+
+
+if __name__ == "__main__":
+    main()
