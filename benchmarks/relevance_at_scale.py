@@ -119,11 +119,11 @@ def found_scores(found: npt.NDArray[np.int64], exact: npt.NDArray[np.int64]) -> 
 def lookalike_measures(folder: Path, classes: int, resamples: int) -> dict[str, Any]:
     """Seconds, peak memory and means of the plan, its relevance and the evaluation of one point."""
     from lookalike.datasets.sets import VectorSet
+    from lookalike.evaluate.evaluation import Reference, evaluate
     from lookalike.evaluate.exact import Neighbours
-    from lookalike.evaluate.measures import evaluate
     from lookalike.queries import plan_queries
     from lookalike.queries.relevance import resolve_relevance
-    from lookalike.schemas import LabelsQueries
+    from lookalike.schemas import LabelsQueries, Measures
 
     with MemoryMeter() as memory:
         labels = labels_of(folder, classes)
@@ -144,16 +144,11 @@ def lookalike_measures(folder: Path, classes: int, resamples: int) -> dict[str, 
         plan = plan_queries(LabelsQueries(n=None), gallery)
         relevance = resolve_relevance(plan, gallery.ids, plan.queries.ids, None, "relevant")
         evaluation = evaluate(
-            found,
-            scores,
-            exact,
-            relevance,
+            Neighbours(found, scores),
+            Reference(exact, relevance, plan.sources),
             k=K,
             metric="l2",
-            cutoffs=CUTOFFS,
-            tolerance=TOLERANCE,
-            sources=plan.sources,
-            resamples=resamples,
+            measures=Measures(cutoffs=CUTOFFS, tie_tolerance=TOLERANCE, bootstrap=resamples),
         )
         seconds = time.perf_counter() - start
     means = {f"{name}@{k}": mean for name, curve in evaluation.curves.items() for k, mean in curve.items()}

@@ -19,9 +19,9 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.models import open_model
 from lookalike.embed.precision import kept_neighbours
 from lookalike.errors import ConfigError
+from lookalike.evaluate.evaluation import Evaluation, Reference, evaluate
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.evaluate.ground_truth import compare_ground_truth
-from lookalike.evaluate.measures import Evaluation, evaluate
 from lookalike.evaluate.points import k_faults, k_of
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.evaluate.timing.rounds import time_points
@@ -223,22 +223,15 @@ def search(plan: Plan, index: LoadedIndex, ready: Prepared, progress: Progress) 
 
 def judge(experiment: Experiment, ready: Prepared, found: TimedPoint) -> Evaluation:
     """Return all measures of what one operating point found."""
-    measures, metric = experiment.measures, experiment.index.metric
-    relevance = ready.relevance
+    metric, queries = experiment.index.metric, ready.valid_queries
+    relevance = ready.relevance if ready.relevance.judged or ready.relevance.max_ignored else None
+    scores = recomputed_scores(ready.gallery, ready.queries.matrix, found.rows, metric)
     return evaluate(
-        found.rows,
-        recomputed_scores(ready.gallery, ready.queries.matrix, found.rows, metric),
-        ready.exact,
-        relevance if relevance.judged or relevance.max_ignored else None,
+        Neighbours(found.rows, scores),
+        Reference(ready.exact, relevance, queries.sources, queries.edits),
         k=k_of(experiment.search),
         metric=metric,
-        cutoffs=measures.cutoffs,
-        tolerance=measures.tie_tolerance,
-        sources=ready.valid_queries.sources,
-        edits=ready.valid_queries.edits,
-        resamples=measures.bootstrap,
-        confidence=measures.confidence,
-        dropped=int(measures.drop_first),
+        measures=experiment.measures,
     )
 
 

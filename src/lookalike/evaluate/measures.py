@@ -8,31 +8,24 @@ measure), from one of two judgements of the returned rows:
                                                                            average_precision
 
 Both are made once per operating point and read at every cut-off. A returned row of −1 (nothing found) and
-a row returned twice keep their rank and never count. :func:`evaluate` does all of it.
+a row returned twice keep their rank and never count. ``evaluation`` does all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.evaluate.exact import Floats, Neighbours, Rows
-from lookalike.evaluate.statistics import Values, bootstrap_intervals
-from lookalike.machine.mapping import forget
+from lookalike.evaluate.exact import Floats, Rows
+from lookalike.evaluate.statistics import Values
 
 if TYPE_CHECKING:
     from lookalike.queries.relevance import Relevance
 
 Flags = npt.NDArray[np.bool_]
-
-PLACES_AT_ONCE = 1 << 21
-"""Bounds memory: queries × neighbours that are judged together."""
-Curve = dict[int, float]
 
 
 def knn_recall(found: Values, exact: Values, k: int, tolerance: float) -> Values:
@@ -156,107 +149,6 @@ def meaning_of(measure: str) -> str:
     return (function.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What one operating point scored; measures that no query counts for are left out."""
-
-    curves: dict[str, Curve]
-    """Measure → cut-off → mean over the queries that count."""
-    intervals: dict[str, dict[int, tuple[float, float]]]
-    """Measure → cut-off → bootstrap confidence interval of that mean."""
-    by_edit: dict[str, dict[str, Curve]]
-    """Edit → measure → cut-off → mean; empty when the protocol has no edits."""
-    per_query: dict[str, dict[int, Values]]
-    """Measure → cut-off → one value per query, nan where it does not count."""
-    queries: int
-    without_relevance: int
-    """Queries to which no gallery image is relevant; all of them when the protocol has no relevance."""
-    tied_at_k: int
-    """Queries whose k-th and (k + 1)-th exact distances are equal within the tolerance."""
-    missing_results: int
-    """Places among the first k for which the index returned nothing though the gallery had a row."""
-
-
-def evaluate(
-    rows: Rows,
-    scores: Floats,
-    exact: Neighbours,
-    relevance: Relevance | None,
-    *,
-    k: int,
-    metric: str,
-    cutoffs: Sequence[int],
-    tolerance: float,
-    sources: Sequence[str],
-    edits: Sequence[str] | None = None,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-    dropped: int = 0,
-) -> Evaluation:
-    """All measures of one operating point, at the cut-offs up to k and at k itself.
-
-    ``rows``: what the index returned, int64 (queries, ≥ k + ignored), best first, −1 = nothing; ``scores``:
-    their recomputed scores, float32, same shape; ``exact``: at least k + ignored + 1 deep (−1 beyond the
-    gallery's end), where ignored is the largest number that any query ignores; ``sources``, ``edits``: one
-    per query. Without ``relevance`` there are knn_recall and nn_recall only; ``resamples=0`` leaves the
-    intervals out. Relevance is judged behind the first ``dropped`` rows, which the answers have to be deeper
-    by. Raises ValueError when answers or exact neighbours are not deep enough.
-    """
-    _check_depths(rows.shape[1] - dropped, exact.depth, k, relevance)
-    kept = sorted({cutoff for cutoff in cutoffs if cutoff < k} | {k})
-    names = VS_EXACT if relevance is None else (*VS_EXACT, *VS_RELEVANCE)
-    per_query = {name: {cutoff: np.empty(len(rows)) for cutoff in kept} for name in names}
-    tied_at_k = missing_results = 0
-    block = max(1, PLACES_AT_ONCE // max(1, rows.shape[1], exact.depth))
-    for first in range(0, len(rows), block):
-        part = slice(first, first + block)
-        found_rows, found_scores = rows[part], scores[part]
-        exact_rows, exact_scores = exact.rows[part], exact.scores[part]
-        if relevance is not None:
-            found_rows, found_scores = drop_ignored(found_rows, found_scores, relevance, k + dropped, first)
-            exact_rows, exact_scores = drop_ignored(exact_rows, exact_scores, relevance, exact.depth, first)
-        found_distances = distances(found_rows[:, :k], found_scores[:, :k], metric)
-        exact_distances = distances(exact_rows, exact_scores, metric)
-        for name, against_exact in VS_EXACT.items():
-            for cutoff in kept:
-                per_query[name][cutoff][part] = against_exact(
-                    found_distances, exact_distances, cutoff, tolerance
-                )
-        if relevance is not None:
-            hits = relevant_hits(found_rows[:, dropped : k + dropped], relevance, first)
-            for name, against_relevance in VS_RELEVANCE.items():
-                for cutoff in kept:
-                    per_query[name][cutoff][part] = against_relevance(
-                        hits, relevance.relevant_counts[part], cutoff
-                    )
-        tied_at_k += _count_ties(exact_distances, k, tolerance)
-        missing_results += int(((found_rows[:, :k] < 0) & np.isfinite(exact_distances[:, :k])).sum())
-        for mapped in (exact.rows, exact.scores):
-            forget(mapped)
-    per_query = {name: curve for name, curve in per_query.items() if not np.isnan(curve[k]).all()}
-    without = len(rows) if relevance is None else int((relevance.relevant_counts == 0).sum())
-    return Evaluation(
-        curves=_mean_curves(per_query, np.ones(len(rows), bool)),
-        intervals=_intervals(per_query, sources, resamples, confidence, seed),
-        by_edit=_curves_by_edit(per_query, edits),
-        per_query=per_query,
-        queries=len(rows),
-        without_relevance=without,
-        tied_at_k=tied_at_k,
-        missing_results=missing_results,
-    )
-
-
-def _check_depths(returned: int, exact: int, k: int, relevance: Relevance | None) -> None:
-    needed = k + (0 if relevance is None else relevance.max_ignored)
-    if returned < needed or exact <= needed:
-        raise ValueError(
-            f"{returned} returned and {exact} exact neighbours per query are too few for k = {k}; "
-            f"search for {needed} and keep at least {needed + 1} exact ones"
-        )
-
-
 def _share(part: npt.NDArray[np.generic], whole: Rows) -> Values:
     share: Values = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return share
@@ -281,49 +173,3 @@ def _first_of_each(rows: Rows) -> Flags:
     countable = np.empty_like(fresh)
     np.put_along_axis(countable, order, fresh, axis=1)
     return countable
-
-
-def _count_ties(exact: Values, k: int, tolerance: float) -> int:
-    """Queries whose exact neighbours k and k + 1 are equally near."""
-    last, following = exact[:, k - 1], exact[:, k]
-    known = np.isfinite(following)
-    return int((following[known] - last[known] <= tolerance * np.abs(last[known])).sum())
-
-
-def _mean_curves(per_query: dict[str, dict[int, Values]], chosen: Flags) -> dict[str, Curve]:
-    """Means over the chosen queries; a measure that none of them counts for is left out."""
-    curves = {}
-    for name, curve in per_query.items():
-        values = {cutoff: of_all[chosen] for cutoff, of_all in curve.items()}
-        if not any(np.isnan(of_chosen).all() for of_chosen in values.values()):
-            curves[name] = {cutoff: float(np.nanmean(of_chosen)) for cutoff, of_chosen in values.items()}
-    return curves
-
-
-def _curves_by_edit(
-    per_query: dict[str, dict[int, Values]], edits: Sequence[str] | None
-) -> dict[str, dict[str, Curve]]:
-    if edits is None:
-        return {}
-    names = np.asarray(edits)
-    return {edit: _mean_curves(per_query, names == edit) for edit in dict.fromkeys(edits)}
-
-
-def _intervals(
-    per_query: dict[str, dict[int, Values]],
-    sources: Sequence[str],
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> dict[str, dict[int, tuple[float, float]]]:
-    """All intervals from the same resamples; those that are not defined (one source) are left out."""
-    columns = [(name, cutoff) for name, curve in per_query.items() for cutoff in curve]
-    if not resamples or not columns:
-        return {}
-    values = [per_query[name][cutoff] for name, cutoff in columns]
-    ends = bootstrap_intervals(values, sources, resamples=resamples, confidence=confidence, seed=seed)
-    intervals: dict[str, dict[int, tuple[float, float]]] = {}
-    for (name, cutoff), (low, high) in zip(columns, ends.T.tolist(), strict=True):
-        if not np.isnan(low):
-            intervals.setdefault(name, {})[cutoff] = (low, high)
-    return intervals

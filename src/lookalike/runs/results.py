@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import UserError
-from lookalike.evaluate.measures import Evaluation
+from lookalike.evaluate.evaluation import Evaluation
 from lookalike.evaluate.statistics import numbered
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts

@@ -12,7 +12,7 @@ import numpy as np
 
 from lookalike import schemas
 from lookalike.evaluate.points import Floats, Point, Rows, Searcher
-from lookalike.evaluate.timing.company import Company
+from lookalike.evaluate.timing.concurrent import ConcurrentTimings
 from lookalike.evaluate.timing.results import SAMPLES_FOR_P99, TimedPoint, TimedPoints, Timing
 from lookalike.evaluate.timing.sampling import Budget, Clock, Samples, Search, sample, sample_saturated
 from lookalike.machine.environment import BusyMeter, cores, threads
@@ -57,7 +57,7 @@ def time_points(
         progress.expect("timing searches", len(turns) * len(search.modes) * search.seconds, why)
     with (
         progress.bar("timing searches", total, "turns") as bar,
-        Company() as company,
+        ConcurrentTimings() as concurrent,
         BusyMeter() as busy,
         _no_collector(),
     ):
@@ -72,7 +72,7 @@ def time_points(
         timed = tuple(stopwatch.read(turn) for turn in turns)
     anchor = turns[0].samples
     drift = _drift(anchor.get("single", anchor[search.modes[0]]))
-    return TimedPoints(timed, drift, busy.other_cpu_share, company.others)
+    return TimedPoints(timed, drift, busy.other_cpu_share, concurrent.others)
 
 
 class _Turns:
@@ -102,7 +102,8 @@ class _Stopwatch:
 
     def measure(self, mode: str, turn: _Turns) -> None:
         """Let a point have one turn."""
-        turn.samples[mode].append(getattr(self, f"_{mode}")(turn))
+        search = {"single": self._single, "batch": self._batch, "saturated": self._saturated}[mode]
+        turn.samples[mode].append(search(turn))
 
     def _single(self, turn: _Turns) -> Samples:
         self._warm(turn)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from lookalike.embed.embeddings import Embeddings
+from lookalike.evaluate.evaluation import Evaluation, Reference
+from lookalike.evaluate.evaluation import evaluate as evaluate_found
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
-from lookalike.evaluate.measures import evaluate
 from lookalike.queries.relevance import Relevance
+from lookalike.schemas import Measures
 from lookalike.store.store import Store
 from tests.evaluate.test_measures import make_relevance
 
@@ -19,6 +21,32 @@ EXACT = Neighbours(
 )
 ROWS = np.array([[0, 3, 1, 2], [0, 4, -1, -1]])
 SCORES = np.array([[0, 2, 1, 2], [1, 4, np.inf, np.inf]], np.float32)
+
+
+def evaluate(
+    rows,
+    scores,
+    exact,
+    relevance,
+    *,
+    k,
+    metric,
+    cutoffs,
+    tolerance,
+    sources,
+    edits=None,
+    resamples=0,
+    dropped=0,
+) -> Evaluation:
+    return evaluate_found(
+        Neighbours(rows, scores),
+        Reference(exact, relevance, sources, edits),
+        k=k,
+        metric=metric,
+        measures=Measures(
+            cutoffs=cutoffs, tie_tolerance=tolerance, bootstrap=resamples, drop_first=bool(dropped)
+        ),
+    )
 
 
 def test_two_queries_by_hand():

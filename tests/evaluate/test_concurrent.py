@@ -10,19 +10,19 @@ from typing import IO
 
 import pytest
 
-from lookalike.evaluate.timing.company import Company
+from lookalike.evaluate.timing.concurrent import ConcurrentTimings
 from lookalike.evaluate.timing.results import TimedPoints
 
 PREFIX = f"lookalike-test-{os.getpid()}-"
 """Whoever else times on this machine is none of these tests' business."""
 TIMER = f"""
 import sys
-from lookalike.evaluate.timing import company as module
+from lookalike.evaluate.timing import concurrent as module
 module.PREFIX = {PREFIX!r}
-with module.Company() as company:
+with module.ConcurrentTimings() as concurrent:
     print("timing", flush=True)
     sys.stdin.readline()
-print(company.others, flush=True)
+print(concurrent.others, flush=True)
 """
 
 
@@ -72,7 +72,7 @@ def test_three_at_once(start: Callable[[], Timer]) -> None:
     assert [timer.stop() for timer in timers] == [2, 2, 2]
 
 
-def test_one_after_the_other_is_no_company(start: Callable[[], Timer]) -> None:
+def test_one_after_the_other_is_not_concurrent(start: Callable[[], Timer]) -> None:
     assert [start().stop(), start().stop()] == [0, 0]
 
 
@@ -83,17 +83,17 @@ def test_one_that_was_killed_is_gone(start: Callable[[], Timer]) -> None:
     assert start().stop() == 0
 
 
-def test_an_exception_passes_and_ends_the_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lookalike.evaluate.timing.company.PREFIX", PREFIX)
-    with pytest.raises(RuntimeError, match="search"), Company():
+def test_an_exception_passes_and_frees_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lookalike.evaluate.timing.concurrent.PREFIX", PREFIX)
+    with pytest.raises(RuntimeError, match="search"), ConcurrentTimings():
         raise RuntimeError("search")
-    with Company() as company:
+    with ConcurrentTimings() as concurrent:
         pass
-    assert company.others == 0
+    assert concurrent.others == 0
 
 
 @pytest.mark.parametrize(("others", "said"), [(None, False), (0, False), (1, True), (3, True)])
-def test_company_is_a_reason_for_doubt(others: int | None, said: bool) -> None:
+def test_concurrent_timings_are_a_reason_for_doubt(others: int | None, said: bool) -> None:
     flags = TimedPoints((), None, None, others).flags
     assert bool(flags) is said
     assert all("same machine at once" in flag for flag in flags)

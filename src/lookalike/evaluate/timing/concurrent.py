@@ -1,8 +1,8 @@
-"""Who else was timing searches on this machine: two clocks running at once spoil each other's latencies.
+"""Which other processes timed searches on this machine: two clocks at once spoil each other's latencies.
 
-Everyone who times has a Unix datagram socket in the kernel's abstract namespace: seen by all users and jobs
-of the machine (not across network namespaces), without a file, and gone with its process however that ends.
-Whoever starts greets all that are there; so each of two that overlap knows of the other in the end.
+Each process that times has a Unix datagram socket in the kernel's abstract namespace: seen by all users and
+jobs of the machine (not across network namespaces), without a file, and gone with its process however that
+ends. One that starts sends its name to all that are there; so each of two that overlap knows of the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREFIX = "lookalike-timing-"
 SOCKETS = Path("/proc/net/unix")
 
 
-class Company:
+class ConcurrentTimings:
     """Context manager; afterwards ``others`` is how many other processes timed searches meanwhile.
 
     ``others`` is None where the system has no abstract sockets (it is Linux's own invention).
@@ -29,19 +29,19 @@ class Company:
         self._name = f"{PREFIX}{os.getpid()}-{token_hex(4)}"
         self._socket: socket.socket | None = None
 
-    def __enter__(self) -> Company:
+    def __enter__(self) -> ConcurrentTimings:
         with suppress(OSError, AttributeError):
             own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
                 own.setblocking(False)
                 own.bind(f"\0{self._name}")
-                self._met = _present() - {self._name}
+                self._others = _names_present() - {self._name}
             except OSError:
                 own.close()
                 raise
             self._socket = own
-            for name in self._met:
-                with suppress(OSError):  # it has just ended, or was greeted by more than its queue holds
+            for name in self._others:
+                with suppress(OSError):  # it has just ended, or its queue is full
                     own.sendto(self._name.encode(), f"\0{name}")
         return self
 
@@ -52,12 +52,12 @@ class Company:
             return
         with self._socket as own, suppress(BlockingIOError):
             while True:
-                self._met.add(own.recv(256).decode("ascii", "replace"))
-        self.others = len(self._met)
+                self._others.add(own.recv(256).decode("ascii", "replace"))
+        self.others = len(self._others)
 
 
-def _present() -> set[str]:
-    """Names of all who are timing now."""
+def _names_present() -> set[str]:
+    """Names of the sockets of all processes that are timing now."""
     marked = f"@{PREFIX}"
     lines = SOCKETS.read_text(encoding="utf-8", errors="replace").splitlines()
     return {name[1:] for line in lines if (name := line.rpartition(" ")[2]).startswith(marked)}

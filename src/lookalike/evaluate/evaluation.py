@@ -1,0 +1,204 @@
+"""All measures of one operating point: what was found, judged against exact neighbours and relevance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.evaluate.exact import Neighbours
+from lookalike.evaluate.measures import (
+    VS_EXACT,
+    VS_RELEVANCE,
+    Flags,
+    distances,
+    drop_ignored,
+    relevant_hits,
+)
+from lookalike.evaluate.statistics import Values, bootstrap_intervals
+from lookalike.machine.mapping import forget
+from lookalike.schemas import Measures
+
+if TYPE_CHECKING:
+    from lookalike.queries.relevance import Relevance
+
+PLACES_AT_ONCE = 1 << 21
+"""Bounds memory: queries × neighbours that are judged together."""
+Curve = dict[int, float]
+PerQuery = dict[str, dict[int, Values]]
+"""Measure → cut-off → one value per query, nan where it does not count."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the answers to the queries are judged against."""
+
+    exact: Neighbours
+    relevance: Relevance | None
+    """None: the answers are compared with the exact ones only."""
+    sources: Sequence[str]
+    """Per query, what the bootstrap resamples: edited copies of one image are not independent."""
+    edits: Sequence[str] | None = None
+    """Per query, the stratum that results are also given for."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one operating point scored; measures that no query counts for are left out."""
+
+    curves: dict[str, Curve]
+    """Measure → cut-off → mean over the queries that count."""
+    intervals: dict[str, dict[int, tuple[float, float]]]
+    """Measure → cut-off → bootstrap confidence interval of that mean."""
+    by_edit: dict[str, dict[str, Curve]]
+    """Edit → measure → cut-off → mean; empty when the protocol has no edits."""
+    per_query: PerQuery
+    queries: int
+    without_relevance: int
+    """Queries to which no gallery image is relevant; all of them when the protocol has no relevance."""
+    tied_at_k: int
+    """Queries whose k-th and (k + 1)-th exact distances are equal within the tolerance."""
+    missing_results: int
+    """Places among the first k for which the index returned nothing though the gallery had a row."""
+
+
+def evaluate(
+    found: Neighbours, reference: Reference, *, k: int, metric: str, measures: Measures, seed: int = 0
+) -> Evaluation:
+    """Return all measures of one operating point, at the cut-offs of ``measures`` up to k and at k itself.
+
+    ``found``: what the index returned, best first, −1 = nothing, with recomputed scores; it is k + ignored
+    deep or deeper, where ignored is the largest number of rows that any query ignores, and one more with
+    ``measures.drop_first``, behind whose row relevance is judged. The exact neighbours of ``reference`` are
+    at least k + ignored + 1 deep (−1 beyond the gallery's end). Without its relevance there are knn_recall
+    and nn_recall only; ``measures.bootstrap=0`` leaves the intervals out. ``seed`` draws the resamples.
+    Raises ValueError when found or exact neighbours are not deep enough.
+    """
+    relevance, n = reference.relevance, len(found)
+    _check_depths(found.depth - int(measures.drop_first), reference.exact.depth, k, relevance)
+    cutoffs = sorted({cutoff for cutoff in measures.cutoffs if cutoff < k} | {k})
+    names = VS_EXACT if relevance is None else (*VS_EXACT, *VS_RELEVANCE)
+    per_query = {name: {cutoff: np.empty(n) for cutoff in cutoffs} for name in names}
+    tied_at_k = missing_results = 0
+    for part in _blocks(n, max(found.depth, reference.exact.depth)):
+        judged = _judge(found, reference, part, k=k, metric=metric, dropped=int(measures.drop_first))
+        for cutoff in cutoffs:
+            for name, values in _measure(judged, cutoff, measures.tie_tolerance).items():
+                per_query[name][cutoff][part] = values
+        tied_at_k += _count_ties(judged.exact, k, measures.tie_tolerance)
+        missing_results += judged.missing
+    per_query = {name: curve for name, curve in per_query.items() if not np.isnan(curve[k]).all()}
+    return Evaluation(
+        curves=_mean_curves(per_query, np.ones(n, bool)),
+        intervals=_intervals(per_query, reference.sources, measures, seed),
+        by_edit=_curves_by_edit(per_query, reference.edits),
+        per_query=per_query,
+        queries=n,
+        without_relevance=n if relevance is None else int((relevance.relevant_counts == 0).sum()),
+        tied_at_k=tied_at_k,
+        missing_results=missing_results,
+    )
+
+
+def _check_depths(returned: int, exact: int, k: int, relevance: Relevance | None) -> None:
+    needed = k + (0 if relevance is None else relevance.max_ignored)
+    if returned < needed or exact <= needed:
+        raise ValueError(
+            f"{returned} returned and {exact} exact neighbours per query are too few for k = {k}; "
+            f"search for {needed} and keep at least {needed + 1} exact ones"
+        )
+
+
+def _blocks(n: int, depth: int) -> Iterator[slice]:
+    size = max(1, PLACES_AT_ONCE // max(1, depth))
+    yield from (slice(first, first + size) for first in range(0, n, size))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A block of answers without the rows that the protocol ignores, and the exact ones beside them."""
+
+    found: Values
+    """Distances, shape (queries, k)."""
+    exact: Values
+    """Distances, shape (queries, depth)."""
+    missing: int
+    """Places for which nothing was returned though the gallery had a row."""
+    hits: Flags | None = None
+    """Which returned rows are relevant, shape (queries, k); None without relevance."""
+    relevant_counts: np.ndarray | None = None
+
+
+def _judge(
+    found: Neighbours, reference: Reference, part: slice, *, k: int, metric: str, dropped: int
+) -> _Judged:
+    rows, scores = found.rows[part], found.scores[part]
+    exact, relevance = reference.exact, reference.relevance
+    exact_rows, exact_scores = exact.rows[part], exact.scores[part]
+    hits = counts = None
+    if relevance is not None:
+        first = part.start
+        rows, scores = drop_ignored(rows, scores, relevance, k + dropped, first)
+        exact_rows, exact_scores = drop_ignored(exact_rows, exact_scores, relevance, exact.depth, first)
+        hits = relevant_hits(rows[:, dropped : k + dropped], relevance, first)
+        counts = relevance.relevant_counts[part]
+    exact_distances = distances(exact_rows, exact_scores, metric)
+    missing = int(((rows[:, :k] < 0) & np.isfinite(exact_distances[:, :k])).sum())
+    for mapped in (exact.rows, exact.scores):
+        forget(mapped)
+    return _Judged(distances(rows[:, :k], scores[:, :k], metric), exact_distances, missing, hits, counts)
+
+
+def _measure(judged: _Judged, cutoff: int, tolerance: float) -> dict[str, Values]:
+    values = {
+        name: against_exact(judged.found, judged.exact, cutoff, tolerance)
+        for name, against_exact in VS_EXACT.items()
+    }
+    if judged.hits is not None and judged.relevant_counts is not None:
+        for name, against_relevance in VS_RELEVANCE.items():
+            values[name] = against_relevance(judged.hits, judged.relevant_counts, cutoff)
+    return values
+
+
+def _count_ties(exact: Values, k: int, tolerance: float) -> int:
+    """Queries whose exact neighbours k and k + 1 are equally near."""
+    last, following = exact[:, k - 1], exact[:, k]
+    known = np.isfinite(following)
+    return int((following[known] - last[known] <= tolerance * np.abs(last[known])).sum())
+
+
+def _mean_curves(per_query: PerQuery, chosen: Flags) -> dict[str, Curve]:
+    """Means over the chosen queries; a measure that none of them counts for is left out."""
+    curves = {}
+    for name, curve in per_query.items():
+        values = {cutoff: of_all[chosen] for cutoff, of_all in curve.items()}
+        if not any(np.isnan(of_chosen).all() for of_chosen in values.values()):
+            curves[name] = {cutoff: float(np.nanmean(of_chosen)) for cutoff, of_chosen in values.items()}
+    return curves
+
+
+def _curves_by_edit(per_query: PerQuery, edits: Sequence[str] | None) -> dict[str, dict[str, Curve]]:
+    if edits is None:
+        return {}
+    names = np.asarray(edits)
+    return {edit: _mean_curves(per_query, names == edit) for edit in dict.fromkeys(edits)}
+
+
+def _intervals(
+    per_query: PerQuery, sources: Sequence[str], measures: Measures, seed: int
+) -> dict[str, dict[int, tuple[float, float]]]:
+    """All intervals from the same resamples; those that are not defined (one source) are left out."""
+    columns = [(name, cutoff) for name, curve in per_query.items() for cutoff in curve]
+    if not measures.bootstrap or not columns:
+        return {}
+    values = [per_query[name][cutoff] for name, cutoff in columns]
+    ends = bootstrap_intervals(
+        values, sources, resamples=measures.bootstrap, confidence=measures.confidence, seed=seed
+    )
+    intervals: dict[str, dict[int, tuple[float, float]]] = {}
+    for (name, cutoff), (low, high) in zip(columns, ends.T.tolist(), strict=True):
+        if not np.isnan(low):
+            intervals.setdefault(name, {})[cutoff] = (low, high)
+    return intervals
