@@ -165,7 +165,7 @@ class Synchronisation:
         return default
 
     def summary(self) -> str:
-        """``17 records: 12 complete, 4 completed, 1 created``, and what else there is to say."""
+        """Return ``17 records: 12 complete, 4 completed, 1 created``, with failures and parents."""
         failed = sum(self.faults.values())
         total = self.done + failed
         parts = [f"{self.counts[change]} {change.value}" for change in Change]

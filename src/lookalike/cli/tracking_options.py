@@ -32,12 +32,12 @@ def root_of(options: argparse.Namespace) -> Path:
 
 
 def is_override(argument: str) -> bool:
-    """Whether ``argument`` sets something of the group ``tracking``."""
+    """Return whether ``argument`` sets something of the group ``tracking``."""
     return argument.partition("=")[0].lstrip("+").split(".")[0] == GROUP and "=" in argument
 
 
 def compose_tracking(overrides: Sequence[str], config_dir: str | None) -> Tracking:
-    """The tracking config that ``overrides`` compose; ConfigError when they do not fit."""
+    """Return the tracking config that ``overrides`` compose. Raises ConfigError when they do not fit."""
     try:
         return compose(set_aside_all(overrides), config_dir).tracking
     except COMPOSING_ERRORS as error:

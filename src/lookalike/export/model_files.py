@@ -32,7 +32,7 @@ class ModelFiles:
 
 
 def model_files(config: schemas.Model, recipe: Mapping[str, Any], copy_weights: bool) -> ModelFiles:
-    """How ``config`` embeds, with ``recipe`` for all that it resolved itself.
+    """Return how ``config`` embeds, with ``recipe`` for all that it resolved itself.
 
     ``copy_weights``: bring a checkpoint's files along instead of naming where they are; the weights of
     EfficientNet-Lite0 always come along.

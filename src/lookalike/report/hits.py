@@ -161,7 +161,7 @@ q {{ font-size: 1rem; }}
 
 
 def hits_sheet(path: Path, answers: Sequence[Answer], gallery: Pictures) -> None:
-    """Save :func:`draw_sheet` as ``path``, a PNG; raises UserError when the file cannot be written."""
+    """Write :func:`draw_sheet` to ``path``, a PNG. Raises UserError when the file cannot be written."""
     sheet = draw_sheet(answers, gallery)
     with _writing(path):
         sheet.save(path, "PNG", optimize=True)

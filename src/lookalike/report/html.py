@@ -132,7 +132,7 @@ Folders = Mapping[str, Path | None]
 
 
 def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -> dict[str, Any]:
-    """Everything the page says of ``rows``: values, curves, distributions, and which may be compared."""
+    """Return all that the page shows of ``rows``: values, curves, distributions, what may be compared."""
     place = {run.record.identity: number for number, run in enumerate(runs)}
     numbers = {id(row): number for number, row in enumerate(rows)}
     return {
@@ -160,7 +160,7 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
 
 
 def advice_payload(advice: Advice, rows: Sequence[Row], members: Sequence[Row]) -> dict[str, Any]:
-    """One recommendation, with the numbers of the chosen point and of those it was chosen among."""
+    """Return one recommendation, with the numbers of the chosen point and of those it is from."""
     numbers = {id(row): number for number, row in enumerate(rows)}
     return {
         "headline": advice.headline,
@@ -171,7 +171,7 @@ def advice_payload(advice: Advice, rows: Sequence[Row], members: Sequence[Row]) 
 
 
 def runs_payload(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """How each run was measured, and the failed ones with their reason."""
+    """Return how each run was measured, and the failed ones with their reason."""
     return [
         {
             "name": run.record.name,

@@ -91,7 +91,7 @@ def losses_payload(
 
 
 def points_to_show(advice: Sequence[tuple[Advice, Sequence[Row]]]) -> list[Row]:
-    """Of each set the recommended point and the best and the worst on the front, as far as they lose."""
+    """Return each set's recommended point and the ends of its front, as far as they lose anything."""
     chosen: dict[int, Row] = {}
     for recommendation, members in advice:
         losing = [
@@ -119,7 +119,7 @@ class _Album:
         return self.bytes >= MAX_IMAGE_BYTES
 
     def add(self, key: str, load: Callable[[], Image | str]) -> dict[str, str]:
-        """``{"image": key}``, ``{"text": caption}``, or {} for an image that cannot be loaded."""
+        """Return ``{"image": key}``, ``{"text": caption}``, or {} for what cannot be loaded."""
         if key not in self.images:
             try:
                 content = load()

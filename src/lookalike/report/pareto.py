@@ -40,7 +40,7 @@ def pareto_figure(records: Sequence[Record], path: Path, title: str) -> None:
 
 
 def draw_figure(records: Sequence[Record], title: str) -> Figure:
-    """The figure of :func:`pareto_figure`, one panel a comparable group."""
+    """Return the figure of :func:`pareto_figure`, one panel a comparable group."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -80,7 +80,7 @@ class Row:
 
 
 def rows_of(records: Sequence[Record]) -> list[Row]:
-    """Every measured point of ``records``; of a trial repeated on equal terms, the last."""
+    """Return every measured point of ``records``; of a trial repeated on equal terms, the last."""
     rows = [Row(record, point) for record in records for point in record.points]
     latest: dict[object, Row] = {}
     for row in sorted(rows, key=lambda row: row.record.finished):
@@ -89,7 +89,7 @@ def rows_of(records: Sequence[Record]) -> list[Row]:
 
 
 def comparable(rows: Sequence[Row]) -> list[list[Row]]:
-    """``rows`` in groups that agree in every facet, in order of first appearance."""
+    """Return ``rows`` in groups that agree in every facet, in order of first appearance."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(row.terms, []).append(row)
@@ -97,7 +97,7 @@ def comparable(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
-    """The rows that no other beats: fastest first, each slower one with a higher recall.
+    """Return the rows that no other beats: fastest first, each slower one with a higher recall.
 
     Of rows equal in both, the first is kept. Rows without a recall or a latency are never on it.
     """
@@ -113,7 +113,7 @@ def front(rows: Sequence[Row]) -> list[Row]:
 
 
 def by_front(rows: Sequence[Row]) -> list[Row]:
-    """The front from fast to exact, then the points it dominates from fast to slow."""
+    """Return the front from fast to exact, then the points it dominates from fast to slow."""
     on_front = front(rows)
     beaten = [row for row in rows if not any(row is kept for kept in on_front)]
     return on_front + sorted(
@@ -122,7 +122,7 @@ def by_front(rows: Sequence[Row]) -> list[Row]:
 
 
 def heading(rows: Sequence[Row], among: Sequence[Row]) -> str:
-    """What sets the group ``rows`` apart ``among`` all: ``model pixels · 1 thread``; '' when nothing does."""
+    """Return what sets ``rows`` apart ``among`` all: ``model pixels · 1 thread``; '' for nothing."""
     parts = []
     for name, facet in FACETS.items():
         values = {facet(row.record, row.point) for row in among}
@@ -134,7 +134,7 @@ def heading(rows: Sequence[Row], among: Sequence[Row]) -> str:
 
 
 def caption(rows: Sequence[Row]) -> list[str]:
-    """On which terms one group was measured: data and protocol; then k, threads and machine; then flags."""
+    """Return the terms of one group: data and protocol; then k, threads and machine; then flags."""
     record, point = rows[0].record, rows[0].point
     data = record.data
     model, metric, cpu = record.model.get("name"), record.index.get("metric"), record.environment.get("cpu")
@@ -170,7 +170,7 @@ def _warnings(records: Sequence[Record]) -> list[str]:
 
 
 def common_settings(rows: Sequence[Row]) -> dict[str, object]:
-    """The settings (index and search, without k) that ``rows`` share; of a lone row its index settings."""
+    """Return the settings (index and search, without k) that ``rows`` share; of one row its index's."""
     each = [row.point.index_settings | row.point.settings for row in rows]
     if len(rows) == 1:
         each = [dict(rows[0].point.index_settings)]
@@ -181,7 +181,7 @@ def common_settings(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def failures(records: Sequence[Record]) -> list[str]:
-    """One line for each run that did not finish, with (the beginning of) its reason, which may be lines."""
+    """Return one line for each run that did not finish, with (the beginning of) its reason."""
     return [f"{r.name} {r.status}: {_on_one_line(r.error)}" for r in records if r.status != "finished"]
 
 
@@ -203,12 +203,12 @@ NOT_SHAPING = ("shard_size", "fingerprint")
 
 
 def scope_of(measure: str) -> str:
-    """``exact`` or ``relevance``."""
+    """Return what ``measure`` is relative to: ``exact`` or ``relevance``."""
     return next(scope for scope, measures in SCOPES.items() if measure in measures)
 
 
 def facets_of(scope: str) -> dict[str, Facet]:
-    """What has to be equal for two points to stand in one front of the scope's measures."""
+    """Return what has to be equal for two points to stand in one front of the scope's measures."""
     if scope == "exact":
         return FACETS
     kept = {name: facet for name, facet in FACETS.items() if name not in OF_THE_MODEL}
@@ -216,7 +216,7 @@ def facets_of(scope: str) -> dict[str, Facet]:
 
 
 def sets_of(rows: Sequence[Row], scope: str) -> list[list[Row]]:
-    """``rows`` in sets that agree in every facet of the scope, the largest first."""
+    """Return ``rows`` in sets that agree in every facet of the scope, the largest first."""
     facets = facets_of(scope)
     sets: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
@@ -226,7 +226,7 @@ def sets_of(rows: Sequence[Row], scope: str) -> list[list[Row]]:
 
 
 def set_apart_by(rows: Sequence[Row], among: Sequence[Row], scope: str) -> str:
-    """What tells one set from the others: ``model pixels · k 10``; '' when there is only one."""
+    """Return what tells one set from the others: ``model pixels · k 10``; '' when there is only one."""
     parts = []
     hidden = ""
     for name, facet in facets_of(scope).items():
@@ -240,7 +240,7 @@ def set_apart_by(rows: Sequence[Row], among: Sequence[Row], scope: str) -> str:
 
 
 def batch_terms(row: Row) -> str:
-    """What throughput depends on beside the facets: ``batches of 1024 on 2 threads``."""
+    """Return what throughput depends on beside the facets: ``batches of 1024 on 2 threads``."""
     batch = row.point.latency.get("batch", {})
     saturated = row.point.latency.get("saturated", {}).get("threads")
     text = f"batches of {batch.get('queries_per_call', '?')} on {batch.get('threads', '?')} threads"
@@ -248,7 +248,7 @@ def batch_terms(row: Row) -> str:
 
 
 def build_terms(row: Row) -> str:
-    """Where and how the index was built, which may have been elsewhere than it was searched."""
+    """Return where and how the index was built, perhaps elsewhere than it was searched."""
     record = row.record
     environment, config = record.environment, record.config.get("index", {})
     cpu = record.index.get("built_on", environment).get("cpu")

@@ -30,7 +30,7 @@ class Answers:
 
 
 def arrays_of(folder: Path | None, point: PointRecord, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The arrays of ``names`` that were kept of ``point``; {} when its file is gone or cannot be read."""
+    """Return the arrays of ``names`` that were kept of ``point``; {} without a file that can be read."""
     try:
         return read_arrays(folder, point, names)
     except UserError:
@@ -51,7 +51,7 @@ def read_arrays(folder: Path | None, point: PointRecord, names: Iterable[str]) -
 
 
 def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) -> Answers | None:
-    """``measure`` at ``k`` of each query; None when the run kept no such values."""
+    """Return ``measure`` at ``k`` of each query; None when the run kept no such values."""
     name = f"{measure}_at_{k}"
     raw = arrays_of(folder, point, (name, "sources"))
     if len(raw) < 2 or len(raw[name]) != len(raw["sources"]):
@@ -60,13 +60,13 @@ def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) ->
 
 
 def latencies_ms(folder: Path | None, point: PointRecord) -> dict[str, npt.NDArray[np.float64]]:
-    """Mode -> the milliseconds of every call, as they were taken."""
+    """Return, by mode, the milliseconds of every call, as they were taken."""
     raw = arrays_of(folder, point, [f"seconds_{mode}" for mode in point.latency])
     return {name.removeprefix("seconds_"): seconds * 1e3 for name, seconds in raw.items() if len(seconds)}
 
 
 def distribution(samples: npt.NDArray[np.float64]) -> list[float]:
-    """Quantiles of ``samples`` at :data:`PROBABILITIES`; without the tail of fewer than 1,000 samples."""
+    """Return quantiles of ``samples`` at :data:`PROBABILITIES`; of fewer than 1,000 without the tail."""
     last = 1 if len(samples) >= SAMPLES_FOR_TAIL else 0.99
     known = PROBABILITIES[last >= PROBABILITIES]
     return [float(value) for value in np.quantile(samples, known)]
@@ -75,7 +75,7 @@ def distribution(samples: npt.NDArray[np.float64]) -> list[float]:
 def percentile_intervals(
     samples: npt.NDArray[np.float64], percentiles: Iterable[int] = (50, 95, 99)
 ) -> Mapping[int, tuple[float, float]]:
-    """95 % intervals of percentiles, from order statistics; left out where the samples do not reach.
+    """Return 95 % intervals of percentiles, from order statistics, where the samples reach so far.
 
     The ranks n·q ± 1.96·√(n·q·(1 − q)) of the sorted samples. Source: Conover, Practical Nonparametric
     Statistics (1999), §3.2. Calls close in time are alike, so the true interval is rather wider.

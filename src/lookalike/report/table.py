@@ -52,7 +52,7 @@ class Column:
         return self.short.split("|")
 
     def width(self, rows: Sequence[Row]) -> int:
-        """Columns of the terminal that hold the heading and every number of ``rows``, whole."""
+        """Return how many columns of a terminal hold the heading and every number of ``rows``."""
         return max(len(text) for text in [*self.lines, *(self.cell(row) for row in rows)])
 
 
@@ -88,7 +88,7 @@ def _of(cutoff: int, k: int) -> str:
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
-    """The columns that at least one of ``rows`` (one comparable group) can fill."""
+    """Return the columns that at least one of ``rows`` (one comparable group) can fill."""
     k = rows[0].point.k
     cutoff = max((row.cutoff for row in rows if row.cutoff is not None), default=k)
     confidence = f"{_confidence(rows):.0%}"
@@ -220,7 +220,7 @@ def _rich_table(group: Sequence[Row], shown: Sequence[Column], width: int) -> An
 
 
 def comparison_csv(records: Sequence[Record]) -> str:
-    """Every point with every single value: facets, settings, metrics, and the interval of its recall.
+    """Return every point with every single value: facets, settings, metrics, its recall's interval.
 
     Columns are the union over all points, in order of first appearance; what a point lacks is blank.
     """
@@ -250,7 +250,7 @@ def comparison_csv(records: Sequence[Record]) -> str:
 
 
 def comparison_markdown(records: Sequence[Record], title: str) -> str:
-    """The closing table as Markdown: what MLflow shows on the sweep's page, and a README can quote."""
+    """Return the closing table as Markdown, as MLflow shows it and a README can quote it."""
     rows = rows_of(records)
     lines = [f"# {_cell(title)}", ""]
     for group in comparable(rows):

@@ -41,11 +41,11 @@ class HomePaths:
         return self.outputs, self.multirun
 
     def new_run(self, now: datetime) -> Path:
-        """Where a run that begins now writes: microseconds, so that no two share a folder."""
+        """Return the folder of a run that begins now: microseconds, so that no two share one."""
         return self.outputs / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S.%f}"
 
     def sweep(self, name: str) -> Path:
-        """The folder of the sweep called ``name``."""
+        """Return the folder of the sweep called ``name``."""
         return self.multirun / name
 
 
@@ -164,24 +164,24 @@ class SweepPaths(ReportPaths):
         return self.folder / ".submitit"
 
     def run(self, name: str) -> RunPaths:
-        """The output folder of the job called ``name``."""
+        """Return the output folder of the job called ``name``."""
         return RunPaths(self.folder / name)
 
     def records(self) -> list[Path]:
-        """The records of its runs, by the names of their folders."""
+        """Return the records of its runs, by the names of their folders."""
         return sorted(self.folder.glob(f"*/{RECORD}"))
 
     def superseded_records(self) -> list[Path]:
-        """Those that later tries stand for."""
+        """Return the records that later tries stand for."""
         return sorted(self.folder.glob(f"*/{self.run('').superseded_record.name}"))
 
     def submission_scripts(self) -> list[Path]:
-        """Submitit's scripts of jobs that were given to SLURM: ``JOB_submission.sh``."""
+        """Return submitit's scripts of jobs that were given to SLURM: ``JOB_submission.sh``."""
         return sorted(self.submissions.glob("*/*_submission.sh"))
 
 
 def task_logs(submission: Path, task: str) -> Iterator[Path]:
-    """What a SLURM task wrote to standard error, below submitit's folder ``submission``.
+    """Return what a SLURM task wrote to standard error, below submitit's folder ``submission``.
 
     Submitit may have been told ``%j`` in the folder, which becomes the job's number.
     """

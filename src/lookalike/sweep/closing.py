@@ -53,7 +53,7 @@ def report_json(records: Sequence[Record], folder: Path) -> None:
 
 
 def closing_lines(experiment: Experiment, records: Sequence[Record], folder: Path) -> list[str]:
-    """Where the results lie, how to look at them, and an honest word about what was measured."""
+    """Return where the results lie, how to look at them, and advice on what was measured."""
     lines = [f"results: {short(folder)}"]
     if (report := ReportPaths(folder).report).exists():
         lines.append(f"report:  {short(report)}")
@@ -110,7 +110,7 @@ def _exact_search(records: Sequence[Record]) -> str:
 
 
 def short(folder: Path) -> str:
-    """Relative to the working directory where it lies below it."""
+    """Return the path relative to the working directory, where it lies below it."""
     return (
         os.fspath(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else os.fspath(folder)
     )

@@ -47,7 +47,7 @@ from lookalike.tracking import NoTracker, Tracker
 
 
 def look(folder: Path) -> tuple[Ledger, list[PointState]]:
-    """The ledger of the sweep in ``folder``, and how each of its points stands now."""
+    """Return the ledger of the sweep in ``folder``, and how each of its points stands now."""
     ledger = Ledger.load(folder)
     queue = queue_of(ledger, folder)
     return ledger, point_states(ledger, folder, queue, is_locked=is_locked(folder))

@@ -46,7 +46,7 @@ class Collection:
 
 
 def collect(folders: Iterable[Path]) -> Collection:
-    """All records at and below ``folders``, each once; one run of a sweep brings the whole sweep."""
+    """Return all records at and below ``folders``, each once; one run of a sweep brings all of it."""
     collection = Collection()
     places: dict[Path, None] = {}
     for folder in map(Path.resolve, folders):

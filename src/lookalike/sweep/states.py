@@ -86,12 +86,12 @@ def refuse_other_versions(folder: Path) -> None:
 
 
 def finished_keys(records: Iterable[Record]) -> set[str]:
-    """Trial keys of all points that were measured."""
+    """Return the trial keys of all points that were measured."""
     return {key for record in records if record.status == FINISHED for key in record.trial_keys}
 
 
 def point_states(ledger: Ledger, folder: Path, queue: Queue, *, is_locked: bool = False) -> list[PointState]:
-    """Every point of ``ledger``, in the order of the command, then what was skipped.
+    """Return every point of ``ledger``, in the order of the command, then what was skipped.
 
     ``queue``: what SLURM says of the sweep's submissions. ``is_locked``: whether a process is conducting the
     sweep, so that jobs outside of a scheduler are still to come.
@@ -113,7 +113,7 @@ def point_states(ledger: Ledger, folder: Path, queue: Queue, *, is_locked: bool 
 
 
 def count_states(states: Iterable[PointState]) -> dict[str, int]:
-    """How many points are in which state, in the order of :data:`STATES`; states of none are left out."""
+    """Return how many points are in each state that has any, in the order of :data:`STATES`."""
     counted = Counter(point.state for point in states)
     return {state: counted[state] for state in STATES if counted[state]}
 

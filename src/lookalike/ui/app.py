@@ -63,7 +63,7 @@ class Opened:
     thumbnails: Thumbnails
 
     def pictures(self, rows: Sequence[int]) -> list[str | None]:
-        """Thumbnails of gallery images, as addresses."""
+        """Return thumbnails of gallery images, as addresses."""
         return [inlined(one) for one in self.thumbnails.of(self.run.images, rows)]
 
 

@@ -64,19 +64,19 @@ class Contest:
         self._answered: dict[str, dict[str, list[int]]] = {}
 
     def image(self, query: str) -> Image.Image:
-        """The query's image; ImageError when it cannot be decoded."""
+        """Return the query's image. Raises ImageError when it cannot be decoded."""
         return self.queries.load(self._row[query])
 
     def file(self, query: str) -> Path:
-        """Where the query's image lies."""
+        """Return where the query's image lies."""
         return Path(self.queries.locations[self._row[query]])
 
     def row(self, query: str) -> int:
-        """The query's row in ``queries``."""
+        """Return the query's row in ``queries``."""
         return self._row[query]
 
     def answers(self, query: str) -> dict[str, list[int]]:
-        """Run -> gallery rows of its first k, the query itself left out. ImageError as :meth:`image`."""
+        """Return, by run, gallery rows of its first k without the query itself. Raises as :meth:`image`."""
         if query not in self._answered:
             self._answered[query] = {run: self._search(run, query) for run in RUNS}
         return self._answered[query]
@@ -92,7 +92,7 @@ class Contest:
 
 
 def query_images(gallery: ImageSet, queries: str) -> ImageSet:
-    """The gallery itself, or the images below the folder ``queries``. DatasetError when there are none."""
+    """Return the gallery itself, or the images below the folder ``queries``; DatasetError without any."""
     if queries == GALLERY:
         return gallery
     return scan_images(expand_root(queries, "--queries"), schemas.ImageDataset(name="files"))

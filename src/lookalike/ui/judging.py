@@ -41,7 +41,7 @@ DOES_NOT_SHAPE_A_GALLERY = ("shard_size", "fingerprint", "max_bad_fraction")
 
 
 def pair_fault(a: RunPoint, b: RunPoint, answers: str) -> str | None:
-    """Why the two runs cannot be judged side by side, as far as their records tell; None when they can."""
+    """Return why two runs cannot be judged side by side, by their records; None when they can."""
     ours, theirs = _gallery_of(a), _gallery_of(b)
     differing = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
     if differing:
@@ -58,7 +58,7 @@ def pair_fault(a: RunPoint, b: RunPoint, answers: str) -> str | None:
 
 
 def names_of(a: RunPoint, b: RunPoint) -> tuple[str, str]:
-    """What tells the two runs apart: their models if it can be, else their points, names or folders."""
+    """Return what tells two runs apart: their models if it can be, else points, names or folders."""
     pairs = [
         (str(a.record.model["name"]), str(b.record.model["name"])),
         (a.point.label, b.point.label),
@@ -93,12 +93,12 @@ class Question:
         return RUNS[1 - RUNS.index(self.left)]
 
     def preferred(self, choice: str) -> str:
-        """The run that a click on ``left`` or ``right`` means; ``same`` stays what it is."""
+        """Return the run that a click on ``left`` or ``right`` means; ``same`` stays what it is."""
         return {"left": self.left, "right": self.right, SAME: SAME}[choice]
 
 
 def plan_questions(ids: Sequence[str], n: int, seed: int) -> list[Question]:
-    """``n`` seeded queries of ``ids`` (all, if there are fewer) in a seeded order.
+    """Return ``n`` seeded queries of ``ids`` (all, if there are fewer) in a seeded order.
 
     Each run is on the left in half of them, in which ones is drawn too. The same arguments always give the
     same questions.
@@ -146,7 +146,7 @@ class Terms:
 
     @classmethod
     def of(cls, a: RunPoint, b: RunPoint, *, queries: str, answers: str, n: int, k: int, seed: int) -> Terms:
-        """The terms of judging two operating points."""
+        """Return the terms of judging two operating points."""
         run_a, run_b = (f"{run.record.identity} {run.point.label}" for run in (a, b))
         return cls(run_a, run_b, queries, answers, n, k, seed)
 
@@ -170,7 +170,7 @@ class Sitting:
         return self.folder / ANSWERS
 
     def answers(self) -> dict[str, Answer]:
-        """Query -> its last answer. A last line that was cut off by a crash does not count.
+        """Return each query's last answer. A last line that was cut off by a crash does not count.
 
         Raises UserError when the file is of another format, or damaged elsewhere.
         """
@@ -254,7 +254,7 @@ def outcome_lines(result: Outcome, names: tuple[str, str], planned: int) -> list
 
 
 def wilson_interval(rate: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share ``rate`` that was seen in ``n`` trials, n ≥ 1.
+    """Return Wilson's score interval of a share ``rate`` that was seen in ``n`` trials, n ≥ 1.
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """

@@ -24,7 +24,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def server_command(script: str, host: str, port: int, arguments: Sequence[str]) -> list[str]:
-    """The command that serves ``script`` of this package on ``host``; UserError without Streamlit."""
+    """Return the command that serves ``script`` on ``host``. Raises UserError without Streamlit."""
     if importlib.util.find_spec("streamlit") is None:
         raise UserError('the browser apps need Streamlit; install it: pip install "lookalike[ui]"')
     options = {
@@ -51,12 +51,12 @@ def server_command(script: str, host: str, port: int, arguments: Sequence[str]) 
 
 
 def packed(options: Mapping[str, Any]) -> str:
-    """Options as the one argument that a script gets."""
+    """Return options as the one argument that a script gets."""
     return json.dumps(options)
 
 
 def unpacked(arguments: Sequence[str]) -> dict[str, Any]:
-    """Options from the arguments of a script."""
+    """Return options from the arguments of a script."""
     [text] = arguments
     options: dict[str, Any] = json.loads(text)
     return options

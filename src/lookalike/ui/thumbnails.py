@@ -27,7 +27,7 @@ MIME = "image/jpeg"
 
 
 def thumbnail(image: Image.Image, side: int = SIDE) -> bytes:
-    """``image`` as a JPEG of at most ``side`` × ``side`` pixels, never enlarged."""
+    """Return ``image`` as a JPEG of at most ``side`` × ``side`` pixels, never enlarged."""
     small = image.copy()
     small.thumbnail((side, side))
     data = io.BytesIO()
@@ -54,7 +54,7 @@ class Thumbnails:
             return list(pool.map(lambda row: self._one(images, row), rows))
 
     def path(self, fingerprint: str) -> Path:
-        """Where the thumbnail of an image lies, once it was made."""
+        """Return where the thumbnail of an image lies, once it was made."""
         name = hashlib.sha256(f"{VERSION} {SIDE} {fingerprint}".encode()).hexdigest()[:32]
         return self.folder / name[:2] / f"{name}.jpg"
 

@@ -70,7 +70,7 @@ class Bundle:
 
 
 def bundle_of_run(run: FinishedRun) -> Bundle:
-    """The vectors that a run searched, its queries, and their exact neighbours.
+    """Return the vectors that a run searched, its queries, and their exact neighbours.
 
     Raises UserError when one of them is no longer in the store.
     """
@@ -128,7 +128,7 @@ def _duplicates_of(run: FinishedRun, plan: QueryPlan) -> Sequence[str | None] | 
 
 
 def bundle_of_files(config: EmbeddingsDataset, progress: Progress = SILENT) -> Bundle:
-    """Ready vectors; the queries that came with them, their neighbours and relevance.
+    """Return ready vectors with the queries that came with them, their neighbours and relevance.
 
     DatasetError when damaged.
     """
@@ -194,7 +194,7 @@ class Checked:
 
 
 def query_columns(bundle: Bundle) -> dict[str, Sequence[str | None] | None]:
-    """What is known of each query: ``id``, and ``label``, ``source`` and ``edit`` where there are such."""
+    """Return what is known of each query: ``id``, and ``label``, ``source`` and ``edit`` if any."""
     plan = bundle.plan
     if bundle.queries is None or plan is None:
         return {"id": None if bundle.queries is None else bundle.queries.ids}
@@ -208,7 +208,7 @@ def query_columns(bundle: Bundle) -> dict[str, Sequence[str | None] | None]:
 
 
 def relevance_of(bundle: Bundle) -> dict[str, list[tuple[str, str]]]:
-    """Pairs of a query's id and a gallery id: ``relevant`` where the queries are judged by ids, ``ignored``.
+    """Return pairs of a query's and a gallery id: ``relevant`` where queries are judged by ids, ``ignored``.
 
     Only ids of vectors that are in the bundle; a query that is judged and has none left is in no pair.
     """
