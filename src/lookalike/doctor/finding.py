@@ -1,7 +1,10 @@
-"""One thing that the doctor looked at."""
+"""What the doctor says of one thing that it looked at, and how it asks programs of the system."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 OK = "ok"
@@ -24,15 +27,39 @@ class Finding:
 
 
 def ok(topic: str, text: str) -> Finding:
-    """As it should be."""
+    """Return a finding that all is as it should be."""
     return Finding(topic, OK, text)
 
 
 def note(topic: str, text: str, cure: str = "") -> Finding:
-    """Worth knowing."""
+    """Return a finding that is worth knowing."""
     return Finding(topic, NOTE, text, cure)
 
 
 def problem(topic: str, text: str, cure: str) -> Finding:
-    """Something will fail or mislead."""
+    """Return a finding that something will fail or mislead, and its cure."""
     return Finding(topic, PROBLEM, text, cure)
+
+
+ASK_SECONDS = 10.0
+
+Ask = Callable[[Sequence[str]], str | None]
+"""A command line -> its standard output; None when there is no such program, or it fails."""
+
+
+def ask(command: Sequence[str]) -> str | None:
+    """Return what ``command`` prints within ``ASK_SECONDS``; None when it fails or does not exist."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            list(command),
+            capture_output=True,
+            text=True,
+            timeout=ASK_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

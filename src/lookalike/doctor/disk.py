@@ -21,8 +21,8 @@ CLOCK_SECONDS = 5.0
 """A file server's clock may be this much off: leases go by that clock alone, people by theirs."""
 
 
-def examine(root: Path, system: FileSystem | None = None) -> Iterator[Finding]:
-    """Look at the disk of ``root`` and try it in a folder that is removed again."""
+def examine_disk(root: Path, system: FileSystem | None = None) -> Iterator[Finding]:
+    """Yield what the disk of ``root`` is, and what it does in a folder that is removed again."""
     system = system or file_system_of(root)
     there = next(place for place in (root, *root.parents) if place.exists())
     kind = f"{system.type}{' (network)' if system.is_network else ''}" if system else "unknown file system"
