@@ -53,8 +53,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit, wait for the timing jobs and return what they returned; Ctrl-C takes all of them back."""
-        from lookalike.sweep.slurm.queue import cancel_jobs
-        from lookalike.sweep.slurm.returned import wait_for
+        from lookalike.sweep.slurm.jobs import cancel_jobs, wait_for
 
         jobs = [self._described(overrides) for overrides in job_overrides]
         submissions, awaited = self._cluster.submit_phases(
@@ -69,7 +68,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     def __call__(self, *arguments: Any) -> JobReturn:
         """Do one job, on a node; RuntimeError when its time ran out, with what the user may do."""
-        from lookalike.sweep.slurm.signals import OutOfTime, warned
+        from lookalike.sweep.slurm.node import OutOfTime, warned
 
         try:
             with warned():
@@ -83,7 +82,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
         UserError when SLURM refuses; then nothing of it stays in the queue.
         """
-        from lookalike.sweep.slurm.queue import cancel_jobs
+        from lookalike.sweep.slurm.jobs import cancel_jobs
 
         submissions, _ = self._cluster.submit_phases(jobs, self, partial(self._arguments, 0))
         timing = [each.job_id for each in submissions if each.phase == "time"]

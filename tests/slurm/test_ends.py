@@ -135,8 +135,8 @@ def test_a_detached_sweep_is_collected(site: Site) -> None:
         ("hydra.launcher.partition=nowhere", "SLURM refuses such jobs (Invalid partition name specified)"),
         ("hydra.launcher.timing.constraint=epyc", "SLURM refuses such jobs (Invalid feature specification)"),
         ("hydra.launcher.mem_gb=1000000", "SLURM refuses such jobs"),
-        ("hydra.launcher.timeout_min=2h", "hydra.launcher.timeout_min=2h is no number"),
-        ("hydra.launcher.build.timeout_min=-1", "hydra.launcher.build.timeout_min=-1 is no number"),
+        ("hydra.launcher.timeout_min=2h", "hydra.launcher.timeout_min=2h must be a number"),
+        ("hydra.launcher.build.timeout_min=-1", "hydra.launcher.build.timeout_min=-1 must be a number"),
         ("hydra.launcher.partitoin=main", "did you mean partition?"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED
 from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
-from lookalike.sweep.slurm.queue import Queue, TaskState, end_in_log
+from lookalike.sweep.slurm.jobs import Queue, TaskState, end_in_log
 from lookalike.sweep.states import ENDED_AS, PointState, count_states, point_states
 from tests.records import make_point, make_record
 

@@ -31,7 +31,7 @@ from lookalike.sweep.resume import (
     submitted_jobs,
     sweep_lock,
 )
-from lookalike.sweep.slurm.queue import ask_queue, cancel_jobs
+from lookalike.sweep.slurm.jobs import ask_queue, cancel_jobs
 from lookalike.sweep.states import (
     AT_WORK,
     DONE,

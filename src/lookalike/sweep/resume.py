@@ -19,7 +19,7 @@ from lookalike.runs.record import FINISHED, Record, writing_results
 from lookalike.store.lease import Lease, Owner, is_live
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import Job, SweepPlan, count_of
-from lookalike.sweep.slurm.queue import ENDING, Queue, ask_queue
+from lookalike.sweep.slurm.jobs import ENDING, Queue, ask_queue
 from lookalike.sweep.states import (
     DONE,
     FAILED,

@@ -16,7 +16,7 @@ from lookalike.runs.catalog import records_of_sweep
 from lookalike.runs.paths import RunPaths, SweepPaths
 from lookalike.runs.record import FINISHED, INTERRUPTED, Record
 from lookalike.sweep.ledger import TIME, Ledger, LedgerJob, Submission
-from lookalike.sweep.slurm.queue import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
+from lookalike.sweep.slurm.jobs import OUT_OF_TIME, Queue, TaskState, end_in_log, log_of
 
 DONE = "done"
 PENDING = "pending"

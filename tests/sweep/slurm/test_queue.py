@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import UserError
-from lookalike.sweep.slurm.queue import TaskState, ask_queue, cancel_jobs, log_of
+from lookalike.sweep.slurm.jobs import TaskState, ask_queue, cancel_jobs, log_of
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from lookalike.errors import UserError
-from lookalike.sweep.slurm import returned
-from lookalike.sweep.slurm.queue import Queue, TaskState
-from lookalike.sweep.slurm.returned import JobLost, exit_code_of, wait_for
+from lookalike.sweep.slurm import jobs as slurm_jobs
+from lookalike.sweep.slurm.jobs import JobLost, Queue, TaskState, exit_code_of, wait_for
 from lookalike.sweep.task import Outcome
 from tests.notes import Notes
 
@@ -53,8 +52,8 @@ class Controller:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(returned, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(returned, "ASK_SECONDS", (0.002, 0.002))
+    monkeypatch.setattr(slurm_jobs, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(slurm_jobs, "ASK_SECONDS", (0.002, 0.002))
 
 
 def hand(folder: Path, job_id: str) -> Handed:

@@ -1,1 +1,6 @@
-"""A sweep on a SLURM cluster: jobs that are submitted, watched, warned and gathered."""
+"""A sweep on a SLURM cluster.
+
+submission   what is handed to SLURM
+jobs         what the queue says of jobs, and how they come back
+node         what runs on a node: one job, and the end of its time
+"""

@@ -1,4 +1,4 @@
-"""What is handed to SLURM: what builds, after that what is timed, after that whoever gathers it.
+"""What is handed to SLURM: jobs that build, after them jobs that are timed, after them one that gathers.
 
 Jobs that need the same artifacts share one build job. Timing waits for all builds, so that it finds
 everything made and has its node for itself. A timing job whose build failed makes up for it, or fails with
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import UserError
 from lookalike.runs.paths import SweepPaths
 from lookalike.sweep.ledger import BUILD, COLLECT, TIME, LedgerJob, Submission
-from lookalike.sweep.slurm.queue import PATIENCE, cancel_jobs
+from lookalike.sweep.slurm.jobs import PATIENCE, cancel_jobs
 
 if TYPE_CHECKING:
     from submitit import Job
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LARGEST_ARRAY = 1000
 """Tasks in one array; SLURM takes 1,001 unless a site says otherwise."""
 COLLECTOR = {"cpus_per_task": 1, "mem_gb": 4, "timeout_min": 60, "exclusive": None, "gpus_per_node": None}
-"""What gathering takes, whatever the jobs take."""
+"""Resources of the job that gathers."""
 ONLY_NOW = ("not available (down", "ReqNodeNotAvail")
 """Of sbatch's objections, those that time may mend."""
 NUMBERS = (
@@ -52,7 +52,7 @@ Arguments = Callable[[Sequence[LedgerJob], str], list[tuple[Any, ...]]]
 
 
 def missing_parts() -> list[str]:
-    """Why nothing can be submitted from here, each with its cure."""
+    """Return why nothing can be submitted from here, each with its cure."""
     faults = []
     try:
         import submitit  # noqa: F401
@@ -63,7 +63,7 @@ def missing_parts() -> list[str]:
         )
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         faults.append(
-            "there is no sbatch here, so this is no machine of a SLURM cluster; "
+            "there is no sbatch here, so this machine is not of a SLURM cluster; "
             "run it on a login node, or leave hydra/launcher out"
         )
     return faults
@@ -82,21 +82,21 @@ class Cluster:
     largest_array: int = LARGEST_ARRAY
 
     def faults(self) -> list[str]:
-        """What is wrong with the parameters, as far as it shows without SLURM."""
-        given = [(f"hydra.launcher.{name}", name, value) for name, value in self.parameters.items()]
+        """Return what is wrong with the parameters, as far as it shows without SLURM."""
+        settings = [(f"hydra.launcher.{name}", name, value) for name, value in self.parameters.items()]
         for phase, differing in self.phases.items():
             key = "timing" if phase == TIME else phase
-            given += [(f"hydra.launcher.{key}.{name}", name, value) for name, value in differing.items()]
+            settings += [(f"hydra.launcher.{key}.{name}", name, value) for name, value in differing.items()]
         return [
-            f"{path}={value} is no number; give a whole one"
-            for path, name, value in given
+            f"{path}={value} must be a number of at least 0"
+            for path, name, value in settings
             if name in NUMBERS and value is not None and not _is_number(value)
         ]
 
     def refusal(self) -> str | None:
-        """What SLURM has against such jobs, asked without submitting any; None when it would take them.
+        """Return why SLURM refuses such jobs, asked without submitting any; None when it would take them.
 
-        A partition that has no free or working node now is none: jobs may wait for it.
+        A partition without a free or working node is no reason: jobs may wait for it.
         """
         for phase in (BUILD, TIME):
             script = self._executor(phase)._make_submission_file_text("true", "trial")
@@ -108,7 +108,7 @@ class Cluster:
     def submit_phases(
         self, jobs: Sequence[LedgerJob], function: Callable[..., Any], arguments: Arguments
     ) -> tuple[list[Submission], list[Job[Any]]]:
-        """Submit the builds and, after them, the timing of ``jobs``; returns also the timing jobs, in order.
+        """Submit the builds and, after them, the timing of ``jobs``; return also the timing jobs, in order.
 
         ``function`` is pickled for each task; its ``checkpoint`` says what one does that is started again.
         Raises :class:`UserError` when SLURM refuses; what was submitted before is taken back.
@@ -155,9 +155,9 @@ class Cluster:
 
     @contextlib.contextmanager
     def _private_folder(self) -> Iterator[None]:
-        """Make submitit's folder, and let nobody else read what is written there while the block runs.
+        """Make submitit's folder; what is written there while the block runs is for this user alone.
 
-        Pickles are programs: who could write them would run code as the user on a node.
+        Pickles are programs: another user who could write them would run code as this one on a node.
         """
         before = os.umask(0o077)
         try:
@@ -169,7 +169,7 @@ class Cluster:
             os.umask(before)
 
     def _executor(self, phase: str, after: Sequence[str] = ()) -> Any:
-        from lookalike.sweep.slurm.worker import Executor
+        from lookalike.sweep.slurm.node import Executor
 
         differing = {name: value for name, value in self.phases.get(phase, {}).items() if value is not None}
         asked = {**self.parameters, **(COLLECTOR if phase == COLLECT else differing)}
@@ -218,9 +218,9 @@ def _ask_sbatch(script: str) -> str | None:
     return _refused(asked.stderr) if asked.returncode and not busy else None
 
 
-def _refused(said: str) -> str:
+def _refused(output: str) -> str:
     """The last word of sbatch, with what to do about it."""
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in said.strip().splitlines()]
+    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in output.strip().splitlines()]
     reason = lines[-1].removeprefix("allocation failure: ") if lines else "no reason given"
     return (
         f"SLURM refuses such jobs ({reason}); give a partition, account, qos, constraint, time, memory and "
@@ -230,7 +230,7 @@ def _refused(said: str) -> str:
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn sbatch's refusal into one sentence; submitit also prints it, which nobody needs twice."""
+    """Turn sbatch's refusal into one sentence; submitit also prints it, which is once too often."""
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:

@@ -1,8 +1,15 @@
-"""How SLURM jobs come back: by the result that each leaves, or by leaving the queue without one."""
+"""SLURM's jobs from outside: what the queue says of them, and how they come back.
+
+SLURM is asked through ``squeue`` alone, which every cluster has: no accounting database is needed. It
+forgets a job some minutes after its end; what is known of it then stands in its log, in the result that
+submitit writes and in the record that the run left.
+"""
 
 from __future__ import annotations
 
 import pickle
+import re
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -14,11 +21,28 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from lookalike.errors import LookalikeError, UserError
 from lookalike.progress import SILENT, Progress
-from lookalike.sweep.slurm.queue import Queue, TaskState, ask_queue
+from lookalike.runs.paths import task_logs
 
 if TYPE_CHECKING:
     from submitit import Job
 
+WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
+ENDED = {
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "TIMEOUT",
+}
+OUT_OF_TIME = {"TIMEOUT", "DEADLINE"}
+ENDING = "COMPLETING"
+PATIENCE = 60
+"""Seconds that SLURM's controller gets to answer."""
 LOOK_SECONDS = 0.5
 """How often result files are looked for."""
 ASK_SECONDS = 2.0, 30.0
@@ -26,6 +50,86 @@ ASK_SECONDS = 2.0, 30.0
 GRACE_SECONDS = 10.0
 """How long a result may be on its way through the file server after its job has left the queue."""
 LOG_LINES = 5
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """What SLURM says of one task of an array, or of a job that is none."""
+
+    state: str
+    """SLURM's own word: PENDING, RUNNING, TIMEOUT ..."""
+    why: str = ""
+    """Why it waits (``Dependency``), or nothing."""
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state in WAITING
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ENDED
+
+
+Queue = dict[str, TaskState]
+"""``123_0`` (a task of an array) or ``123`` (a job) -> its state; what is not there is over and forgotten."""
+
+
+def ask_queue(job_ids: Sequence[str]) -> Queue:
+    """Return the states of all tasks of these jobs, as far as SLURM remembers them.
+
+    Raises :class:`UserError` when SLURM does not answer here.
+    """
+    if not job_ids:
+        return {}
+    lines = _call("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r", *_listed(job_ids))
+    states: Queue = {}
+    for line in lines.splitlines():
+        task, _, rest = line.strip().partition("|")
+        state, _, why = rest.partition("|")
+        states[task] = TaskState(state, "" if why == "None" else why)
+    return states
+
+
+def cancel_jobs(job_ids: Sequence[str]) -> None:
+    """Take jobs out of the queue, running or not; jobs that are over already are no error."""
+    if job_ids:
+        _call("scancel", *job_ids)
+
+
+def log_of(folder: Path, task: str) -> Path | None:
+    """Return the file of a task's standard error, below submitit's ``folder``; None: none yet."""
+    return max(task_logs(folder, task), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def end_in_log(log: Path | None) -> str | None:
+    """Return how a task ended, if SLURM says so in its log: TIMEOUT, CANCELLED or OUT_OF_MEMORY."""
+    if log is None:
+        return None
+    text = log.read_text(encoding="utf-8", errors="replace")
+    ends = re.findall(r"(?:CANCELLED|PREEMPTED) AT \S+ (DUE TO TIME LIMIT|DUE TO \w+|\*\*\*)", text)
+    if ends:
+        return "TIMEOUT" if ends[-1] == "DUE TO TIME LIMIT" else "CANCELLED"
+    return "OUT_OF_MEMORY" if "oom-kill" in text or "oom_kill" in text else None
+
+
+def _listed(job_ids: Sequence[str]) -> list[str]:
+    return ["--jobs", ",".join(job_ids)]
+
+
+def _call(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no {command[0]} here, and the sweep's jobs were given to SLURM; "
+            "ask on a machine with SLURM's commands"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UserError(f"SLURM did not answer {command[0]} for {PATIENCE} s; try again later") from None
+    if done.returncode and "Invalid job id" not in done.stderr:
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise UserError(f"SLURM refuses {command[0]} ({reason}); try again later")
+    return done.stdout
 
 
 class JobLost(LookalikeError):
@@ -48,7 +152,7 @@ def wait_for(
     ask: Callable[[Sequence[str]], Queue] = ask_queue,
     grace_seconds: float = GRACE_SECONDS,
 ) -> list[JobReturn]:
-    """What each job returned, in order; those that cannot any more come as failed, with :class:`JobLost`.
+    """Return what each job returned, in order; one that ended without a result failed with :class:`JobLost`.
 
     A controller that does not answer for a while ends nothing: the wait goes on.
     """
@@ -77,14 +181,14 @@ def wait_for(
 
 
 def read_result(path: Path) -> tuple[str, Any]:
-    """What submitit wrote for a job: ``("success", what it returned)`` or ``("error", the traceback)``."""
+    """Return what submitit wrote: ``("success", what the job returned)`` or ``("error", its traceback)``."""
     with path.open("rb") as file:
         result: tuple[str, Any] = pickle.load(file)
     return result
 
 
 def job_return(result: tuple[str, Any]) -> JobReturn:
-    """The result as Hydra passes it on."""
+    """Return the result as Hydra passes it on."""
     kind, content = result
     if kind == "success" and isinstance(content, JobReturn):
         return content
@@ -92,7 +196,7 @@ def job_return(result: tuple[str, Any]) -> JobReturn:
 
 
 def exit_code_of(result: tuple[str, Any]) -> int:
-    """0 when the task came to a good end, else what it asked to exit with (1 when it did not say)."""
+    """Return 0 when the task ended well, else the exit code it asked for (1 where it asked for none)."""
     done = job_return(result)
     if done.status != JobStatus.COMPLETED:
         return 1

@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 from submitit.core.utils import UncompletedJobError
 
-from lookalike.sweep.slurm.signals import OutOfTime, warned
+from lookalike.sweep.slurm.node import OutOfTime, warned
 
 
 @pytest.fixture
