@@ -16,7 +16,7 @@ from lookalike.runs.catalog import find_sweep, searchable_points, select, select
 from lookalike.runs.paths import SweepPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import EmbeddingsDataset, HeldOutQueries, SyntheticDataset, VectorsQueries
-from lookalike.sweep.families import collect
+from lookalike.sweep.grouping import group_records
 from lookalike.sweep.ledger import Ledger
 from tests.records import make_point, make_record, make_sweep
 from tests.report.raw import save_run, save_sweep
@@ -103,8 +103,8 @@ def test_a_title_reads_the_same_for_every_reader(tmp_path: Path) -> None:
         write_comparison([run.record for run in runs], folder, title)
         assert title_of(folder) == title
         assert select(tmp_path, str(folder)).name == title  # of report and query
-        [group] = collect([folder]).groups  # of sync, and so MLflow's name of the parent
-        assert group.family is not None and group.family.name == title
+        [group] = group_records([folder]).groups  # of sync, and so MLflow's name of the parent
+        assert group.run_group is not None and group.run_group.name == title
     assert select(tmp_path, title).folder == alone, "the newest of that name"
 
 

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 from lookalike import schemas
 from lookalike.runs.record import Record
 from lookalike.tracking import open_tracker
-from lookalike.tracking.completing import Change
-from lookalike.tracking.families import Family
+from lookalike.tracking.completing import Change, RunGroup
 from lookalike.tracking.mlflow_tracker import MlflowTracker
 from tests import records
 from tests.tracking.snapshots import Shown, runs_shown, snapshot
@@ -84,7 +83,7 @@ def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[An
     folder = tmp_path_factory.mktemp("whole")
     record = two_points("whole", folder / "index.faiss")
     record.save(folder)
-    assert tracker_in(root).settle(record, folder) is Change.CREATED
+    assert tracker_in(root).log_missing(record, folder) is Change.CREATED
     return [run.shape for run in of_record(root, record)]
 
 
@@ -100,11 +99,11 @@ def test_whatever_was_cut_short_is_completed_once(
     with pytest.raises(Cut):
         tracker.log(Record.load(tmp_path), tmp_path)
 
-    tracker_in(root).settle(Record.load(tmp_path), tmp_path)
+    tracker_in(root).log_missing(Record.load(tmp_path), tmp_path)
     runs = of_record(root, record)
     assert [run.shape for run in runs] == whole
     assert {run.status for run in runs} == {"FINISHED"}
-    assert tracker_in(root).settle(Record.load(tmp_path), tmp_path) is Change.COMPLETE
+    assert tracker_in(root).log_missing(Record.load(tmp_path), tmp_path) is Change.COMPLETE
 
 
 def test_the_cuts_reach_to_the_last_request(root: Path, tmp_path: Path) -> None:
@@ -129,7 +128,7 @@ def test_what_is_whole_is_left_alone(root: Path, tmp_path: Path) -> None:
     stamp = path.stat().st_mtime_ns
     counting = CutClient(tracker.client)
     tracker.client = counting  # type: ignore[assignment]
-    assert tracker.settle(Record.load(tmp_path), tmp_path) is Change.COMPLETE
+    assert tracker.log_missing(Record.load(tmp_path), tmp_path) is Change.COMPLETE
     assert counting.requests == 0
     assert path.stat().st_mtime_ns == stamp
 
@@ -139,10 +138,10 @@ def test_a_run_that_ended_without_all_of_its_values_gets_them(root: Path, tmp_pa
     record.save(tmp_path)
     tracker = tracker_in(root)
     half = RunWithHalf(tracker, record)
-    assert tracker.settle(record, tmp_path) is Change.COMPLETED
+    assert tracker.log_missing(record, tmp_path) is Change.COMPLETED
     history = tracker.client.get_metric_history(half.run_id, "knn_recall_at_k")
     assert sorted(value.step for value in history) == sorted(record.points[0].curve("knn_recall"))
-    assert tracker.settle(record, tmp_path) is Change.COMPLETE
+    assert tracker.log_missing(record, tmp_path) is Change.COMPLETE
 
 
 class RunWithHalf:
@@ -170,10 +169,10 @@ def test_two_runs_of_one_point_become_one(root: Path, tmp_path: Path) -> None:
     assert len(of_record(root, record)) == 3
     kept = [point.mlflow_run_id for point in record.points]
     again = Record.load(tmp_path)
-    assert tracker.settle(again, tmp_path) is Change.COMPLETED
+    assert tracker.log_missing(again, tmp_path) is Change.COMPLETED
     assert len(of_record(root, record)) == 2
     assert len({point.mlflow_run_id for point in again.points} | set(kept)) <= 3
-    assert tracker.settle(again, tmp_path) is Change.COMPLETE
+    assert tracker.log_missing(again, tmp_path) is Change.COMPLETE
 
 
 def test_a_lost_parent_is_made_again_once(root: Path, tmp_path: Path) -> None:
@@ -184,16 +183,16 @@ def test_a_lost_parent_is_made_again_once(root: Path, tmp_path: Path) -> None:
     assert lost is not None
     tracker.log(record, tmp_path, lost)
     tracker.finish_sweep(lost, tmp_path, [record])
-    family = Family("the orphans", "orphans", tmp_path, [record], None, is_over=True)
-    assert tracker.settle_family(family) == (lost, Change.COMPLETE), "the record names it"
+    group = RunGroup("the orphans", "orphans", tmp_path, [record], None, is_over=True)
+    assert tracker.log_missing_parent(group) == (lost, Change.COMPLETE), "the record names it"
 
     tracker.client.delete_run(lost)
-    parent, change = tracker.settle_family(family)
+    parent, change = tracker.log_missing_parent(group)
     assert (parent != lost, change) == (True, Change.CREATED)
-    assert tracker.settle(record, tmp_path, parent) is Change.COMPLETED
+    assert tracker.log_missing(record, tmp_path, parent) is Change.COMPLETED
     assert {run.tags["mlflow.parentRunId"] for run in of_record(root, record)} == {parent}
-    assert tracker.settle_family(family) == (parent, Change.COMPLETE)
-    assert tracker.settle(record, tmp_path, parent) is Change.COMPLETE
+    assert tracker.log_missing_parent(group) == (parent, Change.COMPLETE)
+    assert tracker.log_missing(record, tmp_path, parent) is Change.COMPLETE
     found = tracker.client.get_run(parent)
     assert (found.info.run_name, found.info.status) == ("orphans", "FINISHED")
 

@@ -170,7 +170,7 @@ def test_an_index_is_sent_to_a_server_once(root: Path, tmp_path: Path) -> None:
         with_index(record, tmp_path)
         record.save(tmp_path / name)
         tracker.log(record, tmp_path / name)
-        assert tracker.settle(Record.load(tmp_path / name), tmp_path / name) is Change.COMPLETE
+        assert tracker.log_missing(Record.load(tmp_path / name), tmp_path / name) is Change.COMPLETE
         runs += [run.info.run_id for run in runs_of(tracker, record)]
     holders = [run for run in runs if files_of(tracker, run, "index") == {"index/index.faiss"}]
     assert (len(runs), len(holders)) == (4, 1)
@@ -268,10 +268,10 @@ def test_no_room_for_artifacts_leaves_nothing_running(root: Path, tmp_path: Path
     assert run.info.status == "FAILED"
     assert whole.client.get_run(str(parent)).info.status == "FINISHED"
 
-    assert whole.settle(record, tmp_path, parent) is Change.COMPLETED
+    assert whole.log_missing(record, tmp_path, parent) is Change.COMPLETED
     (run,) = runs_of(whole, record)
     assert run.info.status == "FINISHED" and "record.json" in files_of(whole, run.info.run_id)
-    assert whole.settle(record, tmp_path, parent) is Change.COMPLETE
+    assert whole.log_missing(record, tmp_path, parent) is Change.COMPLETE
 
 
 def test_artifacts_lie_under_the_root_whatever_the_working_directory(root: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from lookalike.runs.catalog import record_files, select
 from lookalike.runs.paths import RECORD, HomePaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Paths, Tracking
-from lookalike.sweep.families import Collection, Group, collect
+from lookalike.sweep.grouping import Group, GroupedRecords, group_records
 from lookalike.tracking import open_tracker
 from lookalike.tracking.completing import Change
 from lookalike.tracking.mlflow_tracker import MlflowTracker
@@ -55,18 +55,18 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     overrides = [each for each in options.what if is_override(each)]
     root = root_of(options)
-    collection = collect(_folders([each for each in options.what if each not in overrides], root))
+    grouped = group_records(_folders([each for each in options.what if each not in overrides], root))
     config = compose_tracking(overrides, options.config_dir) if overrides else None
     if config is not None and config.kind == "none":
         raise UserError("tracking=none shows nothing; name a store: tracking=local, or tracking=server")
-    for line in collection.unreadable:
+    for line in grouped.unreadable:
         complain(line)
     synchronisation = Synchronisation(root, config)
-    synchronisation.run(collection)
+    synchronisation.run(grouped)
     for fault in synchronisation.faults:
         complain(fault)
     print(synchronisation.summary())
-    return 1 if synchronisation.faults or collection.unreadable else 0
+    return 1 if synchronisation.faults or grouped.unreadable else 0
 
 
 def _folders(selectors: Sequence[str], root: Path) -> list[Path]:
@@ -102,10 +102,10 @@ class Synchronisation:
         self._away: dict[str, TrackingError] = {}
         """Stores that do not answer: one attempt each is enough."""
 
-    def run(self, collection: Collection) -> None:
+    def run(self, grouped: GroupedRecords) -> None:
         """Show every group; one that fails is a fault and keeps no other one."""
-        with RichProgress().bar("synchronising", collection.size, "records") as bar:
-            for group in collection.groups:
+        with RichProgress().bar("synchronising", grouped.size, "records") as bar:
+            for group in grouped.groups:
                 before = self.done
                 try:
                     self._show(group)
@@ -124,11 +124,11 @@ class Synchronisation:
             self.untracked += len(group.members)
             return
         parent = None
-        if group.family is not None:
-            parent, change = tracker.settle_family(group.family)
+        if group.run_group is not None:
+            parent, change = tracker.log_missing_parent(group.run_group)
             self.parents[change] += 1
         for folder, record in group.members:
-            self.counts[tracker.settle(record, folder, parent)] += 1
+            self.counts[tracker.log_missing(record, folder, parent)] += 1
         for record in group.superseded:
             tracker.forget(record)
 
@@ -145,7 +145,7 @@ class Synchronisation:
                 self._trackers[store] = tracker if isinstance(tracker, MlflowTracker) else None
             found = self._trackers[store]
             if found is not None:
-                found.backend.knock()
+                found.backend.ping()
         except TrackingError as error:
             self._away[store] = error
             raise

@@ -8,8 +8,8 @@ ledger      sweep.json: what was asked for, and what was handed to a scheduler
 states      how each point stands: done, running, failed, lost ...
 queue       what SLURM says
 gathering   the parent run: opened before the first job, closed whatever happens
-collecting  a sweep whose jobs nobody waited for
-families    which records of a folder belong under one parent: for `lookalike sync`
+collecting  a detached sweep: its jobs' results gathered, or its jobs cancelled
+grouping    which records of a folder belong under one parent: for `lookalike sync`
 task        one job: what Hydra calls
 closing     the table and the lines at the end
 

@@ -97,7 +97,7 @@ class Backend:
         backend = cls(uri)
         _require_store(uri, backend.address)
         if must_answer:
-            backend.knock()
+            backend.ping()
         return backend
 
     @property
@@ -111,7 +111,7 @@ class Backend:
             )
         return whole
 
-    def knock(self, seconds: float = 5) -> None:
+    def ping(self, seconds: float = 5) -> None:
         """Raise :class:`TrackingError` unless the server, if it is one, answers within ``seconds``."""
         if self.uri.startswith(("http://", "https://")):
             _knock(self.address, seconds)
@@ -128,7 +128,7 @@ class Backend:
         ``to_write``: raise :class:`TrackingError` at once where nothing can be written to the local store.
         """
         with tracking_errors(self.uri), _quick_import():
-            self.knock(BUSY_SECONDS)
+            self.ping(BUSY_SECONDS)
             for name, value in CLIENT_SETTINGS.items():
                 os.environ.setdefault(name, value)
             from mlflow.tracking import MlflowClient

@@ -54,6 +54,28 @@ def best_of(runs: Sequence[Run]) -> Run | None:
     return min(runs, key=lambda run: (run.info.status not in OVER, run.info.run_id), default=None)
 
 
+@dataclass(frozen=True)
+class RunGroup:
+    """What belongs under one parent."""
+
+    key: str
+    """The same whenever and wherever the group is looked at, and no other group's."""
+    name: str
+    folder: Path
+    """Where the comparison and the reports lie."""
+    records: Sequence[Record]
+    """Of all members; never empty."""
+    parent: str | None
+    """What they say their parent is; it may be another server's, or deleted."""
+    is_over: bool
+    """Whether every point of the command has its record."""
+
+    @property
+    def started(self) -> str:
+        """ISO 8601: when its first record began."""
+        return min(record.started for record in self.records)
+
+
 class RunOfPoint:
     """The MLflow run of one point of ``record``, or of a record that has none."""
 

@@ -18,12 +18,12 @@ from lookalike.tracking.completing import (
     OVER,
     PARENT,
     Change,
+    RunGroup,
     RunOfPoint,
     Upload,
     best_of,
     missing_files,
 )
-from lookalike.tracking.families import Family
 from lookalike.tracking.home import ARTIFACTS
 from lookalike.tracking.turns import one_at_a_time, patiently
 
@@ -85,7 +85,7 @@ class MlflowTracker:
 
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
         """One run a point; a record that failed before its first point becomes one run as well."""
-        self.settle(record, folder, parent)
+        self.log_missing(record, folder, parent)
 
     def forget(self, record: Record) -> None:
         """Delete the record's runs: MLflow keeps them among the deleted ones."""
@@ -97,7 +97,7 @@ class MlflowTracker:
 
         patiently(forget)
 
-    def settle(self, record: Record, folder: Path, parent: str | None = None) -> Change:
+    def log_missing(self, record: Record, folder: Path, parent: str | None = None) -> Change:
         """As :meth:`log`; says whether the record was there, whole or in part.
 
         Runs that stand for the same point (a server that died between doing and answering was asked again)
@@ -105,7 +105,7 @@ class MlflowTracker:
         :class:`TrackingError`.
         """
 
-        def settle() -> Change:
+        def complete() -> Change:
             with tracking_errors(self.backend.uri):
                 return self._settle(record, folder, parent)
 
@@ -114,7 +114,7 @@ class MlflowTracker:
             if parent and self._is_home_of(record):
                 record.extras[PARENT_ID] = parent
             try:
-                return patiently(settle)
+                return patiently(complete)
             finally:
                 if _references(record) != before:
                     record.save(folder)
@@ -152,49 +152,49 @@ class MlflowTracker:
         for path in ReportPaths(folder).shown:
             self.client.log_artifact(parent, str(path))
 
-    def settle_family(self, family: Family) -> tuple[str, Change]:
+    def log_missing_parent(self, group: RunGroup) -> tuple[str, Change]:
         """The parent of records that belong together, made when it is lost, closed when all are there.
 
         It is the run that the records name, or the one that an earlier call made for them. Raises
         :class:`TrackingError`.
         """
 
-        def settle() -> tuple[str, Change]:
+        def complete() -> tuple[str, Change]:
             with tracking_errors(self.backend.uri):
-                return self._settle_family(family)
+                return self._log_missing_parent(group)
 
-        with one_at_a_time(family.folder):
-            return patiently(settle)
+        with one_at_a_time(group.folder):
+            return patiently(complete)
 
-    def _settle_family(self, family: Family) -> tuple[str, Change]:
-        parent, change = self._parent_of(family), Change.COMPLETE
+    def _log_missing_parent(self, group: RunGroup) -> tuple[str, Change]:
+        parent, change = self._parent_of(group), Change.COMPLETE
         if parent is None:
-            run_id = self._new_parent(family.name, family.name, family.started, {FAMILY: family.key})
+            run_id = self._new_parent(group.name, group.name, group.started, {FAMILY: group.key})
             self._share_view(run_id)
             parent, change = self.client.get_run(run_id), Change.CREATED
         run_id = str(parent.info.run_id)
-        reports = missing_files(self.client, run_id, ReportPaths(family.folder).shown)
-        if family.is_over and (parent.info.status not in OVER or reports):
-            ended = max(content.milliseconds(record.finished) for record in family.records)
+        reports = missing_files(self.client, run_id, ReportPaths(group.folder).shown)
+        if group.is_over and (parent.info.status not in OVER or reports):
+            ended = max(content.milliseconds(record.finished) for record in group.records)
             before = {name: status for status, name in content.RUN_STATUS.items()}.get(parent.info.status)
-            status = before or _status_of(family.records)
+            status = before or _status_of(group.records)
             self._finish_sweep(
-                run_id, family.folder, family.records, status, parent.info.end_time if before else ended
+                run_id, group.folder, group.records, status, parent.info.end_time if before else ended
             )
             change = Change.COMPLETED if change is Change.COMPLETE else change
         return run_id, change
 
-    def _parent_of(self, family: Family) -> Run | None:
-        named = [family.parent, *(record.extras.get(PARENT_ID) for record in family.records)]
+    def _parent_of(self, group: RunGroup) -> Run | None:
+        named = [group.parent, *(record.extras.get(PARENT_ID) for record in group.records)]
         for run_id in dict.fromkeys(named):
             if parent := self._active(run_id):
                 return parent
-        made = best_of(self.client.search_runs([self.experiment], f"tags.`{FAMILY}` = '{family.key}'"))
-        return made or self._parent_in_tags(family)
+        made = best_of(self.client.search_runs([self.experiment], f"tags.`{FAMILY}` = '{group.key}'"))
+        return made or self._parent_in_tags(group)
 
-    def _parent_in_tags(self, family: Family) -> Run | None:
+    def _parent_in_tags(self, group: RunGroup) -> Run | None:
         """The parent of the members' runs: for records that do not name it."""
-        for record in family.records:
+        for record in group.records:
             for run in self._runs_of(record):
                 if parent := self._active(run.data.tags.get(PARENT)):
                     return parent

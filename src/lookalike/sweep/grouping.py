@@ -15,7 +15,7 @@ from lookalike.runs.paths import SweepPaths
 from lookalike.runs.record import Record
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.states import finished_keys
-from lookalike.tracking.families import Family
+from lookalike.tracking.completing import RunGroup
 
 Found = tuple[Path, Record]
 """A record and the folder it lies in."""
@@ -25,14 +25,14 @@ Found = tuple[Path, Record]
 class Group:
     """What one parent is over; or a single record that needs none."""
 
-    family: Family | None
+    run_group: RunGroup | None
     members: list[Found]
     superseded: list[Record] = field(default_factory=list)
     """Failed tries of points that a later try stands for: they are not shown."""
 
 
 @dataclass
-class Collection:
+class GroupedRecords:
     """Records in groups."""
 
     groups: list[Group] = field(default_factory=list)
@@ -45,9 +45,9 @@ class Collection:
         return sum(len(group.members) for group in self.groups)
 
 
-def collect(folders: Iterable[Path]) -> Collection:
+def group_records(folders: Iterable[Path]) -> GroupedRecords:
     """Return all records at and below ``folders``, each once; one run of a sweep brings all of it."""
-    collection = Collection()
+    grouped = GroupedRecords()
     places: dict[Path, None] = {}
     for folder in map(Path.resolve, folders):
         places |= dict.fromkeys(file.parent for file in record_files(sweep_around(folder) or folder))
@@ -56,22 +56,22 @@ def collect(folders: Iterable[Path]) -> Collection:
         try:
             found = (place, Record.load(place))
         except UserError as error:
-            collection.unreadable.append(str(error))
+            grouped.unreadable.append(str(error))
             continue
         by_sweep.setdefault(sweep_around(place), []).append(found)
     for sweep, members in by_sweep.items():
         if sweep is not None:
-            collection.groups.append(_of_sweep(sweep, members, collection.unreadable))
+            grouped.groups.append(_of_sweep(sweep, members, grouped.unreadable))
         else:
-            collection.groups += [Group(_of_run(*found), [found]) for found in members]
-    return collection
+            grouped.groups += [Group(_of_run(*found), [found]) for found in members]
+    return grouped
 
 
-def _of_run(folder: Path, record: Record) -> Family | None:
+def _of_run(folder: Path, record: Record) -> RunGroup | None:
     """The points of a run of its own; None for a single one, which needs no parent."""
     if len(record.points) < 2:
         return None
-    return Family(
+    return RunGroup(
         key=record.identity,
         name=title_of(folder) or record.name,
         folder=folder,
@@ -93,7 +93,7 @@ def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Grou
     parent = ledger.parent if ledger else None
     parent = parent or (str(min(parents)) if parents else None)
     where = "/".join(folder.parts[-2:])
-    family = Family(
+    group = RunGroup(
         key=_hash("ledger", ledger.name, ledger.created) if ledger else _hash("sweep", parent or where),
         name=ledger.name if ledger else title_of(folder) or where,
         folder=folder,
@@ -101,7 +101,7 @@ def _of_sweep(folder: Path, members: list[Found], unreadable: list[str]) -> Grou
         parent=parent,
         is_over=_is_over(ledger, members) if ledger else SweepPaths(folder).comparison.exists(),
     )
-    return Group(family, members, list(_superseded(folder)))
+    return Group(group, members, list(_superseded(folder)))
 
 
 def _is_over(ledger: Ledger, members: Sequence[Found]) -> bool:
