@@ -9,8 +9,7 @@ them, has a sentence for each fault.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +18,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from lookalike.config.composing import CONFIG_NAME, expand_home, parse, shipped_configs
-from lookalike.config.explaining import COMPOSING_ERRORS, explain
-from lookalike.config.typed import as_typed, quoted
+from lookalike.config.composing import CONFIG_NAME, override_lines, parse, shipped_configs
+from lookalike.config.typed import quoted
 from lookalike.errors import ConfigError, UserError
 from lookalike.machine.credentials import set_aside_all
 from lookalike.progress import RichProgress
@@ -59,11 +57,15 @@ def compose(
         lookalike.compose("dataset=folder", "dataset.root=~/Pictures", "index=ivf_flat", "index.nlist=64")
     """
     lines = _lines(overrides, root, config_dir)
-    with _configs() as loader:
-        config = loader.load_configuration(CONFIG_NAME, lines, RunMode.RUN, from_shell=False)
-        if config.hydra.mode == RunMode.MULTIRUN:
-            raise ConfigError([f"{' '.join(overrides)} is a sweep; call lookalike.run_sweep"])
-        return parse(config)
+    try:
+        with shipped_configs() as loader:
+            config = loader.load_configuration(CONFIG_NAME, lines, RunMode.RUN, from_shell=False)
+    except ConfigError as error:
+        faults = [fault.replace("add -m", "call lookalike.run_sweep") for fault in error.faults]
+        raise ConfigError(faults) from error.__cause__
+    if config.hydra.mode == RunMode.MULTIRUN:
+        raise ConfigError([f"{' '.join(overrides)} is a sweep; call lookalike.run_sweep"])
+    return parse(config)
 
 
 def run_experiment(experiment: Experiment, *, quiet: bool = False) -> Record:
@@ -109,7 +111,7 @@ def run_sweep(
         products = [f"[{','.join(map(quoted, set_aside_all(block)))}]" for block in blocks]
         lines.append(f"hydra.sweeper.blocks=[{','.join(products)}]")
     progress = RichProgress(quiet)
-    with _configs() as loader:
+    with shipped_configs() as loader:
         config = loader.load_configuration(CONFIG_NAME, lines, RunMode.MULTIRUN, from_shell=False)
         arguments = list(config.hydra.overrides.task)
         choice = config.hydra.runtime.choices.get("experiment")
@@ -162,23 +164,10 @@ def _lines(overrides: Sequence[str], root: str | Path | None, config_dir: str | 
     """Override lines as Hydra's grammar takes them; ConfigError for those that only a command can follow."""
     if of_commands := [line for line in overrides if line.startswith(OF_COMMANDS)]:
         raise ConfigError([f"{line} is for the command line; call `lookalike run`" for line in of_commands])
-    lines = as_typed(set_aside_all(expand_home(overrides)))
+    lines = override_lines(overrides, config_dir)
     if root is not None:
         lines.append(f"paths.root={quoted(str(Path(root).expanduser().resolve()))}")
-    if config_dir is not None:
-        folder = f"file://{Path(config_dir).expanduser().resolve()}"
-        lines.append(f"hydra.searchpath=[{quoted(folder)}]")
     return lines
-
-
-@contextmanager
-def _configs() -> Iterator[ConfigLoader]:
-    """Yield a loader of our configs; what Hydra raises in the block becomes ConfigError."""
-    try:
-        with shipped_configs() as loader:
-            yield loader
-    except COMPOSING_ERRORS as error:
-        raise ConfigError([explain(error).replace("add -m", "call lookalike.run_sweep")]) from error
 
 
 def _launcher(task: Task, loader: ConfigLoader, config: DictConfig) -> Launch:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lookalike.cli.parsing import Parser
-from lookalike.config.composing import compose, expand_home
-from lookalike.config.explaining import COMPOSING_ERRORS, explain
+from lookalike.config.composing import compose
 from lookalike.embed.models import open_model
-from lookalike.errors import ConfigError
 from lookalike.progress import RichProgress
 
 
@@ -20,9 +18,5 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", help="as for `lookalike run`: model=siglip_base")
     parser.add_argument("--config-dir", help="a folder with your own configs")
     options = parser.parse_args(arguments)
-    try:
-        experiment = compose(expand_home(options.overrides), options.config_dir)
-    except COMPOSING_ERRORS as error:
-        raise ConfigError([explain(error)]) from error
-    open_model(experiment.model).fetch(RichProgress())
+    open_model(compose(options.overrides, options.config_dir).model).fetch(RichProgress())
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.parsing import Parser
-from lookalike.errors import ConfigError, IndexingError
+from lookalike.errors import IndexingError
 from lookalike.machine.filesystems import require_writable
 from lookalike.progress import RichProgress
 from lookalike.terminal.printing import print_wrapped
@@ -98,8 +98,7 @@ def _readable(value: Any) -> str:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from lookalike.config.composing import compose, expand_home
-    from lookalike.config.explaining import COMPOSING_ERRORS, explain
+    from lookalike.config.composing import compose
     from lookalike.config.planning import plan
     from lookalike.datasets import open_dataset
     from lookalike.embed.embedder import Embedder
@@ -109,10 +108,7 @@ def _build(options: argparse.Namespace) -> int:
     from lookalike.runs.session import Session
     from lookalike.sweep.task import require_places
 
-    try:
-        composed = compose(expand_home(options.overrides), options.config_dir)
-    except COMPOSING_ERRORS as error:
-        raise ConfigError([explain(error)]) from error
+    composed = compose(options.overrides, options.config_dir)
     progress = RichProgress()
     experiment = plan(composed, progress).experiment
     require_places(experiment, tracked=False)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from lookalike.cli.parsing import add_root_option
 from lookalike.config.composing import compose
-from lookalike.config.explaining import COMPOSING_ERRORS, explain
-from lookalike.errors import ConfigError, UserError
-from lookalike.machine.credentials import set_aside_all
+from lookalike.errors import UserError
 from lookalike.machine.filesystems import results_root
 from lookalike.schemas import Tracking
 
@@ -38,7 +36,4 @@ def is_override(argument: str) -> bool:
 
 def compose_tracking(overrides: Sequence[str], config_dir: str | None) -> Tracking:
     """Return the tracking config that ``overrides`` compose. Raises ConfigError when they do not fit."""
-    try:
-        return compose(set_aside_all(overrides), config_dir).tracking
-    except COMPOSING_ERRORS as error:
-        raise ConfigError([explain(error)]) from error
+    return compose(overrides, config_dir).tracking

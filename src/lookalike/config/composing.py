@@ -16,11 +16,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from hydra.version import VersionBase, getbase
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from lookalike import schemas
+from lookalike.config.explaining import COMPOSING_ERRORS, explain
 from lookalike.config.typed import as_typed, quoted, register_sources, schemas_by_group
 from lookalike.errors import ConfigError
 from lookalike.machine.credentials import set_aside, set_aside_all
@@ -59,7 +61,7 @@ def prepare_hydra() -> None:
 
 @contextmanager
 def shipped_configs() -> Iterator[ConfigLoader]:
-    """Initialise Hydra on the shipped configs and yield its loader.
+    """Initialise Hydra on the shipped configs and yield its loader; its errors become :class:`ConfigError`.
 
     Afterwards Hydra is what it was before: a notebook may use it for applications of its own. Blocks may be
     nested, and stand inside a Hydra application.
@@ -75,6 +77,8 @@ def shipped_configs() -> Iterator[ConfigLoader]:
     try:
         with hydra.initialize_config_dir(str(conf_folder()), version_base="1.3", job_name="lookalike"):
             yield GlobalHydra.instance().config_loader()
+    except COMPOSING_ERRORS as error:
+        raise ConfigError([explain(error)]) from error
     finally:
         search_paths[:], sources.types, store.repo = before
         GlobalHydra.instance().hydra = application
@@ -110,20 +114,23 @@ def expand_home(overrides: Sequence[str]) -> list[str]:
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> schemas.Experiment:
-    """Compose and parse one experiment outside of a Hydra application.
+    """Return the experiment that ``overrides`` describe; :class:`ConfigError` when they do not fit."""
+    lines = override_lines(overrides, config_dir)
+    with shipped_configs() as loader:
+        return parse(loader.load_configuration(CONFIG_NAME, lines, RunMode.RUN, from_shell=False))
 
-    ``config_dir`` joins the search path as ``--config-dir`` does. Text arrives as it is typed
-    (:func:`~lookalike.config.typed.as_typed`). Raises Hydra's own errors when an override does not fit, and
-    :class:`ConfigError` as :func:`parse` does.
+
+def override_lines(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
+    """Return ``overrides`` as Hydra's grammar takes them, so that text arrives as it was typed.
+
+    ``~`` is the home folder, passwords are set aside, and ``config_dir`` joins the search path as
+    ``--config-dir`` does.
     """
-    import hydra
-
-    lines = as_typed(set_aside_all(overrides))
+    lines = as_typed(set_aside_all(expand_home(overrides)))
     if config_dir is not None:
         folder = f"file://{Path(config_dir).expanduser().resolve()}"
         lines.append(f"hydra.searchpath=[{quoted(folder)}]")
-    with shipped_configs():
-        return parse(hydra.compose(CONFIG_NAME, overrides=lines))
+    return lines
 
 
 def parse(config: DictConfig) -> schemas.Experiment:
