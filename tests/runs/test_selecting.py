@@ -12,7 +12,15 @@ from lookalike.cli import main
 from lookalike.errors import UserError
 from lookalike.index.families.flat import FlatIndex
 from lookalike.report import write_comparison
-from lookalike.runs.catalog import find_sweep, searchable_points, select, select_all, sweeps_below, title_of
+from lookalike.runs.catalog import (
+    find_searchable,
+    find_sweep,
+    searchable_points,
+    select,
+    select_all,
+    sweeps_below,
+    title_of,
+)
 from lookalike.runs.paths import SweepPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import EmbeddingsDataset, HeldOutQueries, SyntheticDataset, VectorsQueries
@@ -132,3 +140,7 @@ def test_runs_without_images_are_not_offered_for_searching(tmp_path: Path) -> No
     finished(tmp_path, pictures, "made", dataset=made_up, queries=HeldOutQueries(n=5), index=FlatIndex())
     finished(tmp_path, pictures, "images", index=FlatIndex())
     assert [run.folder.name for run in searchable_points(tmp_path)] == ["images"]
+    finished(tmp_path, pictures, "newest", dataset=made_up, queries=HeldOutQueries(n=6), index=FlatIndex())
+    assert find_searchable(tmp_path).folder.name == "images", "the search page begins with what it can show"
+    with pytest.raises(UserError, match="there are no runs over images under"):
+        find_searchable(tmp_path / "elsewhere")

@@ -23,7 +23,7 @@ def refused(capsys: Capture, *arguments: str) -> str:
 
 
 def test_without_runs_there_is_nothing_to_search(tmp_path: Path, capsys: Capture) -> None:
-    assert "there are no finished runs" in refused(capsys, "ui", "--root", str(tmp_path))
+    assert "there are no runs over images" in refused(capsys, "ui", "--root", str(tmp_path))
 
 
 @pytest.mark.parametrize("verb", [["ui"], ["judge", "fine", "coarse"]])

@@ -147,6 +147,21 @@ def searchable_points(root: Path) -> list[RunPoint]:
     return list(newest.values())
 
 
+def find_searchable(root: Path, selector: str | None = None) -> RunPoint:
+    """Return what :func:`find_point` does; without a selector the newest run over images.
+
+    Raises UserError when there is none.
+    """
+    if selector is not None:
+        return find_point(root, selector)
+    if points := searchable_points(root):
+        return points[0]
+    raise NotFoundError(
+        f"there are no runs over images under {root.resolve()}; run an experiment first: lookalike run, or "
+        "name another root with --root"
+    )
+
+
 def _has_images(record: Record) -> bool:
     try:
         return not isinstance(experiment_of(record.config).dataset, VectorDataset)

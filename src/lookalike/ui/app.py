@@ -13,7 +13,7 @@ import streamlit as st
 from lookalike.datasets.images import decode
 from lookalike.datasets.sampling import nested_sample
 from lookalike.errors import ImageError, UserError
-from lookalike.runs.catalog import find_point, searchable_points
+from lookalike.runs.catalog import find_point, find_searchable, searchable_points
 from lookalike.runs.opener import FinishedRun, open_point
 from lookalike.runs.points import RunPoint
 from lookalike.runs.searching import Comparison, Hits
@@ -88,11 +88,11 @@ def main() -> None:
 
 
 def _choose_run(root: Path, selector: str | None) -> Choice:
-    """The run to search: at first the one that ``--run`` named, else the newest.
+    """The run to search: at first the one that ``--run`` named, else the newest over images.
 
     Settings of the search make no choices of their own (they are set in the app).
     """
-    named = choice_of(find_point(root, selector))
+    named = choice_of(find_searchable(root, selector))
     offered = [choice_of(run) for run in searchable_points(root)]
     if named not in offered:
         offered.insert(0, named)
