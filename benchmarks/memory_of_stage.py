@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from lookalike.datasets import open_dataset
-from lookalike.datasets.lazy import RowNumbers
+from lookalike.datasets.ids import RowNumbers
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embedder import Embedder
 from lookalike.embed.embeddings import Embeddings

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lookalike.datasets import open_dataset
 from lookalike.datasets.duplicates import duplicate_groups
-from lookalike.datasets.known import settle_fingerprints
+from lookalike.datasets.fingerprints import settle_fingerprints
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embedder import Embedder, count_shards, shard_faults
 from lookalike.embed.embeddings import Embeddings
@@ -25,9 +25,8 @@ from lookalike.evaluate.ground_truth import compare_ground_truth
 from lookalike.evaluate.points import k_faults, k_of
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.evaluate.timing.rounds import time_points
-from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.build import IndexArtifacts, build_index
-from lookalike.index.searchers import FaissSearcher, load_index
+from lookalike.index.searchers import BruteForceSearcher, FaissSearcher, load_index
 from lookalike.index.serving import serving_memory
 from lookalike.progress import Progress
 from lookalike.queries import plan_queries

@@ -12,7 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from lookalike.datasets import open_dataset
-from lookalike.datasets.sets import VectorSet, check_vectors
+from lookalike.datasets.sets import VectorSet
+from lookalike.datasets.usable import check_vectors
 from lookalike.errors import DatasetError
 from lookalike.schemas import EmbeddingsDataset
 from tests.datasets.vector_worlds import write_bin, write_csv, write_hdf5, write_npz, write_vecs

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from lookalike.datasets.lazy import RowNumbers
-from lookalike.datasets.sets import VectorSet, check_vectors
+from lookalike.datasets.ids import RowNumbers
+from lookalike.datasets.sets import VectorSet
+from lookalike.datasets.usable import check_vectors
 from lookalike.machine.mapping import forget, map_floats, place_of
 
 RANDOM = np.random.default_rng(0)

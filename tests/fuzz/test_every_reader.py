@@ -24,8 +24,9 @@ from lookalike.datasets import open_dataset
 from lookalike.datasets.formats.neighbours import open_neighbours
 from lookalike.datasets.images import decode
 from lookalike.datasets.sbu_captions import JSON_NAME, LINES_NAME, read_captions
-from lookalike.datasets.sets import ImageSet, VectorSet, check_vectors
+from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.table import read_columns
+from lookalike.datasets.usable import check_vectors
 from lookalike.embed.models.checkpoint import is_whole_safetensors
 from lookalike.errors import ImageError, UserError, printable
 from lookalike.queries.judgements import read_judgements

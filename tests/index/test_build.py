@@ -20,7 +20,6 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import IndexingError, StoreError
 from lookalike.evaluate.exact import recomputed_scores
 from lookalike.evaluate.points import expand_points
-from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.build import (
     INDEX_VERSION,
     TRAINED_FILE,
@@ -33,8 +32,8 @@ from lookalike.index.families.flat import FlatIndex
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.index.families.opq_ivf_pq import OpqIvfPqIndex
 from lookalike.index.files import write_index
-from lookalike.index.sample import draw_sample
-from lookalike.index.searchers import load_index
+from lookalike.index.searchers import BruteForceSearcher, load_index
+from lookalike.index.training import draw_sample
 from lookalike.progress import Bar, Progress
 from lookalike.store.store import Store
 from tests.index.galleries import D, clustered, families, sharded

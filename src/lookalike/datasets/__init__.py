@@ -11,9 +11,9 @@ from typing import Any
 
 from lookalike import schemas
 from lookalike.datasets.embeddings import EmbeddingsSource
+from lookalike.datasets.fingerprints import settle_fingerprints
 from lookalike.datasets.folder import FolderSource
 from lookalike.datasets.huggingface import HuggingfaceSource
-from lookalike.datasets.known import settle_fingerprints
 from lookalike.datasets.sbu_captions import SbuCaptionsSource
 from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.source import Source

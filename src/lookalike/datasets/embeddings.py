@@ -13,14 +13,12 @@ import numpy as np
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import file_fingerprint
-from lookalike.datasets.folder import root_fault
 from lookalike.datasets.formats.contents import EmptyFile, VectorFile
 from lookalike.datasets.formats.formats import check_files, format_of, open_vector_file
-from lookalike.datasets.lazy import RowNumbers
+from lookalike.datasets.ids import RowNumbers, nested_sample
 from lookalike.datasets.ready_files import find_tables, find_vector_files
-from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import VectorSet
-from lookalike.datasets.source import Source
+from lookalike.datasets.source import Source, root_fault
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import content_fingerprints, stat_fingerprints
+from lookalike.datasets.ids import Names, id_of, nested_sample, printable
 from lookalike.datasets.images import (
     EXTENSIONS,
     HEIC_CURE,
@@ -23,10 +24,8 @@ from lookalike.datasets.images import (
     open_file,
     reads_heic,
 )
-from lookalike.datasets.names import Names, id_of, printable
-from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
-from lookalike.datasets.source import Source
+from lookalike.datasets.source import Source, expand_root, root_fault
 from lookalike.datasets.table import read_columns
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
@@ -83,26 +82,6 @@ class FolderSource(Source[schemas.FolderDataset]):
             return None
         folders = "folder (the names of the images' folders) or " if kind == "labels" else ""
         return f"dataset.{kind}; set it to {folders}a column of dataset.table"
-
-
-def expand_root(root: str | None, setting: str) -> Path:
-    """Return the folder that a setting names (``~`` expanded); DatasetError when it is unset or no folder."""
-    if not root:
-        raise DatasetError(f"{setting} is not set; name a folder of images, as in {setting}=~/Pictures")
-    path = Path(root).expanduser()
-    if not path.is_dir():
-        fault = "is not a folder" if path.exists() else "does not exist"
-        raise DatasetError(f"{setting}={root} {fault}; name a folder of images")
-    return path
-
-
-def root_fault(root: str | None, what: str, example: str) -> str | None:
-    """Return why ``dataset.root`` cannot be ``what`` it should be; None when it is there."""
-    if not root:
-        return f"dataset.root is not set; name {what}: dataset.root={example}"
-    if not Path(root).expanduser().exists():
-        return f"dataset.root={root} does not exist; name {what}"
-    return None
 
 
 def _table_faults(config: schemas.FolderDataset) -> Iterator[str]:

@@ -21,9 +21,8 @@ import numpy.typing as npt
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import content_fingerprints
+from lookalike.datasets.ids import LazyTexts, nested_sample
 from lookalike.datasets.images import decode
-from lookalike.datasets.lazy import LazyTexts
-from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
 from lookalike.datasets.source import Source
 from lookalike.errors import DatasetError, ImageError, foreign_parser

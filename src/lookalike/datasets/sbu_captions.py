@@ -19,12 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike import schemas
-from lookalike.datasets.folder import expand_root, files_as_images
-from lookalike.datasets.lazy import LazyTexts
-from lookalike.datasets.names import printable
-from lookalike.datasets.sampling import nested_sample
+from lookalike.datasets.folder import files_as_images
+from lookalike.datasets.ids import LazyTexts, nested_sample, printable
 from lookalike.datasets.sets import ImageSet
-from lookalike.datasets.source import Source
+from lookalike.datasets.source import Source, expand_root
 from lookalike.datasets.table import MARKS, SAVE_AS_UTF8
 from lookalike.errors import DatasetError, foreign_parser
 from lookalike.progress import SILENT, Progress

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from lookalike import schemas
 from lookalike.datasets.sets import ImageSet, VectorSet
+from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 from lookalike.store.store import Store
 
@@ -50,3 +52,23 @@ class Source(Generic[Config]):
         None when they have, or when only opening them tells.
         """
         return None
+
+
+def expand_root(root: str | None, setting: str) -> Path:
+    """Return the folder that a setting names (``~`` expanded); DatasetError when it is unset or no folder."""
+    if not root:
+        raise DatasetError(f"{setting} is not set; name a folder of images, as in {setting}=~/Pictures")
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        fault = "is not a folder" if path.exists() else "does not exist"
+        raise DatasetError(f"{setting}={root} {fault}; name a folder of images")
+    return path
+
+
+def root_fault(root: str | None, what: str, example: str) -> str | None:
+    """Return why ``dataset.root`` cannot be ``what`` it should be; None when it is there."""
+    if not root:
+        return f"dataset.root is not set; name {what}: dataset.root={example}"
+    if not Path(root).expanduser().exists():
+        return f"dataset.root={root} does not exist; name {what}"
+    return None

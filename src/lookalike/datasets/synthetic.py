@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike import schemas
-from lookalike.datasets.lazy import RowNumbers
-from lookalike.datasets.sampling import nested_sample
+from lookalike.datasets.ids import RowNumbers, nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.source import Source
 from lookalike.machine.environment import cores, threads

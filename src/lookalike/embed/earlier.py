@@ -9,8 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from lookalike.datasets.fingerprints import size_in
-from lookalike.datasets.known import METADATA, read_bad_contents, read_parquet, read_texts
+from lookalike.datasets.fingerprints import METADATA, read_bad_contents, read_parquet, read_texts, size_in
 from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.embed.shards import EMBEDDINGS_VERSION, KINDS, VECTORS, Copies, files_of, shaping
 from lookalike.machine.environment import cores, cpu_model

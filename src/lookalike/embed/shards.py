@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.datasets.known import (
+from lookalike.datasets.fingerprints import (
     EMBEDDED_KINDS,
     LEDGER,
     METADATA,
     content_of,
 )
-from lookalike.datasets.sets import ImageSet, TextSet, VectorSet, check_vectors
+from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
+from lookalike.datasets.usable import check_vectors
 from lookalike.embed.blocks import BLOCK_ROWS, StoredBlock
 from lookalike.embed.embeddings import BadImage, Floats
 from lookalike.errors import DatasetError

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +14,6 @@ from lookalike.index.families.family import FAISS_DEFAULTS
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-
-
-class Searcher(Protocol):
-    """Anything that can be searched and timed."""
-
-    def prepare(self, k: int, settings: Mapping[str, int]) -> Callable[[Floats], tuple[Floats, Rows]]:
-        """A function from queries (float32, C-contiguous, (n, d)) to scores and rows, both (n, k), nearest
-        first, row −1 where fewer were found. It may be called from several threads at once.
-        """
-        ...
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from lookalike.index.files import read_index, write_index
 from lookalike.index.filling import BLOCK_ROWS, fill
 from lookalike.index.merging import examine, merge_parts
 from lookalike.index.messages import captured_notices
-from lookalike.index.sample import draw_sample
 from lookalike.index.structure import (
     blank_index,
     centroids_of,
@@ -32,7 +31,7 @@ from lookalike.index.structure import (
     seed_build,
     varies_with_threads,
 )
-from lookalike.index.training import POINTS_PER_CENTROID, code_threads, train
+from lookalike.index.training import POINTS_PER_CENTROID, code_threads, draw_sample, train
 from lookalike.machine.environment import cores, give_back_memory, threads
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import Index

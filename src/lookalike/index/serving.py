@@ -1,8 +1,12 @@
-"""Memory to serve an index: measured once for each, in a fresh process that only loads and searches."""
+"""Memory to serve an index: measured once for each, in a child process that only loads and searches.
+
+:func:`serving_memory` starts the child, which is this module run as a program.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +14,9 @@ import numpy as np
 
 from lookalike.errors import IndexingError
 from lookalike.index.build import INDEX_FILE, IndexArtifacts
-from lookalike.machine.mapping import Place, place_of
+from lookalike.index.searchers import BruteForceSearcher, FaissSearcher
+from lookalike.machine.environment import threads
+from lookalike.machine.mapping import Place, map_floats, place_of
 from lookalike.machine.processes import run_module
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import Index
@@ -65,7 +71,7 @@ def _measure(config: Index, built: IndexArtifacts, gallery: Embeddings, draft: P
         "queries": str(queries),
         "k": min(K, len(gallery)),
     }
-    result = run_module("lookalike.index.serving_process", json.dumps(task))
+    result = run_module("lookalike.index.serving", json.dumps(task))
     for file in draft.iterdir():
         file.unlink()
     if result.returncode:
@@ -91,3 +97,48 @@ def _mapped_vectors(gallery: Embeddings, draft: Path) -> list[tuple[str, int, tu
             shard.tofile(place.file)
         found.append((str(place.file), place.offset, shard.shape))
     return found
+
+
+def process_memory() -> tuple[int, int] | None:
+    """Anonymous and file-backed bytes that this process holds now; None where there is no ``/proc``."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = {
+        name: int(size.split()[0]) * 1024
+        for name, _, size in (line.partition(":") for line in lines)
+        if name.startswith("Rss")
+    }
+    return sizes["RssAnon"], sizes["RssFile"]
+
+
+def serve_here(task: dict[str, Any]) -> dict[str, int | None]:
+    """Return the facts of one task of :func:`_measure`; in the child."""
+    import faiss
+
+    with threads(1):
+        faiss.knn(np.zeros((32, 8), np.float32), np.zeros((32, 8), np.float32), 1)  # BLAS takes its buffers
+        before = process_memory()
+        searcher: FaissSearcher | BruteForceSearcher
+        if task["index"] is not None:
+            searcher = FaissSearcher.read(Path(task["index"]), task["mmap"])
+        else:
+            shards = [map_floats(Place(Path(file), at), shape) for file, at, shape in task["vectors"]]
+            searcher = BruteForceSearcher(shards, task["metric"])
+        search = searcher.prepare(task["k"], task["settings"])
+        for query in np.load(task["queries"]):
+            search(query[None])
+        after = process_memory()
+    if before is None or after is None:
+        return dict.fromkeys(("serving_memory_bytes", "anonymous_bytes", "file_backed_bytes"))
+    anonymous, file_backed = (max(0, now - then) for now, then in zip(after, before, strict=True))
+    return {
+        "serving_memory_bytes": anonymous + file_backed,
+        "anonymous_bytes": anonymous,
+        "file_backed_bytes": file_backed,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(serve_here(json.loads(sys.argv[1]))))

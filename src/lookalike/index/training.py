@@ -1,4 +1,4 @@
-"""Training: seeded, each part with the threads that its size is worth, and with a bar where it takes long.
+"""Training on a seeded sample: each part with the threads that its size is worth, bars where it takes long.
 
 FAISS's threads meet after each block of comparisons. Where a block is a fraction of a millisecond (the
 codebooks of product quantisers, the rotation of OPQ), they spin for longer than they work, on busy cores for
@@ -11,16 +11,21 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import IndexingError
+from lookalike.index.filling import BLOCK_ROWS
 from lookalike.index.messages import translated
 from lookalike.index.structure import OPQ_CENTROIDS, centroids_of, parts, seed_build, transforms
 from lookalike.machine.environment import threads
+from lookalike.machine.mapping import forget
 from lookalike.progress import SILENT, Bar, Progress
+
+if TYPE_CHECKING:
+    from lookalike.embed.embeddings import Embeddings
 
 Floats = npt.NDArray[np.float32]
 
@@ -162,3 +167,14 @@ class _Training:
         faiss.knn(block, block[: pq.ksub], 1)
         seconds = time.perf_counter() - start
         self.progress.expect(f"training {self.title}: codes", seconds * passes * rows / len(block))
+
+
+def draw_sample(gallery: Embeddings, size: int, seed: int) -> npt.NDArray[np.float32]:
+    """A seeded sample of ``size`` different vectors in gallery order; beside it one block is in memory."""
+    rows = np.sort(np.random.default_rng(seed).choice(len(gallery), size, replace=False))
+    sample = np.empty((size, gallery.dim), np.float32)
+    for start, block in gallery.blocks(BLOCK_ROWS):
+        first, last = np.searchsorted(rows, [start, start + len(block)])
+        sample[first:last] = block[rows[first:last] - start]
+        forget(block)
+    return sample

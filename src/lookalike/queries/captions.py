@@ -9,9 +9,8 @@ from lookalike import schemas
 from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.datasets.source import Source
 from lookalike.errors import QueryError
-from lookalike.queries.plan import Classes, QueryPlan, tells_nothing
+from lookalike.queries.plan import Classes, QueryPlan, sample, tells_nothing
 from lookalike.queries.protocol import QueryProtocol
-from lookalike.queries.sample import sample
 
 
 class CaptionsProtocol(QueryProtocol[schemas.CaptionsQueries]):

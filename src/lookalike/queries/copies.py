@@ -12,9 +12,8 @@ from lookalike import schemas
 from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries.edits import EDITS, EDITS_VERSION, fit
-from lookalike.queries.plan import QueryPlan
+from lookalike.queries.plan import QueryPlan, sample
 from lookalike.queries.protocol import QueryProtocol
-from lookalike.queries.sample import sample
 
 
 class CopiesProtocol(QueryProtocol[schemas.CopiesQueries]):

@@ -7,14 +7,13 @@ from typing import Any
 
 from lookalike import schemas
 from lookalike.datasets.duplicates import rows_with_the_same_bytes
-from lookalike.datasets.folder import expand_root, scan_images
+from lookalike.datasets.folder import scan_images
 from lookalike.datasets.sets import ImageSet, VectorSet
-from lookalike.datasets.source import Source
+from lookalike.datasets.source import Source, expand_root
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
-from lookalike.queries.plan import QueryPlan, literal
+from lookalike.queries.plan import QueryPlan, literal, sample
 from lookalike.queries.protocol import QueryProtocol, file_faults
-from lookalike.queries.sample import sample
 
 
 class FilesProtocol(QueryProtocol[schemas.FilesQueries]):

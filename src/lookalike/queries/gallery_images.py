@@ -13,9 +13,8 @@ from lookalike import schemas
 from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.source import Source
 from lookalike.errors import QueryError
-from lookalike.queries.plan import Classes, QueryPlan, tells_nothing
+from lookalike.queries.plan import Classes, QueryPlan, sample, tells_nothing
 from lookalike.queries.protocol import QueryProtocol
-from lookalike.queries.sample import sample
 
 
 class HeldOutProtocol(QueryProtocol[schemas.HeldOutQueries]):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lookalike.datasets.names import Names
+from lookalike.datasets.ids import Names
 from lookalike.datasets.table import read_columns
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.plan import Classes

@@ -12,16 +12,15 @@ from lookalike.datasets.fingerprints import file_fingerprint
 from lookalike.datasets.formats import hdf5
 from lookalike.datasets.formats.formats import AUTO, FORMATS, format_of, open_vector_file
 from lookalike.datasets.formats.neighbours import GivenNeighbours, open_neighbours
-from lookalike.datasets.lazy import RowNumbers
+from lookalike.datasets.ids import RowNumbers
 from lookalike.datasets.ready_files import find_vector_files
 from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.source import Source
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
-from lookalike.queries.plan import Classes, QueryPlan, literal
+from lookalike.queries.plan import Classes, QueryPlan, literal, sample
 from lookalike.queries.protocol import QueryProtocol, file_faults
-from lookalike.queries.sample import sample
 
 ROWS_AT_A_TIME = 8_192
 FOLDER, RELEVANCE = "queries", "relevance.csv"

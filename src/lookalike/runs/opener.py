@@ -24,9 +24,8 @@ from lookalike.embed.models.protocol import Encoder
 from lookalike.embed.shards import shaping
 from lookalike.errors import DatasetError, ImageError, ModelError, QueryError, UserError
 from lookalike.evaluate.exact import Neighbours, recomputed_scores
-from lookalike.index.brute_force import BruteForceSearcher
 from lookalike.index.build import IndexArtifacts
-from lookalike.index.searchers import FaissSearcher, load_index
+from lookalike.index.searchers import BruteForceSearcher, FaissSearcher, load_index
 from lookalike.machine.environment import threads
 from lookalike.machine.filesystems import results_root
 from lookalike.progress import SILENT, Progress

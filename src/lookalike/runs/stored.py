@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lookalike.datasets.known import METADATA, read_parquet
+from lookalike.datasets.fingerprints import METADATA, read_parquet
 from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.shards import open_vectors

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from lookalike.datasets.ids import nested_sample
 from lookalike.datasets.images import decode
-from lookalike.datasets.sampling import nested_sample
 from lookalike.errors import ImageError, UserError
 from lookalike.runs.catalog import find_point, find_searchable, searchable_points
 from lookalike.runs.opener import FinishedRun, open_point

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.datasets.sampling import nested_sample
+from lookalike.datasets.ids import nested_sample
 from lookalike.errors import UserError, foreign_parser
 from lookalike.runs.points import RunPoint
 from lookalike.runs.record import result_file, writing_results

@@ -9,7 +9,7 @@ import pytest
 
 from lookalike.datasets import source_of
 from lookalike.datasets.formats.formats import format_of, open_vector_file
-from lookalike.datasets.sets import check_vectors
+from lookalike.datasets.usable import check_vectors
 from lookalike.errors import DatasetError
 from lookalike.schemas import EmbeddingsDataset
 from tests.datasets.vector_worlds import (

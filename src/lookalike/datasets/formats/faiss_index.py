@@ -19,7 +19,7 @@ from lookalike.datasets.formats.contents import (
     VectorFile,
     size_of,
 )
-from lookalike.datasets.lazy import RowNumbers
+from lookalike.datasets.ids import RowNumbers
 from lookalike.datasets.sets import Rows
 from lookalike.errors import DatasetError, foreign_parser
 

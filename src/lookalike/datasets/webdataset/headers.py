@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from lookalike.datasets.names import id_of
+from lookalike.datasets.ids import id_of
 from lookalike.errors import DatasetError
 
 BLOCK = 512

@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import content_fingerprints
+from lookalike.datasets.ids import LazyTexts, id_of, nested_sample, printable
 from lookalike.datasets.images import decode
-from lookalike.datasets.lazy import LazyTexts
-from lookalike.datasets.names import id_of, printable
-from lookalike.datasets.sampling import nested_sample
 from lookalike.datasets.sets import Annotations, ImageSet
 from lookalike.datasets.source import Source
-from lookalike.datasets.webdataset.listing import Listing, Tar, list_tar
 from lookalike.datasets.webdataset.samples import (
+    Listing,
+    Tar,
     annotation,
     count_missing,
+    list_tar,
     notices,
     others_of,
     text_ending_fault,

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from lookalike import schemas
-from lookalike.evaluate.points import Floats, Point, Rows, Searcher
+from lookalike.evaluate.points import Floats, Point, Rows
 from lookalike.evaluate.timing.concurrent import ConcurrentTimings
 from lookalike.evaluate.timing.results import SAMPLES_FOR_P99, TimedPoint, TimedPoints, Timing
 from lookalike.evaluate.timing.sampling import Budget, Clock, Samples, Search, sample, sample_saturated
+from lookalike.index.searchers import Searcher
 from lookalike.machine.environment import BusyMeter, cores, threads
 from lookalike.progress import SILENT, Progress
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from lookalike.datasets import open_dataset
 from lookalike.datasets.formats.neighbours import open_neighbours
-from lookalike.datasets.sets import VectorSet, check_vectors
+from lookalike.datasets.sets import VectorSet
+from lookalike.datasets.usable import check_vectors
 from lookalike.errors import DatasetError, UserError
 from lookalike.progress import SILENT, Progress
 from lookalike.queries import plan_queries

@@ -1,12 +1,63 @@
-"""Texts that are made when they are asked for: a million rows should not cost a million strings."""
+"""Ids of rows: of files, whatever their names; of vectors, made when asked for; looked up, and sampled."""
 
 from __future__ import annotations
 
+import heapq
+import os
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
+
+RAW = "./"
+"""How the id of a file begins whose name is not UTF-8; no path below a folder begins so."""
+
+
+def id_of(path: str | bytes) -> str:
+    """Return the id of a file: its path below the root, as parquet and JSON can hold it.
+
+    Bytes that are not UTF-8 are spelled out, ``./caf\\xe9.jpg``, backslashes of such a name doubled: another
+    file that is really called so has another id.
+    """
+    raw = os.fsencode(path)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return RAW + raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
+def printable(path: str) -> str:
+    """Return ``path`` for people to read: bytes that are not UTF-8 are spelled out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+class Names:
+    """Finds ids by what tables call them.
+
+    A name is an id as it stands; else the only one that differs from it in Unicode's composition (é as one
+    character or as e and an accent: systems write either), or in how bytes that are not UTF-8 are spelled.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = frozenset(ids)
+        self._others: dict[str, str | None] = {}
+        for id_ in self._ids:
+            if not id_.isascii() or id_.startswith(RAW):
+                other = _composed(id_)
+                self._others[other] = None if other in self._others else id_
+
+    def find(self, name: str) -> str | None:
+        """Return the id that is called ``name``; None when there is none, or more than one may be meant."""
+        return name if name in self._ids else self._others.get(_composed(name))
+
+
+def _composed(name: str) -> str:
+    plain = name.removeprefix(RAW)
+    return plain if plain.isascii() else unicodedata.normalize("NFC", plain)
+
 
 AT_A_TIME = 65_536
 """Row numbers that are Python objects at a time while texts are made of all."""
@@ -75,3 +126,17 @@ class RowNumbers(Sequence[str]):
         if isinstance(self._rows, range):
             return RowNumbers(self._rows.start + self._rows.step * places)
         return RowNumbers(self._rows[places])
+
+
+def nested_sample(ids: Sequence[str], n: int | None, seed: int, purpose: str) -> list[int]:
+    """Return the rows of ``n`` of the ``ids``, ascending; all when ``n`` is None or not below ``len(ids)``.
+
+    Each id is ranked by a hash of (purpose, seed, id) and the first ``n`` are kept: a larger ``n`` contains
+    the smaller one's sample, and one more id in the dataset displaces at most one. ``purpose`` keeps samples
+    of one seed apart (the gallery's ``limit`` and the queries' ``n``). ``n`` below 1: no rows.
+    """
+    if n is None or n >= len(ids):
+        return list(range(len(ids)))
+    key = blake2b(f"{purpose} {seed}".encode()).digest()[:16]
+    ranks = (blake2b(id_.encode(), digest_size=8, key=key).digest() for id_ in ids)
+    return sorted(row for _, row in heapq.nsmallest(max(n, 0), zip(ranks, range(len(ids)), strict=True)))
