@@ -1,4 +1,4 @@
-"""Exhaustive search with numpy, without FAISS: see ``index.brute_force``."""
+"""Exhaustive search with numpy, without FAISS: see ``index.searchers``."""
 
 from __future__ import annotations
 
