@@ -16,8 +16,9 @@ import streamlit as st
 from PIL import Image
 
 from lookalike import schemas
-from lookalike.datasets.folder import expand_root, scan_images
+from lookalike.datasets.folder import scan_images
 from lookalike.datasets.sets import ImageSet
+from lookalike.datasets.source import expand_root
 from lookalike.errors import ImageError, UserError
 from lookalike.runs.catalog import find_point
 from lookalike.runs.opener import FinishedRun, open_finished
