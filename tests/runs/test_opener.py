@@ -22,10 +22,14 @@ from lookalike.schemas import (
     EmbeddingsDataset,
     FolderDataset,
     HeldOutQueries,
+    InGalleryQueries,
+    Search,
     TransformersModel,
     VectorsQueries,
+    WebdatasetDataset,
 )
 from tests.checkpoints import make_tiny_siglip
+from tests.datasets.shards import write_two_shards
 from tests.pipeline.conftest import paint
 from tests.runs.runs import finished, painted
 
@@ -239,3 +243,17 @@ def test_captions_with_a_text_tower(tmp_path: Path, world: Path) -> None:
     assert vector.shape == (1, 32)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
     assert len(run.search(vector, 5)) == 5
+
+
+def test_tars_whose_listing_is_gone_are_read_and_nothing_is_kept(tmp_path: Path) -> None:
+    tars = write_two_shards(tmp_path / "tars")
+    dataset = WebdatasetDataset(root=str(tars))
+    search, queries = Search(k=2, warm_up=0, repeats=1), InGalleryQueries(n=2)
+    finished(tmp_path, tars, "run", dataset=dataset, queries=queries, search=search, index=FlatIndex())
+    artifacts = tmp_path / "store" / "artifacts"
+    kept = {path.name for path in artifacts.iterdir()}
+    [listing] = [name for name in kept if "list" in name]
+    shutil.rmtree(artifacts / listing)
+    run = opened(tmp_path, "run")
+    assert run.search(run.images.load(1), 1).rows.tolist() == [1]
+    assert {path.name for path in artifacts.iterdir()} == kept - {listing}

@@ -22,7 +22,7 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.models import open_model
 from lookalike.embed.models.protocol import Encoder
 from lookalike.embed.shards import shaping
-from lookalike.errors import DatasetError, ImageError, ModelError, QueryError, UserError
+from lookalike.errors import DatasetError, ImageError, ModelError, QueryError, StoreError, UserError
 from lookalike.evaluate.exact import Neighbours, recomputed_scores
 from lookalike.index.build import IndexArtifacts
 from lookalike.index.searchers import BruteForceSearcher, FaissSearcher, load_index
@@ -198,8 +198,12 @@ class FinishedRun:
 
     @cached_property
     def _dataset(self) -> ImageSet | VectorSet:
+        config = self.experiment.dataset
         with _opening("the gallery of this run"):
-            return open_dataset(self.experiment.dataset, self.progress, self.store)
+            try:
+                return open_dataset(config, self.progress, self.store)
+            except StoreError:  # what the store keeps of tars is gone or out of date: read, and not kept
+                return open_dataset(config, self.progress)
 
     # --- what can be searched ---------------------------------------------------------------------------
 
