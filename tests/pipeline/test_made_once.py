@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from lookalike.cli import main
 from lookalike.config import faults, planning
@@ -51,6 +52,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             if module.__name__.startswith("lookalike") and vars(module).get(function.__name__) is function:
                 monkeypatch.setattr(module, function.__name__, wrapped)
     monkeypatch.setattr(Record, "save", counting(Record.save))
+    compose = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counting(compose))
     monkeypatch.setattr(Record, "load", classmethod(counting(Record.load.__func__)))  # type: ignore[attr-defined]
     return calls
 
@@ -63,6 +66,7 @@ def run(tmp_path: Path, *overrides: str) -> None:
 def test_one_point(tmp_path: Path, counted: Counter[str]) -> None:
     run(tmp_path, *ONE_POINT)
     assert counted == {
+        "load_configuration": 1,
         "plan": 1,
         "expand_points": 1,
         "known_faults": 1,
@@ -90,6 +94,7 @@ def test_several_points_of_one_run(tmp_path: Path, counted: Counter[str]) -> Non
 
 def test_a_sweep_of_two(tmp_path: Path, counted: Counter[str]) -> None:
     run(tmp_path, *TWO_JOBS)
+    del counted["load_configuration"]  # the sweep's own, not each job's
     assert counted == {
         "plan": 2,
         "expand_points": 2,
