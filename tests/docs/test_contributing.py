@@ -87,6 +87,13 @@ SEEN: dict[str, Callable[[dict[str, Any], str], None]] = {
 """What the commands of each example left and printed."""
 
 
+def test_the_commands_name_tests_and_benchmarks_that_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"\b(?:tests|benchmarks)/[\w/.]+\w", page))
+    assert len(paths) > 8
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
 def test_every_example_is_followed() -> None:
     assert sorted(examples()) == sorted(SEEN)
 
