@@ -17,19 +17,16 @@ from lookalike.store import upkeep
 from lookalike.store.files import readable_bytes
 from lookalike.store.lease import keys_in_use
 from lookalike.store.store import Store
+from lookalike.sweep.closing import short
 from lookalike.terminal.printing import print_table, print_wrapped
 
 
 def main(arguments: Sequence[str]) -> int:
     """List, verify or prune; 1 when ``verify`` finds damage."""
     options = _parser().parse_args(arguments)
-    store = Store(_root(options) / options.store, progress=RichProgress())
+    store = Store(results_root(options.root) / options.store, progress=RichProgress())
     code: int = options.act(store, options)
     return code
-
-
-def _root(options: argparse.Namespace) -> Path:
-    return results_root(options.root)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(store: Store, options: argparse.Namespace) -> int:
-    entries, users = upkeep.entries(store, options.kind), _users(_root(options))
+    entries, users = upkeep.entries(store, options.kind), _users(results_root(options.root))
     rows = [
         (
             entry.kind,
@@ -87,9 +84,8 @@ def _list(store: Store, options: argparse.Namespace) -> int:
         for entry in entries
     ]
     print_table(("kind", "key", "dataset, model", "built (UTC)", "size", "took", "because"), rows)
-    print(
-        f"{len(entries)} artifacts, {readable_bytes(sum(entry.bytes for entry in entries))} in {store.root}"
-    )
+    size = readable_bytes(sum(entry.bytes for entry in entries))
+    print(f"{len(entries)} artifacts, {size} in {short(store.root)}")
     return 0
 
 
@@ -126,7 +122,7 @@ def _prune(store: Store, options: argparse.Namespace) -> int:
         dry_run=not options.yes,
         versions=_versions_now() if options.outdated else None,
     )
-    runs = list(abandoned_runs(_root(options)))
+    runs = list(abandoned_runs(results_root(options.root)))
     removals += runs
     if options.yes:
         for run in runs:
