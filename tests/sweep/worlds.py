@@ -45,7 +45,7 @@ class MemoryTracker:
             point.mlflow_run_id = f"{record.identity}-{point.trial_key}"
         record.save(folder)
 
-    def forget(self, record: Record) -> None:
+    def remove(self, record: Record) -> None:
         self._answer("forget")
         if record.identity in self.shown:
             self.events.append(("forget", record.status))

@@ -214,8 +214,8 @@ def test_a_superseded_record_is_forgotten(root: Path, tmp_path: Path) -> None:
     tracker = tracker_in(root)
     tracker.log(record, tmp_path)
     assert len(of_record(root, record)) == 1
-    tracker.forget(record)
-    tracker.forget(record)
+    tracker.remove(record)
+    tracker.remove(record)
     assert of_record(root, record) == []
 
 

@@ -194,8 +194,8 @@ def test_a_run_writes_them_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture
             f"mssql+pyodbc://u:{SECRET}@h/db",
             "needs the driver pyodbc, which is not installed; pip install 'pyodbc'",
         ),
-        (f"mssql+nope://u:{SECRET}@h/db", "is no address of a database ("),
-        (f"mysql+pymysql://u:{SECRET}@h:x/db", "is no address of a database ("),
+        (f"mssql+nope://u:{SECRET}@h/db", "is not an address of a database ("),
+        (f"mysql+pymysql://u:{SECRET}@h:x/db", "is not an address of a database ("),
         (f"redis://u:{SECRET}@h", "MLflow keeps no runs at redis://u:***@h; name a server"),
         (f"http://u:{SECRET} x@h/ y", "no MLflow server answers at http://h/ y ("),
     ],
@@ -209,6 +209,6 @@ def test_a_store_that_cannot_be_opened_is_one_sentence(uri: str, said: str) -> N
 
 def test_a_password_that_another_process_set_aside_has_to_be_named_again() -> None:
     with pytest.raises(
-        TrackingError, match=r"the password of mysql://u:\*\*\*@h/other is kept nowhere; name"
+        TrackingError, match=r"the password of mysql://u:\*\*\*@h/other is not known here; name"
     ):
         Backend.on_server("mysql://u:***@h/other")

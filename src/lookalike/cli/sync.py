@@ -130,7 +130,7 @@ class Synchronisation:
         for folder, record in group.members:
             self.counts[tracker.log_missing(record, folder, parent)] += 1
         for record in group.superseded:
-            tracker.forget(record)
+            tracker.remove(record)
 
     def _tracker_of(self, record: Record) -> MlflowTracker | None:
         """None for a run without tracking."""

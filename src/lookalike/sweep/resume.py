@@ -209,7 +209,7 @@ def forget_superseded(folder: Path, tracker: Tracker, progress: Progress) -> Non
     """Take what was set aside out of the tracker's sight; a tracker that cannot be reached is a warning."""
     for path in SweepPaths(folder).superseded_records():
         try:
-            tracker.forget(Record.load(path))
+            tracker.remove(Record.load(path))
         except TrackingError as error:
             progress.warn(f"{error}; an earlier try of {path.parent.name} is still shown as failed")
         except UserError:

@@ -41,10 +41,10 @@ class Tracker(Protocol):
         :class:`TrackingError` when the backend cannot be reached or refuses.
         """
 
-    def forget(self, record: Record) -> None:
-        """Take the entries of ``record`` out of sight: a later try stands for it.
+    def remove(self, record: Record) -> None:
+        """Delete the entries of ``record``, which a later try replaces.
 
-        Raises :class:`TrackingError` as :meth:`log` does; forgetting what was never shown is no error.
+        Raises :class:`TrackingError` as :meth:`log` does; removing what was never shown is no error.
         """
 
     def page(self, parent: str | None = None) -> str | None:
@@ -71,7 +71,7 @@ class NoTracker:
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
         """Nothing to show."""
 
-    def forget(self, record: Record) -> None:
+    def remove(self, record: Record) -> None:
         """Nothing was shown."""
 
     def page(self, parent: str | None = None) -> str | None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 BUSY_SECONDS = 60.0
-"""A server may take so long to answer when everybody logs at once."""
+"""A server may take so long to answer when many processes log at once."""
 CLIENT_SETTINGS = {
     # No numbers about this user's runs leave their machine unless they ask for it.
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -49,7 +49,7 @@ CLIENT_SETTINGS = {
     # Standard output holds results only, a program may read it.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""What MLflow's client is told unless the user told it something else."""
+"""Settings of MLflow's client, unless the user set others."""
 SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
 DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
 """Schemes of the stores that MLflow knows by itself."""
@@ -82,7 +82,7 @@ class Backend:
 
     @classmethod
     def on_server(cls, uri: str, must_answer: bool = True) -> Backend:
-        """The store at ``uri``; :class:`TrackingError` when nobody answers there (and somebody must).
+        """The store at ``uri``; :class:`TrackingError` when no server answers there and ``must_answer``.
 
         Secrets in ``uri`` are kept in the environment. It is an error before any work when MLflow knows no
         such store, when its database has no driver here, or when a secret of ``uri`` was set aside by
@@ -106,7 +106,7 @@ class Backend:
         whole = whole_address(self.uri)
         if whole is None:
             raise TrackingError(
-                f"the password of {self.uri} is kept nowhere; name the whole address again, in "
+                f"the password of {self.uri} is not known here; name the whole address again, in "
                 "MLFLOW_TRACKING_URI or as tracking.uri=…"
             )
         return whole
@@ -114,7 +114,7 @@ class Backend:
     def ping(self, seconds: float = 5) -> None:
         """Raise :class:`TrackingError` unless the server, if it is one, answers within ``seconds``."""
         if self.uri.startswith(("http://", "https://")):
-            _knock(self.address, seconds)
+            _ping(self.address, seconds)
 
     @property
     def network_file_system(self) -> FileSystem | None:
@@ -246,12 +246,12 @@ def _require_driver(uri: str, address: str) -> None:
     except (SQLAlchemyError, ValueError) as fault:
         reason = conceal_all(str(fault).strip().partition("\n")[0]).rstrip(".")
         raise TrackingError(
-            f"{conceal(uri)} is no address of a database ({reason}); write it as "
+            f"{conceal(uri)} is not an address of a database ({reason}); write it as "
             "mysql+pymysql://USER:PASSWORD@HOST/NAME"
         ) from None
 
 
-def _knock(uri: str, seconds: float) -> None:
+def _ping(uri: str, seconds: float) -> None:
     """Raise unless something answers at ``uri``. MLflow itself would retry for minutes before it says so."""
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=seconds).close()

@@ -185,7 +185,7 @@ def note(record: Record, point: PointRecord | None) -> str:
             f"vectors of {model}. Queries: {queries}. "
             f"Machine: {machine.get('cpu')}, {machine.get('cores')} cores."
         )
-    paragraphs += [f"Look out: {flag}." for flag in record.timing.get("flags", ())]
+    paragraphs += [f"Warning: {flag}." for flag in record.timing.get("flags", ())]
     return "\n\n".join(paragraphs)
 
 

@@ -1,25 +1,29 @@
 """The folder of the local store: its database is made once, checked, and told where the folder lies now.
 
 MLflow keeps the place of every run's artifacts as an absolute address. In a home that was copied or moved
-these lead to the old place: artifacts of the copy went to the original's folder. So whoever opens a home
-first makes them those of the folder that the database lies in. A copy has a database of its own, so that
+these lead to the old place: artifacts of the copy went to the original's folder. So a process that opens a
+home first makes them those of the folder that the database lies in. A copy has a database of its own, so that
 the original is not touched. Nothing here imports MLflow.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lookalike.errors import TrackingError
 from lookalike.store.files import atomic_write, publish_new, remove_stale_drafts
 from lookalike.tracking import view
-from lookalike.tracking.turns import one_at_a_time
+
+T = TypeVar("T")
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "artifacts"
@@ -35,6 +39,11 @@ LOCATIONS = (
 """Where MLflow keeps addresses of artifacts."""
 DAMAGE = ("malformed", "not a database")
 """What SQLite says of a file that is no sound database."""
+LOCKED = "database is locked"
+PATIENCE_SECONDS = 180.0
+"""How long one process waits for the others that write to the same SQLite file."""
+TURN_SECONDS = 60.0
+"""How long it waits for another one that makes the same database or logs the same record."""
 
 
 def create_database(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -72,7 +81,7 @@ def open_home(folder: Path, *, to_write: bool) -> None:
     database = folder / DATABASE
     if not database.is_file():
         raise TrackingError(
-            f"{database} is no file; results are safe in each run's record.json: move it away, and "
+            f"{database} is not a file; results are safe in each run's record.json: move it away, and "
             "`lookalike sync` shows them in a fresh one"
         )
     try:
@@ -89,7 +98,7 @@ def open_home(folder: Path, *, to_write: bool) -> None:
 
 
 def damaged(database: Path, reason: str) -> str:
-    """What the user is told of a database that SQLite cannot read."""
+    """Return the message for a database that SQLite cannot read."""
     return (
         f"{database} is damaged ({reason}); keep it under another name (mv {database.name} "
         f"{database.name}.damaged, in its folder), and `lookalike sync` fills a fresh one from the records"
@@ -97,7 +106,7 @@ def damaged(database: Path, reason: str) -> str:
 
 
 def is_inside(folder: Path, address: str) -> bool:
-    """Whether artifacts at ``address`` lie in the home ``folder``, or on no file system of this machine."""
+    """Return whether artifacts at ``address`` lie in the home ``folder``, or not on this machine at all."""
     path = _local_path(address)
     if path is None:
         return True
@@ -191,3 +200,53 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except (OSError, ValueError):  # one of them is not there
         return os.path.realpath(one) == os.path.realpath(other)
+
+
+def patiently(act: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
+    """Return what ``act`` returns, tried again as long as others keep the SQLite file locked.
+
+    SQLite lets one process write while the others try again; MLflow gives up after 20 s of bad luck, which
+    one of 32 that log at once may have. ``act`` must be one that can be done twice.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except TrackingError as error:
+            if LOCKED not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.1, 1.0))  # not all at the same moment again
+
+
+@contextmanager
+def one_at_a_time(folder: Path, seconds: float = TURN_SECONDS) -> Iterator[None]:
+    """Hold off other processes of this machine that do what this one is doing with ``folder``.
+
+    It saves work and is nothing to rely on: one that is suspended keeps the others no longer than
+    ``seconds``, and where the file system has no locks none waits.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # the folder is made when the record is saved
+        yield
+        return
+    try:
+        deadline = time.monotonic() + seconds
+        while not _locked(descriptor) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether no other process holds it, or there are no locks here and nothing to wait for."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True

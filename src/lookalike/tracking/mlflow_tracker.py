@@ -24,8 +24,7 @@ from lookalike.tracking.completing import (
     best_of,
     missing_files,
 )
-from lookalike.tracking.home import ARTIFACTS
-from lookalike.tracking.turns import one_at_a_time, patiently
+from lookalike.tracking.home import ARTIFACTS, one_at_a_time, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,25 +79,25 @@ class MlflowTracker:
             self.client.set_experiment_tag(self.experiment, *view.shared_view(parent))
 
     def page(self, parent: str | None = None) -> str:
-        """The address of the points (of one sweep) behind an MLflow server's own, from ``#`` on."""
+        """Return the address of the points (of one sweep) behind an MLflow server's own, from ``#`` on."""
         return view.page(self.experiment, parent or view.KEY)
 
     def log(self, record: Record, folder: Path, parent: str | None = None) -> None:
         """One run a point; a record that failed before its first point becomes one run as well."""
         self.log_missing(record, folder, parent)
 
-    def forget(self, record: Record) -> None:
+    def remove(self, record: Record) -> None:
         """Delete the record's runs: MLflow keeps them among the deleted ones."""
 
-        def forget() -> None:
+        def delete() -> None:
             with tracking_errors(self.backend.uri):
                 for run in self._runs_of(record):
                     self.client.delete_run(run.info.run_id)
 
-        patiently(forget)
+        patiently(delete)
 
     def log_missing(self, record: Record, folder: Path, parent: str | None = None) -> Change:
-        """As :meth:`log`; says whether the record was there, whole or in part.
+        """Log what MLflow lacks of ``record``, and return whether it was there, whole or in part.
 
         Runs that stand for the same point (a server that died between doing and answering was asked again)
         become one. The record keeps the ids of the store that it was meant for. Raises
@@ -107,7 +106,7 @@ class MlflowTracker:
 
         def complete() -> Change:
             with tracking_errors(self.backend.uri):
-                return self._settle(record, folder, parent)
+                return self._log_missing(record, folder, parent)
 
         before = _references(record)
         with one_at_a_time(folder):
@@ -153,7 +152,7 @@ class MlflowTracker:
             self.client.log_artifact(parent, str(path))
 
     def log_missing_parent(self, group: RunGroup) -> tuple[str, Change]:
-        """The parent of records that belong together, made when it is lost, closed when all are there.
+        """Return the parent of a group: created when it is lost, closed when all its records are there.
 
         It is the run that the records name, or the one that an earlier call made for them. Raises
         :class:`TrackingError`.
@@ -235,7 +234,7 @@ class MlflowTracker:
         mine = f"tags.`lookalike.record` = '{record.identity}'"
         return list(self.client.search_runs([self.experiment], mine, max_results=1000))
 
-    def _settle(self, record: Record, folder: Path, parent: str | None) -> Change:
+    def _log_missing(self, record: Record, folder: Path, parent: str | None) -> Change:
         by_trial: dict[str, list[Any]] = {}
         for run in self._runs_of(record):
             by_trial.setdefault(run.data.tags.get("lookalike.trial_key", ""), []).append(run)
@@ -243,13 +242,13 @@ class MlflowTracker:
         points: Sequence[PointRecord | None] = record.points or [None]
         for point in points:
             there = by_trial.get(point.trial_key if point else "", [])
-            run_id, change = self._settle_point(record, point, folder, parent, there)
+            run_id, change = self._log_missing_point(record, point, folder, parent, there)
             changes.add(change)
             shown.add(run_id)
             if point is not None and (is_home or point.mlflow_run_id is None):
                 point.mlflow_run_id = run_id
         if Change.CREATED in changes and self.backend.folder is None:
-            self._drop_twins(record, shown)
+            self._delete_duplicates(record, shown)
         return changes.pop() if len(changes) == 1 else Change.COMPLETED
 
     def _is_home_of(self, record: Record) -> bool:
@@ -257,7 +256,7 @@ class MlflowTracker:
         told = record.config.get("tracking", {})
         return (told.get("kind", "local"), told.get("uri")) == (self.config.kind, self.config.uri)
 
-    def _settle_point(
+    def _log_missing_point(
         self,
         record: Record,
         point: PointRecord | None,
@@ -277,13 +276,13 @@ class MlflowTracker:
             return str(run.info.run_id), Change.CREATED
         self.backend.check_inside(run.info.artifact_uri)
         changed = shown.complete(run, parent)
-        for twin in there:
-            if twin is not run:
-                self.client.delete_run(twin.info.run_id)
+        for duplicate in there:
+            if duplicate is not run:
+                self.client.delete_run(duplicate.info.run_id)
                 changed = True
         return str(run.info.run_id), Change.COMPLETED if changed else Change.COMPLETE
 
-    def _drop_twins(self, record: Record, shown: set[str]) -> None:
+    def _delete_duplicates(self, record: Record, shown: set[str]) -> None:
         """Delete what a server made that died before it said so: MLflow's client had asked again."""
         for run in self._runs_of(record):
             if run.info.run_id not in shown and run.info.status not in OVER:

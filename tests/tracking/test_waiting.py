@@ -10,7 +10,7 @@ import pytest
 
 from lookalike.errors import TrackingError
 from lookalike.tracking.backend import tracking_errors
-from lookalike.tracking.turns import one_at_a_time, patiently
+from lookalike.tracking.home import one_at_a_time, patiently
 
 
 def test_a_locked_database_is_tried_again(tmp_path: Path) -> None:
