@@ -118,7 +118,7 @@ def test_too_few_photos_are_one_sentence(
 def test_photos_in_one_folder_have_one_label(tmp_path: Path, first_run: Run) -> None:
     root = photos(tmp_path / "photos", 6)
     ended = first_run("dataset=folder", root, "dataset.labels=folder", "queries=labels")
-    assert "all 6 images have the label 'photos', so whatever is found counts" in ended.refusal()
+    assert "all 6 images have the label 'photos', so everything that is found counts" in ended.refusal()
     assert "(labels=folder: the images of each in a folder of their own)" in ended.refusal()
 
 

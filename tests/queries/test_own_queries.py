@@ -247,5 +247,5 @@ def test_what_is_called_labels_in_someone_elses_hdf5_is_passed_over(tmp_path: Pa
 def test_pairs_of_an_hdf5_that_name_no_rows_are_an_error(tmp_path: Path) -> None:
     more = {"test": random_vectors(2), "test_relevant": np.array([[0, 9]])}
     write_hdf5(tmp_path / "v.hdf5", random_vectors(4), **more)
-    with pytest.raises(QueryError, match=r"test_relevant of .* names row 9, which the gallery has not"):
+    with pytest.raises(QueryError, match=r"test_relevant of .* names row 9, which the gallery does not have"):
         plan_queries(VectorsQueries(), opened(tmp_path / "v.hdf5"))

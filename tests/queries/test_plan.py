@@ -213,7 +213,7 @@ def test_a_protocol_that_does_not_fit_is_an_error(config: Queries, dataset: Imag
     [
         (
             ["a"] * 10,
-            "all 10 images have the label 'a', so whatever is found counts: relevance is not judged",
+            "all 10 images have the label 'a', so everything that is found counts: relevance is not judged",
         ),
         (
             list("abcdefghij"),

@@ -159,7 +159,7 @@ def parse(config: DictConfig) -> schemas.Experiment:
 
 
 def suitable_queries(chosen: schemas.AutoQueries, dataset: schemas.Dataset) -> schemas.Queries:
-    """What is asked where no protocol is named: edited copies of images; of ready vectors, which cannot be
+    """Return the protocol where none is named: edited copies of images; of ready vectors, which cannot be
     edited, the queries that came with them, else vectors of the gallery.
     """
     kind: type[schemas.CopiesQueries | schemas.InGalleryQueries | schemas.VectorsQueries] = (
@@ -168,11 +168,11 @@ def suitable_queries(chosen: schemas.AutoQueries, dataset: schemas.Dataset) -> s
     if isinstance(dataset, schemas.VectorDataset):
         own = isinstance(dataset, schemas.EmbeddingsDataset) and brings_queries(dataset)
         kind = schemas.VectorsQueries if own else schemas.InGalleryQueries
-    said = {name: getattr(chosen, name) for name in ("seed", "duplicates")}
+    shared = {name: getattr(chosen, name) for name in ("seed", "duplicates")}
     if kind is schemas.CopiesQueries:
-        said["edits"] = chosen.edits
+        shared["edits"] = chosen.edits
     all_of_them = kind is schemas.VectorsQueries and chosen.n == "auto"
-    return kind(n=None if all_of_them else chosen.n, **said)
+    return kind(n=None if all_of_them else chosen.n, **shared)
 
 
 def _unknown(node: Any, path: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in our words: what is wrong, and what to do instead."""
+"""Hydra's and OmegaConf's errors in plain words: what is wrong, and what to do instead."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def explain(error: Exception) -> str:
         match = re.match(pattern, text)
         if match:
             return words(match, cause)
-    said = " ".join(text.split())
+    message = " ".join(text.split())
     if isinstance(cause, OmegaConfBaseException):
-        said = f"{said} ({_first_line(cause)})" if said else _first_line(cause)
-    return said or type(error).__name__
+        message = f"{message} ({_first_line(cause)})" if message else _first_line(cause)
+    return message or type(error).__name__
 
 
 def suggestion(name: str, names: Collection[str]) -> str:

@@ -23,7 +23,7 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
     """Return int64 (len(images),): the first row with the same bytes; the row itself when it is unique.
 
     Only files of equal size are read. Kept in the store under the images' ids and fingerprints. What cannot
-    be read is nobody's duplicate. Of ready vectors, which have no files of their own, it is what came with
+    be read has no duplicates. Of ready vectors, which have no files of their own, it is what came with
     them (``duplicate_of``).
     """
     if isinstance(images, VectorSet):

@@ -231,7 +231,7 @@ def _own_columns(opened: Sequence[VectorFile]) -> Columns:
 
 
 def _end_to_end(shards: Sequence[Columns], opened: Sequence[VectorFile]) -> Columns:
-    """Return the columns of all shards; None for the rows of a shard that has not such a one."""
+    """Return the columns of all shards; None for the rows of a shard without it."""
     columns: Columns = {role: [] for shard in shards for role in shard}
     for shard, one in zip(shards, opened, strict=True):
         for role, values in columns.items():
@@ -278,9 +278,9 @@ def _normalize(
     config: schemas.EmbeddingsDataset, files: Sequence[Path], opened: Sequence[VectorFile]
 ) -> bool:
     """As the config says, else as the files do, else yes."""
-    said = {one.of_directions for one in opened} - {None}
+    announced = {one.of_directions for one in opened} - {None}
     if config.normalize is not None:
         return config.normalize
-    if len(said) > 1:
+    if len(announced) > 1:
         raise DatasetError(f"the files beside {files[0]} are for several distances; set dataset.normalize")
-    return said != {False}
+    return announced != {False}

@@ -186,7 +186,7 @@ def _kept_hashes(shards: Sequence[Artifact]) -> dict[str, str]:
 
 
 def _are_the_same(images: ImageSet, kept: Mapping[str, str], rows: Iterable[int]) -> bool:
-    """Whether images have the contents that were kept of them; what cannot be read tells nothing."""
+    """Whether images have the contents that were kept of them; what cannot be read is left out of account."""
     for row in rows:
         content = kept.get(images.ids[row])
         if content and images.content_hash(row) not in (content, UNREADABLE):
@@ -240,7 +240,7 @@ def _settle(
     with ThreadPoolExecutor() as pool, progress.bar("comparing contents", len(rows), "images") as bar:
         for row, content in zip(rows, pool.map(content_of_row, rows), strict=True):
             same = [fingerprint for fingerprint, known in candidates[row].items() if known == content]
-            settled[row] = same[-1] if same else settled[row]  # the oldest, whatever came later
+            settled[row] = same[-1] if same else settled[row]  # the oldest
             bar.advance()
     return settled, kept
 
@@ -295,6 +295,6 @@ def read_texts(artifact: Artifact, name: str, columns: Sequence[str]) -> list[li
             if set(columns) <= set(pq.read_schema(artifact.path / name).names):
                 table = read_parquet(artifact.path / name, columns)
                 return [table.column(column).to_pylist() for column in columns]
-    except DatasetError:  # whoever needs the table itself will be told
+    except DatasetError:  # the reader of the table itself says so
         pass
     return [[] for _ in columns]

@@ -240,7 +240,7 @@ def _split(saved: Any, config: schemas.HuggingfaceDataset) -> Any:
 
 @contextmanager
 def _quiet(package: Any) -> Iterator[None]:
-    """No bars of its own: they would draw over ours."""
+    """Turn off the package's progress bars, which would draw over ours."""
     bars = package.are_progress_bars_disabled()
     package.disable_progress_bars()
     try:

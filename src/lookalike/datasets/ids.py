@@ -1,4 +1,4 @@
-"""Ids of rows: of files, whatever their names; of vectors, made when asked for; looked up, and sampled."""
+"""Ids of rows: of files with any name; of vectors, made on demand; looked up by name, and sampled."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def _opened(source: bytes | Path | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _plain(error: Exception) -> str:
-    """One line, whatever Pillow said."""
+    """Pillow's reason on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -144,8 +144,8 @@ def _from_json(content: bytes, file: Path) -> Sequence[str]:
     if captions is None or not all(isinstance(caption, str) for caption in captions):
         raise DatasetError(f"{file} has no list of texts called captions; use {JSON_NAME} as published")
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{length:,} {name}" for name, length in lengths.items())
-        raise DatasetError(f"the lists of {file} are not parallel ({said}); download it again")
+        listed = ", ".join(f"{length:,} {name}" for name, length in lengths.items())
+        raise DatasetError(f"the lists of {file} are not parallel ({listed}); download it again")
     return captions
 
 

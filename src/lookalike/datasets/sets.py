@@ -1,4 +1,4 @@
-"""Ordered sets of images, texts or ready vectors: what is embedded, searched and asked for.
+"""Ordered sets of images, texts or ready vectors: what is embedded, searched, and searched for.
 
 All three have unique ``ids``, a fingerprint and a location for each row, ``max_bad_fraction``,
 ``shard_size``, ``len`` and ``take``. A fingerprint changes when the row's content does.
@@ -168,7 +168,7 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: slice | npt.NDArray[np.int64], /) -> npt.NDArray[Any]:
-        """Consecutive rows, or the rows of these numbers in their order: shape (asked for, dimensions)."""
+        """Return consecutive rows, or those of these numbers in their order, shape (rows, dimensions)."""
         ...
 
 
@@ -184,7 +184,7 @@ class VectorSet:
     file_fingerprints: Sequence[str]
     """One for each array."""
     normalize: bool = True
-    """Whether whoever reads the vectors is to scale them to unit length; ``blocks`` does not."""
+    """Whether vectors are to be scaled to unit length after they are read; ``blocks`` does not do it."""
     drop_zeros: bool = False
     """Whether vectors that are all zeros were left out, and are to be left out of its queries."""
     labels: Annotations = None
@@ -312,7 +312,7 @@ def _as_slice(rows: npt.NDArray[np.int64]) -> slice | npt.NDArray[np.int64]:
 
 
 class _RowTexts(LazyTexts):
-    """A text a row, made when asked for: a million rows should not cost a million strings."""
+    """A text for each row, made on demand: a million rows should not cost a million strings."""
 
     def __init__(self, vectors: VectorSet, prefixes: Sequence[str]) -> None:
         super().__init__(len(vectors), lambda row: next(self._texts(row, row + 1)))

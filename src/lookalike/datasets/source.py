@@ -1,4 +1,4 @@
-"""What the rest of Lookalike knows of a dataset: a source answers for its config, and opens it."""
+"""The interface of a dataset: a source answers for its config, and opens it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 families         one module each: settings, factory string, search settings, faults, candidates, colour
 structure        inside a FAISS index: training, seeds, search parameters
-messages         FAISS's errors and warnings in our words
+messages         FAISS's errors and warnings in plain words
 training         on a seeded sample, part by part
 files            read; written whole or not at all
 filling          vectors into a trained index, room for all taken beforehand

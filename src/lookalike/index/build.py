@@ -50,7 +50,7 @@ PART_FILE = "part.faiss"
 INDEX_FILE = "index.faiss"
 
 CLUSTERS_TO_TRAIN = 256
-"""Assumed of whatever is trained without centroids (scalar quantisers, PCA) to choose a sample's size."""
+"""Assumed where training makes no centroids (scalar quantisers, PCA) to choose a sample's size."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class IndexArtifacts:
     add_seconds: float = 0.0
     save_seconds: float = 0.0
     notices: tuple[str, ...] = ()
-    """What FAISS warned of while training, in our words."""
+    """What FAISS warned of while training, in plain words."""
 
     @property
     def build_seconds(self) -> float:
@@ -181,7 +181,7 @@ class _Builder:
 
     def build(self) -> IndexArtifacts:
         index = self.store.obtain(self.index_recipe, self._fill)
-        give_back_memory()  # of the index that was built, before anybody loads it
+        give_back_memory()  # of the index that was built, before it is loaded
         facts = index.facts
         return IndexArtifacts(
             index=index,
@@ -299,5 +299,5 @@ class _Builder:
         return time.perf_counter() - start
 
     def _waiting(self, description: str) -> Any:
-        """A bar for one FAISS call, which tells nothing of how far it is."""
+        """Return a bar for one FAISS call, whose progress is unknown."""
         return self.progress.bar(description, None)

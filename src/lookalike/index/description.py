@@ -1,4 +1,4 @@
-"""What a FAISS index says of itself: plain values by telling names."""
+"""The description of a FAISS index: plain values by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ METRICS = {0: "ip", 1: "l2"}
 
 
 def describe(index: Any) -> dict[str, Any]:
-    """All that tells one index from another and is not a vector; what it does not have is not there.
+    """Return all that tells one index from another and is not a vector; what it does not have is left out.
 
     ``factory`` resembles the string that FAISS would make it from; of a learned rotation a file keeps the
     matrix, not its kind. ``code_bytes``: of one vector as it is searched first, without its id.

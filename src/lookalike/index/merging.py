@@ -1,10 +1,10 @@
 """Index files that were filled apart become one, once it is proven that they belong together.
 
 FAISS compares little of what two indexes were trained to (coarse centroids of some kinds, but no codebook),
-numbers ids on by what it is told, and empties what it takes from. So files are merged only when everything in
-them but their vectors is the same to the byte, and when no id comes twice. The result starts as an empty copy
-of the first, with room for all, and takes in one file at a time: memory is the result and, of kinds without
-inverted lists, one part.
+numbers ids on by the number that it is given, and empties what it takes from. So files are merged only when
+everything in them but their vectors is the same to the byte, and when no id comes twice. The result starts as
+an empty copy of the first, with room for all, and takes in one file at a time: memory is the result and, of
+kinds without inverted lists, one part.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def merge_parts(
     """One index of all parts, in memory; vectors keep their ids.
 
     ``renumber``: each part has the ids 0 … n−1, which go on where those of the parts before it end. Where
-    ids are positions they go on in any case. ``on_merged`` is told how many vectors were taken in.
+    ids are positions they go on in any case. ``on_merged`` is called with the number of vectors of each part.
 
     Raises IndexingError as :func:`refuse_misfits` does, and when FAISS cannot merge.
     """
@@ -263,7 +263,7 @@ def _empty(index: Any) -> None:
 
 
 def _forget_search_settings(index: Any) -> None:
-    """Settings of a search that FAISS keeps in the file and that are nobody's training."""
+    """Reset the search settings that FAISS keeps in the file: training does not set them."""
     import faiss
 
     for part in parts(index):

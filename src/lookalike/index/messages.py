@@ -1,4 +1,4 @@
-"""What FAISS says, in our words: its exceptions, and the warnings that it prints past Python."""
+"""FAISS's messages in plain words: its exceptions, and the warnings that it prints past Python."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def translated(doing: str) -> Iterator[None]:
 
 @contextmanager
 def captured_notices() -> Iterator[list[str]]:
-    """Collect what C++ code prints to standard error inside the block, as notices in our words.
+    """Collect what C++ code prints to standard error inside the block, as notices in plain words.
 
     The list is filled when the block ends. Python's own standard error (progress bars) is not touched. Not
     for two threads at once: the process has one standard error.

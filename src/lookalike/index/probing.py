@@ -32,9 +32,9 @@ CUT_SHORT = "it ends before all that it announces"
 
 
 def probe(path: Path) -> dict[str, Any]:
-    """Describe an index file, see :func:`~lookalike.index.description.describe`; its bytes are added.
+    Raises IndexingError, this process unharmed, unless the file is a sound FAISS index of floats.
 
-    Raises IndexingError, the process unharmed, for whatever is no sound FAISS index of float vectors.
+    Raises IndexingError, this process unharmed, unless the file is a sound FAISS index of float vectors.
     """
     if not path.exists():
         raise IndexingError(f"{path} does not exist; name a FAISS index file")

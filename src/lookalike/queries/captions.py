@@ -23,7 +23,7 @@ class CaptionsProtocol(QueryProtocol[schemas.CaptionsQueries]):
 
         A query is called ``image.jpg#caption``; queries of one caption have one source, for they are answered
         alike. Ready vectors with captions are as good as images: the captions have to be embedded by the
-        model that made the vectors, which nobody can check but by its dimensions. Raises QueryError without
+        model that made the vectors, which can be checked by its dimensions only. Raises QueryError without
         captions.
         """
         config = self.config

@@ -40,7 +40,7 @@ class HeldOutProtocol(QueryProtocol[schemas.HeldOutQueries]):
         gallery = dataset.take(np.flatnonzero(kept))
         queries = dataset.take(rows)
         kind = "label" if dataset.labels is not None else "group"
-        asked, searched = _annotations(queries, kind), _annotations(gallery, kind)
+        of_queries, of_gallery = _annotations(queries, kind), _annotations(gallery, kind)
         useless = tells_nothing(_annotations(dataset, kind), kind, _kind(dataset))
         return QueryPlan(
             protocol=config.name,
@@ -48,7 +48,9 @@ class HeldOutProtocol(QueryProtocol[schemas.HeldOutQueries]):
             gallery=gallery,
             queries=_as_queries(queries),
             sources=list(queries.ids),
-            classes=None if asked is None or searched is None or useless else Classes(searched, asked),
+            classes=None
+            if of_queries is None or of_gallery is None or useless
+            else Classes(of_gallery, of_queries),
             notices=(f"{useless}: relevance is not judged",) if useless else (),
         )
 

@@ -44,9 +44,12 @@ class QueryPlan:
     edits: Sequence[str] | None = None
     """Per query, the stratum that results are also given for."""
     relevant_ids: Sequence[Sequence[str]] | None = None
-    """Per query, the gallery ids to be found, duplicates not yet joined; None: not said by ids."""
+    """Per query, the gallery ids to be found, without their duplicates; None: not given by ids."""
     classes: Classes | None = None
-    """What is to be found where it is a whole class; None: not said by class. At most one of both is set."""
+    """What is to be found where it is a whole class; None: relevance is not given by class.
+
+    At most one of ``relevant_ids`` and ``classes`` is set.
+    """
     ignored_ids: Sequence[Sequence[str]] | None = None
     """Per query, the gallery ids that neither help nor harm: the query itself."""
     ready_neighbours: np.ndarray | None = None
@@ -54,7 +57,7 @@ class QueryPlan:
     ready_distances: np.ndarray | None = None
     """Floats of the same shape that came with them, in the measure ``ready_distance``."""
     ready_distance: str | None = None
-    """angular (1 − cosine), euclidean …; None: nobody said."""
+    """angular (1 − cosine), euclidean …; None: unknown."""
     notices: tuple[str, ...] = ()
     """What the user should know of how the queries came about, a sentence each."""
 
@@ -67,7 +70,7 @@ class QueryPlan:
         return self.describe(len(self.gallery))
 
     def describe(self, gallery_size: int) -> str:
-        """The description of what was really asked: these queries, in a gallery of ``gallery_size``."""
+        """Return the description of these queries against a gallery of ``gallery_size`` rows."""
         return self.wording.format(
             queries=f"{len(self):,}",
             sources=f"{len(set(self.sources)):,}",
@@ -106,7 +109,7 @@ def tells_nothing(values: Sequence[str | None] | None, kind: str, noun: str) -> 
     counts = Counter(value for value in values or () if value is not None)
     if values and len(counts) == 1 and None not in values:
         only = reprlib.repr(next(iter(counts)))
-        return f"all {len(values):,} {noun} have the {kind} {only}, so whatever is found counts"
+        return f"all {len(values):,} {noun} have the {kind} {only}, so everything that is found counts"
     if values and max(counts.values(), default=0) < 2:
         return f"no two {noun} share a {kind}, so there is nothing to find"
     return None

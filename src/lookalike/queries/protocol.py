@@ -1,4 +1,4 @@
-"""What the rest of Lookalike knows of a query protocol: it answers for its config, and plans the queries."""
+"""The interface of a query protocol: it answers for its config, and plans the queries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class QueryProtocol(Generic[Config]):
         raise NotImplementedError
 
     def faults(self, source: Source[Any]) -> list[str]:
-        """Return why ``source`` cannot be asked so, as far as can be told without opening it."""
+        """Return why the protocol does not fit ``source``, as far as is known without opening it."""
         if self.embeds_images and not source.has_images:
             return [
                 f"queries={self.config.name} needs images, and dataset={source.config.name} has vectors "

@@ -113,7 +113,7 @@ class Relevance:
     """What the protocol ignores: the query itself."""
     junk_pairs: tuple[Rows, Rows]
     """The same as queries and rows, ascending and unique."""
-    twins: RowSets | None = None
+    duplicates: RowSets | None = None
     """Images with the bytes of a wanted one, itself included, where those are ignored as well."""
     judged: bool = True
     """False when the protocol says nothing of relevance; a query may still have none when it does."""
@@ -145,13 +145,13 @@ class Relevance:
     @cached_property
     def ignored_counts(self) -> Rows:
         """int64 (queries,): how many gallery rows are ignored for each query."""
-        if self.twins is None:
+        if self.duplicates is None:
             return self.junk.sizes
         queries, rows = self.junk_pairs
-        wanted, twins = (sets.hold_pairs(queries, rows) for sets in (self.wanted, self.twins))
-        # of the twins those that are not wanted are ignored as well, unless they are junk already
-        both = np.bincount(queries, wanted.astype(np.int64) - twins, minlength=self.n_queries)
-        return self.junk.sizes + self.twins.sizes - self.wanted.sizes + both.astype(np.int64)
+        wanted, duplicates = (sets.hold_pairs(queries, rows) for sets in (self.wanted, self.duplicates))
+        # of the duplicates those that are not wanted are ignored as well, unless they are junk already
+        both = np.bincount(queries, wanted.astype(np.int64) - duplicates, minlength=self.n_queries)
+        return self.junk.sizes + self.duplicates.sizes - self.wanted.sizes + both.astype(np.int64)
 
     @property
     def max_ignored(self) -> int:
@@ -165,8 +165,8 @@ class Relevance:
     def are_ignored(self, rows: Rows, first: int = 0) -> Flags:
         """Return which of ``rows`` (int64 (n, k), of queries ``first`` and after) are ignored; −1 is not."""
         ignored = self.junk.hold(rows, first)
-        if self.twins is not None:
-            ignored |= self.twins.hold(rows, first) & ~self.wanted.hold(rows, first)
+        if self.duplicates is not None:
+            ignored |= self.duplicates.hold(rows, first) & ~self.wanted.hold(rows, first)
         return ignored
 
 
@@ -208,10 +208,12 @@ def resolve_relevance(
     without = None
     if plan.classes is not None:
         without = _groups_of_ignored_alone(junk_pairs, set_of_query, (sets, members), groups)
-    with_twins = RowSets(set_of_query, sets, groups[members], len(kept), group_of_row=groups, without=without)
+    with_duplicates = RowSets(
+        set_of_query, sets, groups[members], len(kept), group_of_row=groups, without=without
+    )
     if policy == "relevant":
-        return Relevance(with_twins, junk, junk_pairs, judged=plan.judged)
-    return Relevance(wanted, junk, junk_pairs, with_twins, plan.judged)
+        return Relevance(with_duplicates, junk, junk_pairs, judged=plan.judged)
+    return Relevance(wanted, junk, junk_pairs, with_duplicates, plan.judged)
 
 
 def _places(embedded: Sequence[str], planned: Sequence[str]) -> Rows:
@@ -251,9 +253,9 @@ def _sets_of(pairs: tuple[Rows, Rows], n_queries: int, gallery_size: int) -> Row
 
 def _numbered(classes: Classes, chosen: Rows, kept: Rows) -> tuple[Rows, tuple[Rows, Rows]]:
     """Return each query's class as a number (−1: none), and pairs of a class and an embedded row of it."""
-    asked = [classes.queries[query] for query in chosen.tolist()]
-    number_of = {name: number for number, name in enumerate(dict.fromkeys(asked)) if name is not None}
-    set_of_query = np.fromiter((number_of.get(name, -1) for name in asked), np.int64, len(asked))
+    named = [classes.queries[query] for query in chosen.tolist()]
+    number_of = {name: number for number, name in enumerate(dict.fromkeys(named)) if name is not None}
+    set_of_query = np.fromiter((number_of.get(name, -1) for name in named), np.int64, len(named))
     of_row = np.fromiter(
         (number_of.get(name, -1) for name in classes.gallery), np.int64, len(classes.gallery)
     )[kept]

@@ -57,7 +57,7 @@ class VectorsProtocol(QueryProtocol[schemas.VectorsQueries]):
             format_ = format_of(file) if config.format == AUTO else config.format
             queries = _open_vectors(file, format_, dataset)
             more = _more(file, format_, len(queries))
-            given = _open_neighbours(config, len(queries), dataset)
+            truth = _open_neighbours(config, len(queries), dataset)
             queries = replace(queries, ids=_names(more.get("id"), file, queries), labels=more.get("label"))
             judged = _judged(config, file, format_, queries, dataset)
         except DatasetError as error:
@@ -90,9 +90,9 @@ class VectorsProtocol(QueryProtocol[schemas.VectorsQueries]):
             relevant_ids=judged.relevant_ids,
             classes=judged.classes,
             ignored_ids=judged.ignored_ids,
-            ready_neighbours=None if given is None else given.rows,
-            ready_distances=None if given is None else given.distances,
-            ready_distance=None if given is None else given.distance,
+            ready_neighbours=None if truth is None else truth.rows,
+            ready_distances=None if truth is None else truth.distances,
+            ready_distance=None if truth is None else truth.distance,
             notices=notices,
         )
         return plan.take(rows)
@@ -234,7 +234,7 @@ def _of_hdf5(file: Path, count: int, gallery: VectorSet) -> Judgements:
             place = row if row_of is None else row_of.get(row)  # dataset.limit leaves rows out
             if place is not None and place >= len(gallery):
                 raise QueryError(
-                    f"{name} of {file} names row {row:,}, which the gallery has not; write it again"
+                    f"{name} of {file} names row {row:,}, which the gallery does not have; write it again"
                 )
             if place is not None:
                 of_query[query].append(gallery.ids[place])
@@ -253,8 +253,8 @@ def _open_neighbours(
             f"{file} numbers the rows of the whole gallery; set dataset.limit=null or queries.neighbours=null"
             " (dataset.drop_zeros leaves rows out, too)"
         )
-    given = open_neighbours(file)
-    neighbours = given.rows
+    truth = open_neighbours(file)
+    neighbours = truth.rows
     if len(neighbours) != n_queries:
         raise QueryError(
             f"{file} holds {neighbours.dtype} of shape {neighbours.shape}; neighbours are integers of shape "
@@ -265,4 +265,4 @@ def _open_neighbours(
             f"{file} holds rows from {neighbours.min()} to {neighbours.max()}, and the gallery has "
             f"{len(gallery):,}; use neighbours of this gallery"
         )
-    return given
+    return truth

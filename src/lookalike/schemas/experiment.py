@@ -113,7 +113,7 @@ class StoreOptions:
 
 @dataclass
 class Sweep:
-    """What a sweep tells its points."""
+    """Settings of a sweep, and what it sets for its jobs."""
 
     name: str | None = None
     """What it is called; also its folder's name below ``multirun``, where the same command goes on."""

@@ -155,7 +155,7 @@ class _Scan:
 
 
 class CsvRows(RowsInRuns):
-    """Lists of a shard, parsed when asked for."""
+    """Lists of a shard, parsed when their rows are read."""
 
     def __init__(
         self, file: Path, text: mmap.mmap, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
@@ -263,10 +263,10 @@ def parse_list(text: bytes, dim: int) -> list[float]:
 
 
 def _parse_value(part: bytes, place: int) -> float:
-    said = part.strip().decode(errors="replace")
-    shown = said if len(said) <= 40 else f"{said[:40]}…"
+    text = part.strip().decode(errors="replace")
+    shown = text if len(text) <= 40 else f"{text[:40]}…"
     try:
-        value = float(said)
+        value = float(text)
     except ValueError:
         raise ValueError(f"has {shown!r} as value {place:,}, which is no number") from None
     with np.errstate(over="ignore"):

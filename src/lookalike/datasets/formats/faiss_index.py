@@ -56,7 +56,7 @@ def open_index(file: Path) -> VectorFile:
     """Open the vectors that an index holds; their ids are FAISS's, ascending, unless these are
     just row numbers.
 
-    A flat index is mapped in place, others are reconstructed when asked for. Where codes are stored
+    A flat index is mapped in place, others are reconstructed when read. Where codes are stored
     instead of vectors, these are approximations, and a notice says so. DatasetError when the file is no
     index, or one whose vectors cannot be had back. A hostile file can crash the process.
     """
@@ -220,7 +220,7 @@ class FlatRows(RowsInRuns):
 
 
 class ReconstructedRows(RowsInRuns):
-    """Rows that FAISS decodes when asked for."""
+    """Rows that FAISS decodes when they are read."""
 
     def __init__(self, index: Any, keys: npt.NDArray[np.int64], whole: Any, file: Path) -> None:
         super().__init__((len(keys), index.d), np.float32)

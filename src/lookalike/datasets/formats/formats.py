@@ -1,4 +1,4 @@
-"""The formats that vectors come in: how each is told and opened."""
+"""The formats that vectors come in: how each is recognised and opened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AUTO = "auto"
 
 
 class Format(NamedTuple):
-    """How a format is told and read."""
+    """How a format is recognised and read."""
 
     suffixes: tuple[str, ...]
     read: Callable[[Path, str | None], VectorFile]

@@ -160,7 +160,7 @@ def find(root: Any, file: Path, name: str) -> Any:
 
 def _check_stored(dataset: Any, what: str, file_bytes: int) -> None:
     if dataset.shape is None or dataset.dtype.hasobject:
-        return  # no array, or texts: whoever reads them checks what they are
+        return  # no array, or texts: checked where they are read
     announced = int(np.prod([int(side) for side in dataset.shape], dtype=object)) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()
     most = stored if dataset.chunks is None else stored * MOST_FOLD
@@ -173,10 +173,10 @@ def _check_stored(dataset: Any, what: str, file_bytes: int) -> None:
 
 def distance_of(root: Any, file: Path) -> str | None:
     """Return what the file says it compares vectors by; DatasetError when that is no distance of vectors."""
-    said = root.attrs.get("distance")
-    if said is None:
+    distance = root.attrs.get("distance")
+    if distance is None:
         return None
-    distance = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    distance = distance.decode(errors="replace") if isinstance(distance, bytes) else str(distance)
     if distance not in OF_DIRECTIONS:
         raise DatasetError(
             f"{file} is for the distance {distance}, which is not measured here; use vectors compared by "
@@ -196,7 +196,7 @@ def _meaning(distance: str | None, file: Path) -> tuple[bool | None, tuple[str, 
 def read_columns(root: Any, file: Path, names: Mapping[str, str], count: int) -> dict[str, list[str | None]]:
     """Return those of the named datasets that hold a value for each row, as texts; an empty one is None.
 
-    What is called so and has another shape is somebody else's.
+    A dataset of that name with another shape means something else and is passed over.
     """
     fitting = {column: name for column, name in names.items() if _one_a_row(root, name, count)}
     read = {column: read_texts(root, file, name, count) for column, name in fitting.items()}

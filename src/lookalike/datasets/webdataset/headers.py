@@ -19,7 +19,7 @@ BLOCK = 512
 WINDOW = 4 * BLOCK
 """Read at once: a pax header, its records and the header that they belong to."""
 LONGEST_RECORDS = 1 << 20
-"""Of a long name or of pax records; nobody needs more."""
+"""Of a long name or of pax records; more is not needed."""
 
 LATEST_SECONDS = 1 << 40
 """Of a time of writing; some 35,000 years."""
@@ -27,7 +27,7 @@ LATEST_SECONDS = 1 << 40
 REGULAR, SPARSE = frozenset(b"0\x007"), ord("S")
 LONG_NAME, PAX, SKIPPED_RECORDS = ord("L"), ord("x"), frozenset(b"gK")
 WITHOUT_DATA = frozenset(b"123456")
-"""Links, devices, folders and pipes: whatever size their header announces, no data follows."""
+"""Links, devices, folders and pipes: no data follows, even where their header announces a size."""
 FOLDER = ord("5")
 
 

@@ -221,7 +221,7 @@ def text_ending_fault(kind: str, source: str | None) -> str | None:
 def count_missing(listings: Sequence[Listing]) -> Counter[str]:
     """Return how many samples of the parquets have no image in their tar, by img2dataset's word for why.
 
-    ``success``: the image was had and is gone, as from a tar that is cut short; ``""``: nothing is said.
+    ``success``: the image was had and is gone, as from a tar that is cut short; ``""``: no reason is given.
     """
     missing: Counter[str] = Counter()
     for one in listings:

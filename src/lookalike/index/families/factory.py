@@ -1,4 +1,4 @@
-"""Any FAISS factory string, and what can be told of an index by its string alone."""
+"""Any FAISS factory string, and what the string alone says of its index."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _settings_in(factory: str) -> tuple[str, ...]:
 def _searched_first(factory: str) -> tuple[re.Match[str] | None, bool]:
     """The word for inverted lists, and whether there is a graph instead.
 
-    What refines is left out: it is asked for single vectors and not searched.
+    A refining index is left out: it returns single vectors and is not searched.
     """
     words = [word for word in _words(factory) if not REFINE.fullmatch(word)]
     lists = next(filter(None, map(LISTS.fullmatch, words)), None)

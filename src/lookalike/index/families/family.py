@@ -1,4 +1,4 @@
-"""What all index families share; FAISS is imported only to be asked about an index."""
+"""What all index families share; FAISS is imported only for faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Centroids(NamedTuple):
 
 @dataclass
 class Family(Index):
-    """An index without search settings, which the families change as they differ."""
+    """The usual answers: an index without search settings and without training."""
 
     ladder_step: ClassVar[int] = 2
     """Between two numbers of lists of a ladder, up to 64 of them."""
@@ -58,7 +58,7 @@ class Family(Index):
         yield from ()
 
     def merge_faults(self, d: int | None) -> Iterator[str]:
-        """Yield why parts of the index could not be merged; FAISS is asked, it alone knows every kind."""
+        """Yield why parts of the index could not be merged, which FAISS knows."""
         from lookalike.index.merging import why_unmergeable
         from lookalike.index.structure import blank_index
 
