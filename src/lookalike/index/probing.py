@@ -32,7 +32,7 @@ CUT_SHORT = "it ends before all that it announces"
 
 
 def probe(path: Path) -> dict[str, Any]:
-    Raises IndexingError, this process unharmed, unless the file is a sound FAISS index of floats.
+    """Return an index file's description (:func:`~lookalike.index.description.describe`) and its size.
 
     Raises IndexingError, this process unharmed, unless the file is a sound FAISS index of float vectors.
     """
