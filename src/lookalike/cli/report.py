@@ -145,7 +145,7 @@ def _other_files(report: Report, page: Path, options: argparse.Namespace, costs:
     from lookalike.report.frame import frame_of
     from lookalike.report.latex import latex_table
     from lookalike.report.pareto import pareto_figure
-    from lookalike.runs.record import result_file
+    from lookalike.runs.files import result_file
 
     records = [run.record for run in report.runs]
     written = []

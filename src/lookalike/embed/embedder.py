@@ -283,10 +283,11 @@ def _check_bad(bad: Sequence[tuple[int, BadImage]], inputs: ImageSet | TextSet |
 
 def _assemble(inputs: ImageSet | TextSet | VectorSet, shards: EmbeddedShards) -> Embeddings:
     vectors = tuple(chain.from_iterable(map(open_vectors, shards.artifacts)))
-    kept = np.setdiff1d(np.arange(len(inputs)), [row for row, _ in shards.bad])
+    bad = np.array([row for row, _ in shards.bad], np.int64)
+    kept = np.delete(np.arange(len(inputs)), bad)  # np.setdiff1d would import numpy.ma
     return Embeddings(
         shards=vectors,
-        ids=inputs.ids if not shards.bad else [inputs.ids[row] for row in kept],
+        ids=inputs.ids if not shards.bad else [inputs.ids[row] for row in kept.tolist()],
         kept=kept,
         keys=tuple(artifact.key for artifact in shards.artifacts),
         dim=vectors[0].shape[1],

@@ -11,8 +11,9 @@ from pathlib import Path
 from lookalike.report.pareto import pareto_figure
 from lookalike.report.rows import rows_of
 from lookalike.report.table import comparison_csv, comparison_markdown
+from lookalike.runs.files import result_file
 from lookalike.runs.paths import ReportPaths
-from lookalike.runs.record import Record, result_file
+from lookalike.runs.record import Record
 
 
 def write_comparison(records: Sequence[Record], folder: Path, title: str) -> list[Path]:

@@ -44,7 +44,8 @@ from lookalike.report.samples import (
     percentile_intervals,
 )
 from lookalike.runs.catalog import Run
-from lookalike.runs.record import FINISHED, result_file
+from lookalike.runs.files import result_file
+from lookalike.runs.record import FINISHED
 
 SCRIPTS = ("page.js", "values.js", "table.js", "fronts.js", "curves.js", "losses.js", "measured.js")
 """In the order in which they are put into the page: each uses only what the ones before it define."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from lookalike.index.families import colour_of
 from lookalike.report.rows import Row, caption, common_settings, comparable, front, heading, rows_of
-from lookalike.runs.record import Record, result_file
+from lookalike.runs.files import result_file
+from lookalike.runs.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

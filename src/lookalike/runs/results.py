@@ -22,11 +22,12 @@ from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
 from lookalike.queries.plan import QueryPlan
+from lookalike.runs.files import writing_results
 from lookalike.runs.naming import index_settings, run_name
 from lookalike.runs.paths import RunPaths
 from lookalike.runs.plan import PlannedPoint
 from lookalike.runs.recompose import config_of
-from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record, writing_results
+from lookalike.runs.record import FAILED, FINISHED, INTERRUPTED, PointRecord, Record
 from lookalike.schemas import Experiment, Index, Measures
 from lookalike.store.artifact import Artifact
 from lookalike.store.files import atomic_write, fsync, publish_new

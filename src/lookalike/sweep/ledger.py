@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import UserError
+from lookalike.runs.files import load_own_json, read_as, writing_results
 from lookalike.runs.paths import SweepPaths
-from lookalike.runs.record import load_own_json, read_as, writing_results
 from lookalike.store.files import write_json
 
 FORMAT = 1

@@ -14,8 +14,9 @@ from shlex import quote
 from lookalike.errors import ConfigError, TrackingError, UserError
 from lookalike.progress import Progress
 from lookalike.runs.catalog import records_of_sweep
+from lookalike.runs.files import writing_results
 from lookalike.runs.paths import RunPaths, SweepPaths
-from lookalike.runs.record import FINISHED, Record, writing_results
+from lookalike.runs.record import FINISHED, Record
 from lookalike.store.lease import Lease, Owner, is_live
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import Job, SweepPlan, count_of

@@ -22,8 +22,8 @@ import numpy as np
 
 from lookalike.datasets.ids import nested_sample
 from lookalike.errors import UserError, foreign_parser
+from lookalike.runs.files import result_file, writing_results
 from lookalike.runs.points import RunPoint
-from lookalike.runs.record import result_file, writing_results
 
 FORMAT = 1
 FOLDER = "judgements"
