@@ -59,7 +59,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
         submissions, awaited = self._cluster.submit_phases(
             jobs, self, partial(self._arguments, initial_job_idx)
         )
-        self._tell(submissions)
+        self._show_submissions(submissions)
         try:
             return wait_for(awaited, self.progress)
         except KeyboardInterrupt:
@@ -95,7 +95,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
 
     @property
     def progress(self) -> Progress:
-        """Whom the task tells."""
+        """The task's."""
         from lookalike.progress import SILENT
 
         return getattr(self.task_function, "progress", SILENT)
@@ -128,9 +128,9 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
         experiment = (planned or plan(parse(config))).experiment
         return LedgerJob("", list(overrides), [], {}, builds_key(experiment))
 
-    def _tell(self, submissions: Sequence[Submission]) -> None:
-        told = ", ".join(f"{len(each.tasks)} to {each.phase} ({each.job_id})" for each in submissions)
-        self.progress.say(f"SLURM: {told}")
+    def _show_submissions(self, submissions: Sequence[Submission]) -> None:
+        counts = ", ".join(f"{len(each.tasks)} to {each.phase} ({each.job_id})" for each in submissions)
+        self.progress.say(f"SLURM: {counts}")
 
 
 def _plain(value: Any) -> Any:

@@ -52,7 +52,7 @@ class LookalikeSweeper(BasicSweeper):
         super().__init__(max_batch_size, params)  # ``candidates`` reads params and blocks from the config
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep the task, which knows how to track and whom to tell."""
+        """Keep the task, which knows how to track and where progress is shown."""
         from lookalike.sweep.task import Task
 
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -97,7 +97,7 @@ class LookalikeSweeper(BasicSweeper):
             chosen = self.config.hydra.runtime.choices.get("hydra/launcher")
             raise ConfigError(
                 [
-                    f"sweep.detach=true, and hydra/launcher={chosen} has nobody to leave the jobs with; "
+                    f"sweep.detach=true, and hydra/launcher={chosen} cannot go on without this process; "
                     "choose hydra/launcher=slurm_cpu or slurm_gpu, or leave sweep.detach out"
                 ]
             )

@@ -138,7 +138,7 @@ def test_jobs_in_slurm_cannot_be_judged_without_slurm(
         (["-m", "sweep.name=2026-11-22"], "is a day"),
         (
             ["-m", "sweep.name=x", "sweep.detach=true"],
-            "hydra/launcher=basic has nobody to leave the jobs with",
+            "hydra/launcher=basic cannot go on without this process",
         ),
         (["sweep.detach=true"], "sweep.detach=true is of sweeps"),
     ],

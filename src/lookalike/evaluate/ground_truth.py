@@ -1,4 +1,4 @@
-"""Neighbours that came with the queries, held against ours: do both speak of the same vectors and metric?"""
+"""The ground truth that came with the queries, compared with ours: is it of the same vectors and metric?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAME_DISTANCE = 1e-3
 
 
 def compare_ground_truth(
-    asked: QueryPlan,
+    plan: QueryPlan,
     gallery: Embeddings,
     queries: Embeddings,
     exact: Neighbours,
@@ -27,17 +27,17 @@ def compare_ground_truth(
     tolerance: float,
     progress: Progress = SILENT,
 ) -> dict[str, float]:
-    """How far given neighbours agree with ours; {} when none were given.
+    """Return how far the neighbours that came with the queries agree with ours; {} when none came.
 
     ``given_neighbours_found``: the share of our nearest that they hold, of as many as each query has there
     (−1 fills up what has fewer: it is no wrong neighbour), ties within ``tolerance`` credited.
-    ``given_distances_error``: the largest relative difference (absolute below 1) between given distances and
+    ``given_distances_error``: the largest relative difference (absolute below 1) between their distances and
     those that the same rows have here; only where distances came along. Warns when either is off.
     """
-    given = asked.ready_neighbours
-    if given is None:
+    truth = plan.ready_neighbours
+    if truth is None:
         return {}
-    rows = _nearest_first(given[:, : exact.depth])
+    rows = _nearest_first(truth[:, : exact.depth])
     scores = recomputed_scores(gallery, queries.matrix, rows, metric)
     ours, theirs = distances(exact.rows, exact.scores, metric), distances(rows, scores, metric)
     known = (rows >= 0).sum(axis=1)
@@ -55,12 +55,12 @@ def compare_ground_truth(
             "they may be of another metric, gallery or order"
         )
     found = {"given_neighbours_found": share}
-    if asked.ready_distances is None or asked.ready_distance not in ("angular", "euclidean"):
+    if plan.ready_distances is None or plan.ready_distance not in ("angular", "euclidean"):
         return found
-    in_order = given[:, : exact.depth].astype(np.int64)
-    here = _measured(gallery, queries, in_order, asked.ready_distance)
-    told = asked.ready_distances[:, : rows.shape[1]]
-    error = float(np.nanmax(np.abs(told - here) / np.maximum(np.abs(here), 1), initial=0))
+    in_order = truth[:, : exact.depth].astype(np.int64)
+    here = _measured(gallery, queries, in_order, plan.ready_distance)
+    theirs = plan.ready_distances[:, : rows.shape[1]]
+    error = float(np.nanmax(np.abs(theirs - here) / np.maximum(np.abs(here), 1), initial=0))
     if error > SAME_DISTANCE:
         progress.warn(
             f"the distances that came with queries.neighbours differ from ours by up to {error:.2g}; "

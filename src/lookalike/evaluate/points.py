@@ -77,8 +77,8 @@ def _values(name: str, search: schemas.Search, index: schemas.Index, notices: li
     if search.ladder and (steps := index.ladder.get(name)):
         possible = [step for step in steps if limit is None or step <= limit]
         if dropped := [step for step in steps if step not in possible]:
-            said = ", ".join(map(str, dropped))
-            notices.append(f"the ladder goes without {name}={said}: index.nlist is {limit}")
+            values = ", ".join(map(str, dropped))
+            notices.append(f"the ladder goes without {name}={values}: index.nlist is {limit}")
         if possible:
             return possible
     value = index.point.get(name) or FAISS_DEFAULTS[name]

@@ -1,4 +1,4 @@
-"""What the runs of one process share, so that each thing is loaded and said once, and a run's stages."""
+"""What the runs of one process share, so that each thing is loaded and announced once; a run's stages."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Session:
             )
 
     def first_time(self, key: Hashable) -> bool:
-        """Whether nothing was said of ``key`` yet."""
+        """Return whether ``key`` is new; from now on it is not."""
         new = key not in self._announced
         self._announced.add(key)
         return new
@@ -154,5 +154,5 @@ def _outcome(artifacts: Sequence[Artifact], built: Sequence[Artifact], seconds: 
         )
     if speed := _speed(built):
         details.append(f"{speed['images_per_second']:,.0f} images/s, {speed['bound_by']} binds")
-    told = f" ({'; '.join(details)})" if details else ""
-    return f"built{part} {seconds:.1f} s{told}"
+    explained = f" ({'; '.join(details)})" if details else ""
+    return f"built{part} {seconds:.1f} s{explained}"

@@ -1,4 +1,4 @@
-"""A sweep's own file, ``sweep.json`` in its folder: what it measures, and what was handed to a scheduler.
+"""A sweep's own file, ``sweep.json`` in its folder: what it measures, and what was submitted to a scheduler.
 
 Records say what was measured; the ledger says what was asked for, so that a sweep can be looked at, resumed
 and finished by another process than the one that began it. The fields are the file's keys, one to one.
@@ -54,7 +54,7 @@ class Submission:
 
 @dataclass
 class Ledger:
-    """What a sweep was asked for, by whom it is tracked, and where it was sent."""
+    """What a sweep measures, the entry that tracks it, and what was submitted for it."""
 
     name: str
     """``sweep.name``, or what the sweep was called for want of one."""

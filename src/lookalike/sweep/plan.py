@@ -20,7 +20,7 @@ from lookalike.sweep.ledger import LedgerJob
 
 LONGEST_NAME = 100
 OF_THE_SWEEP = ("hydra.", "tracking.parent=", "sweep.rows=", "sweep.points=", "sweep.skip=")
-"""How overrides begin that the sweep adds to a job; nobody typed them."""
+"""How overrides begin that the sweep adds to a job: they are not the user's."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def submitted_jobs(ledger: Ledger, folder: Path) -> list[str]:
 
 
 def queue_of(ledger: Ledger, folder: Path) -> Queue:
-    """What SLURM says of the sweep's jobs; it is not asked when none was given to it or all is done."""
+    """What SLURM says of the sweep's jobs; it is not called when it has none of them or all is done."""
     submitted = submitted_jobs(ledger, folder)
     keys = {point["key"] for job in ledger.jobs for point in job.points}
     if not submitted or keys <= finished_keys(records_of_sweep(folder).values()):
@@ -183,10 +183,10 @@ def _summary(plan: SweepPlan, states: dict[str, PointState], done: set[str]) -> 
         state = states.get(key)
         word = DONE if key in done else state.state if state and state.begun else "new"
         counts[word] = counts.get(word, 0) + 1
-    said = [f"{counts[DONE]} done"] if DONE in counts else []
-    said += [f"{counts[word]} {word} → retrying" for word in (FAILED, TIMED_OUT, LOST) if word in counts]
-    said += [f"{counts['new']} new"] if "new" in counts else []
-    return f"{count_of(len(keys), 'point')}: {', '.join(said)}"
+    parts = [f"{counts[DONE]} done"] if DONE in counts else []
+    parts += [f"{counts[word]} {word} → retrying" for word in (FAILED, TIMED_OUT, LOST) if word in counts]
+    parts += [f"{counts['new']} new"] if "new" in counts else []
+    return f"{count_of(len(keys), 'point')}: {', '.join(parts)}"
 
 
 def supersede(jobs: Sequence[Job], ledger: Ledger, folder: Path) -> None:

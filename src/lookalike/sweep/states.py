@@ -39,7 +39,7 @@ class PointState:
     """One operating point of a sweep."""
 
     key: str
-    """Its trial key; empty for a combination that was skipped as a whole."""
+    """Its id; empty for a combination that was skipped as a whole."""
     label: str
     state: str
     """done | running | pending | failed | timed out | lost | skipped."""

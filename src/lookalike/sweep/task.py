@@ -122,7 +122,7 @@ class Services:
         return open_tracker(experiment.tracking, root, experiment.paths.mlruns, experiment.paths.store)
 
     def one_writer_notice(self, experiment: Experiment) -> str | None:
-        """Why the jobs of a sweep leave tracking to whoever gathers them; None when they do not."""
+        """Why the jobs of a sweep leave tracking to the process that gathers them; None when they do not."""
         from lookalike.tracking import one_writer_notice
 
         root = Path(experiment.paths.root).expanduser().resolve()
@@ -229,7 +229,7 @@ class Task:
         return Outcome(str(place.folder), untracked, CRASH if untracked else 0, record)
 
     def _announce(self, chosen: Plan, place: Place) -> None:
-        """Say what is chosen, left out or impossible, unless the sweep has said it."""
+        """Show what is chosen, left out or impossible, unless the sweep has shown it."""
         if place.in_sweep:
             self.progress.say(f"job {place.number + 1}: {place.title}")
         else:
@@ -281,7 +281,7 @@ class Task:
 def require_places(experiment: Experiment, *more: Path, tracked: bool = True) -> None:
     """Raise UserError unless the places that the run writes to, and ``more``, can be written.
 
-    A store that is there is left to the stages: whoever may only read it can reuse what it holds.
+    A store that is there is left to the stages: a store that is only readable can be reused.
     """
     root = Path(experiment.paths.root).expanduser()
     store = root / experiment.paths.store
