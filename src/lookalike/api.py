@@ -9,6 +9,7 @@ them, has a sentence for each fault.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -108,7 +109,7 @@ def run_sweep(
     if texts := [block for block in blocks if isinstance(block, str)]:
         raise ConfigError([f"the block {text!r} is a text; write a list of overrides" for text in texts])
     if blocks:
-        products = [f"[{','.join(map(quoted, set_aside_all(block)))}]" for block in blocks]
+        products = [f"[{','.join(map(quoted, set_aside_all(block, os.environ)))}]" for block in blocks]
         lines.append(f"hydra.sweeper.blocks=[{','.join(products)}]")
     progress = RichProgress(quiet)
     with shipped_configs() as loader:

@@ -118,17 +118,34 @@ def test_a_servers_password_may_hold_anything(uri: str, user: str, password: str
     assert environ == {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
 
 
+def test_the_environment_is_the_callers_to_change() -> None:
+    before, kept = dict(os.environ), dict[str, str]()
+    line = f"+hydra.job.env_set.MY_TOKEN={SECRET}"
+    assert set_aside_all([line], kept) == ["+hydra.job.env_set.MY_TOKEN=${oc.env:MY_TOKEN}"]
+    assert set_aside_all([f"tracking.uri=http://b:{SECRET}@h"], kept) == ["tracking.uri=http://h"]
+    assert kept == {
+        "MY_TOKEN": SECRET,
+        "MLFLOW_TRACKING_USERNAME": "b",
+        "MLFLOW_TRACKING_PASSWORD": SECRET,
+    }
+    assert dict(os.environ) == before
+
+
 def test_overrides_and_the_environment_lose_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://bob:{SECRET}@host")
-    set_aside_environment()
+    set_aside_environment(os.environ)
     given = ["index=flat", f"tracking.uri='http://bob:{SECRET}@host:1'", f"+tracking.uri=http://b:{SECRET}@h"]
-    assert set_aside_all(given) == ["index=flat", "tracking.uri='http://host:1'", "+tracking.uri=http://h"]
+    assert set_aside_all(given, os.environ) == [
+        "index=flat",
+        "tracking.uri='http://host:1'",
+        "+tracking.uri=http://h",
+    ]
     assert compose(["tracking=server"]).tracking.uri == "http://host"
     sweep = [
         f"tracking.uri=http://a:{SECRET}@h,mysql://b:x,{SECRET}@i",
         f"+x={{uri: mysql://u:{SECRET}@h, y: a@b}}",
     ]
-    assert set_aside_all(sweep) == [
+    assert set_aside_all(sweep, os.environ) == [
         "tracking.uri=http://h,mysql://b:***@i",
         "+x={uri: mysql://u:***@h, y: a@b}",
     ]

@@ -92,8 +92,11 @@ def _without_passwords(arguments: Sequence[str]) -> list[str]:
     if os.environ.get("MLFLOW_TRACKING_URI") or any("=" in argument for argument in arguments):
         from lookalike.machine.credentials import set_aside_all, set_aside_environment
 
-        set_aside_environment()
-        return set_aside_all(arguments)
+        secrets: dict[str, str] = {}
+        without = set_aside_all(arguments, secrets)
+        set_aside_environment(os.environ)
+        os.environ.update(secrets)  # what the command line says counts for more
+        return without
     return list(arguments)
 
 

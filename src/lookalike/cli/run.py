@@ -65,7 +65,8 @@ def main(arguments: Sequence[str], task: Task | None = None) -> int:
         print_run_help()
         return 0
     quiet, as_json = QUIET in arguments, JSON in arguments
-    arguments = set_aside_all([argument for argument in arguments if argument not in (QUIET, JSON)])
+    arguments = [argument for argument in arguments if argument not in (QUIET, JSON)]
+    arguments = set_aside_all(arguments, os.environ)
     services = ForScripts(as_json) if quiet or as_json else Services()
     prepare_hydra()
     application = hydra.main(str(conf_folder()), CONFIG_NAME, version_base="1.3")(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def override_lines(overrides: Sequence[str], config_dir: str | Path | None = Non
     ``~`` is the home folder, passwords are set aside, and ``config_dir`` joins the search path as
     ``--config-dir`` does.
     """
-    lines = as_typed(set_aside_all(expand_home(overrides)))
+    lines = as_typed(set_aside_all(expand_home(overrides), os.environ))
     if config_dir is not None:
         folder = f"file://{Path(config_dir).expanduser().resolve()}"
         lines.append(f"hydra.searchpath=[{quoted(folder)}]")
@@ -154,7 +155,7 @@ def parse(config: DictConfig) -> schemas.Experiment:
     if isinstance(experiment.queries, schemas.AutoQueries):
         experiment.queries = suitable_queries(experiment.queries, experiment.dataset)
     if experiment.tracking.uri:
-        experiment.tracking.uri = set_aside(experiment.tracking.uri)
+        experiment.tracking.uri = set_aside(experiment.tracking.uri, os.environ)
     return experiment
 
 

@@ -7,6 +7,7 @@ text, so their values are quoted before the grammar sees them.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -370,6 +371,9 @@ def _mark_text(node: yaml.Node, path: str, own_group: str | None, is_text: bool 
         if is_text and node.style is None and node.tag != _NULL:
             node.tag = _STRING
         if path.startswith(ENVIRONMENT) and node.tag != _NULL:
-            node.tag, node.value = _STRING, set_aside_variable(path.removeprefix(ENVIRONMENT), node.value)
+            node.tag, node.value = (
+                _STRING,
+                set_aside_variable(path.removeprefix(ENVIRONMENT), node.value, os.environ),
+            )
         elif node.tag == _STRING:
-            node.value = set_aside_in(node.value)
+            node.value = set_aside_in(node.value, os.environ)

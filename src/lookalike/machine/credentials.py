@@ -2,7 +2,9 @@
 
 ``http://user:password@host`` reaches a run by an override, in a config file or by ``MLFLOW_TRACKING_URI``.
 Hydra, a sweep's ledger and ``record.json`` all keep what was composed, so the password is taken out before
-any of them sees it and kept in the environment, which the jobs of a cluster inherit.
+any of them sees it. Nothing here changes the environment by itself: functions that take a secret out put it
+into the mapping that they are given, which the caller makes the environment, where MLflow's client, database
+drivers and the jobs of a cluster look for it.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|PWD|SECRET|TOKEN|CREDENTIAL|(?:API|A
 
 
 def conceal(text: str) -> str:
-    """``text`` with ``***`` in place of every password in an address; the user's name stays."""
+    """Return ``text`` with ``***`` in place of every password in an address; the user's name stays."""
     if "://" not in text:
         return text
     alone = _alone(text)
@@ -64,7 +66,7 @@ def conceal(text: str) -> str:
 
 
 def conceal_all(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """``text`` for people and logs: as :func:`conceal`, and without the secrets that ``environ`` holds.
+    """Return ``text`` for people and logs: as :func:`conceal`, and without the secrets in ``environ``.
 
     For words of other programs, which may quote a password without its address. ``environ`` is the process's
     own by default.
@@ -76,7 +78,7 @@ def conceal_all(text: str, environ: Mapping[str, str] | None = None) -> str:
 
 
 def concealed(value: Any) -> Any:
-    """``value`` (mappings, lists, tuples, plain values) with :func:`conceal` done to every string in it."""
+    """Return ``value`` (mappings, lists, plain values) with :func:`conceal` done to every string in it."""
     if isinstance(value, str):
         return conceal(value)
     if isinstance(value, Mapping):
@@ -87,61 +89,58 @@ def concealed(value: Any) -> Any:
 
 
 def is_concealed(uri: str) -> bool:
-    """Whether a secret was taken out of ``uri`` by :func:`conceal` or :func:`set_aside`."""
+    """Return whether a secret was taken out of ``uri`` by :func:`conceal` or :func:`set_aside`."""
     return f":{HIDDEN}@" in uri or f"={HIDDEN}" in uri
 
 
-def set_aside(uri: str, environ: MutableMapping[str, str] | None = None) -> str:
-    """``uri`` without its password, which is kept in ``environ``.
+def set_aside(uri: str, environ: MutableMapping[str, str]) -> str:
+    """Return ``uri`` without its password, which is put into ``environ``.
 
     Of an MLflow server's address it goes to ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``,
     of PostgreSQL's to ``PGPASSWORD``, where their clients look for it: they replace what stands there, since
     an address that names a password means it. Of every other address, and of secrets among the parameters
     behind ``?``, ``***`` takes the place, and :func:`whole_address` gives the whole again. An address whose
-    password is an interpolation is returned as it is. ``environ`` is the process's own by default, which
-    its jobs inherit.
+    password is an interpolation is returned as it is.
     """
-    environ = os.environ if environ is None else environ
     match = _ALONE.fullmatch(uri)
     return uri if match is None else _without_secrets(match, environ)
 
 
-def set_aside_in(text: str, environ: MutableMapping[str, str] | None = None) -> str:
-    """``text`` (a value, a line, a block of overrides) with :func:`set_aside` done to every address in it."""
-    kept = os.environ if environ is None else environ
+def set_aside_in(text: str, environ: MutableMapping[str, str]) -> str:
+    """Return ``text`` (a value, a line of overrides) with :func:`set_aside` done to every address in it."""
     if "://" not in text:
         return text
     alone = _alone(text)
     if alone is not None:
-        return _without_secrets(alone, kept)
-    return _ADDRESS.sub(lambda match: _without_secrets(match, kept), text)
+        return _without_secrets(alone, environ)
+    return _ADDRESS.sub(lambda match: _without_secrets(match, environ), text)
 
 
-def set_aside_all(arguments: Sequence[str]) -> list[str]:
-    """Command line ``arguments`` without passwords, whichever setting has them."""
-    return [_argument_without_secrets(argument) for argument in arguments]
+def set_aside_all(arguments: Sequence[str], environ: MutableMapping[str, str]) -> list[str]:
+    """Return command line ``arguments`` with :func:`set_aside` done to whichever setting has a password."""
+    return [_argument_without_secrets(argument, environ) for argument in arguments]
 
 
-def set_aside_environment() -> None:
-    """Take the password out of ``MLFLOW_TRACKING_URI``, which configs quote."""
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        os.environ["MLFLOW_TRACKING_URI"] = set_aside(uri)
+def set_aside_environment(environ: MutableMapping[str, str]) -> None:
+    """Take the password out of ``MLFLOW_TRACKING_URI`` in ``environ``, because configs quote it."""
+    if uri := environ.get("MLFLOW_TRACKING_URI"):
+        environ["MLFLOW_TRACKING_URI"] = set_aside(uri, environ)
 
 
-def set_aside_variable(name: str, value: str) -> str:
-    """What Hydra is to read as the ``value`` of the environment variable ``name`` of its jobs.
+def set_aside_variable(name: str, value: str, environ: MutableMapping[str, str]) -> str:
+    """Return what Hydra is to read as the ``value`` of the environment variable ``name`` of its jobs.
 
-    A secret, which the variable's name tells, is put into this process's own environment instead, and only
-    its place is left. Of any other, passwords in addresses are set aside.
+    A secret, which the variable's name tells, is put into ``environ`` instead, and only its place is left.
+    Of any other, passwords in addresses are set aside.
     """
     if not _SECRET_NAME.search(name) or "${" in value:
-        return set_aside_in(value)
-    os.environ[name] = value
+        return set_aside_in(value, environ)
+    environ[name] = value
     return f"${{oc.env:{name}}}"
 
 
 def whole_address(uri: str, environ: Mapping[str, str] | None = None) -> str | None:
-    """The address of which :func:`set_aside` left ``uri``; ``uri`` itself where it lacks nothing.
+    """Return the address of which :func:`set_aside` left ``uri``; ``uri`` itself where it lacks nothing.
 
     None when its secret is not in ``environ``: it was set aside by another process.
     """
@@ -227,14 +226,14 @@ def _secrets(environ: Mapping[str, str]) -> list[str]:
     return sorted((secret for secret in found if len(secret) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
-def _argument_without_secrets(argument: str) -> str:
+def _argument_without_secrets(argument: str, environ: MutableMapping[str, str]) -> str:
     """As :func:`set_aside_in`; the value of ``key='…'`` is looked at without its quotes."""
     key, is_setting, value = argument.partition("=")
     if "://" in key or not is_setting:
-        return set_aside_in(argument)
+        return set_aside_in(argument, environ)
     mark = value[:1] if len(value) > 1 and value[:1] in "'\"" and value[-1:] == value[:1] else ""
     text = value[1:-1] if mark else value
     setting = key.lstrip("+")
     if setting.startswith(ENVIRONMENT):
-        text = set_aside_variable(setting.removeprefix(ENVIRONMENT), text)
-    return f"{key}={mark}{set_aside_in(text)}{mark}"
+        text = set_aside_variable(setting.removeprefix(ENVIRONMENT), text, environ)
+    return f"{key}={mark}{set_aside_in(text, environ)}{mark}"

@@ -88,7 +88,7 @@ class Backend:
         such store, when its database has no driver here, or when a secret of ``uri`` was set aside by
         another process and is not in the environment.
         """
-        uri = set_aside(uri)
+        uri = set_aside(uri, os.environ)
         if uri.startswith(("file:", "./", "/")):
             raise TrackingError(
                 f"MLflow no longer keeps runs in plain files ({uri}); "
