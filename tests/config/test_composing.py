@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from lookalike import schemas
 from lookalike.config.composing import compose, conf_folder, expand_home, parse
-from lookalike.config.typed import schemas_by_group
+from lookalike.config.settings import schemas_by_group
 from lookalike.errors import ConfigError
 from lookalike.index.families.flat import FlatIndex
 

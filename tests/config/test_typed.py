@@ -16,16 +16,8 @@ from hydra.core.singleton import Singleton
 
 from lookalike import schemas
 from lookalike.config.composing import compose, prepare_hydra
-from lookalike.config.typed import (
-    TypedFiles,
-    TypedPackages,
-    as_typed,
-    identities,
-    quoted,
-    schemas_by_group,
-    settings,
-    text_settings,
-)
+from lookalike.config.settings import identities, schemas_by_group, settings, text_settings
+from lookalike.config.typed import TypedFiles, TypedPackages, as_typed, quoted
 from lookalike.errors import ConfigError
 
 NUMBERS = [

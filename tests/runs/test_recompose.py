@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike import schemas
-from lookalike.config.typed import schemas_by_group
+from lookalike.config.settings import schemas_by_group
 from lookalike.errors import UserError
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.runs.recompose import config_of, experiment_of

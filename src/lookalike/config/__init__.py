@@ -1,7 +1,7 @@
-"""From override lines to one :class:`~lookalike.schemas.Experiment`, checked before any work begins.
+"""From override lines to a checked :class:`~lookalike.runs.plan.Plan`, before any work begins.
 
-``composing`` knows Hydra, ``typed`` which settings are text, ``faults`` what cannot be, ``planned`` which
-operating points there are.
+``composing`` knows Hydra, ``settings`` what settings there are, ``typed`` reads text as it was typed, ``faults``
+asks what is impossible, ``planning`` resolves and expands, ``explaining`` says Hydra's errors in plain words.
 """
 
 from __future__ import annotations

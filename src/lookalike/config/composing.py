@@ -24,7 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lookalike import schemas
 from lookalike.config.explaining import COMPOSING_ERRORS, explain
-from lookalike.config.typed import as_typed, quoted, register_sources, schemas_by_group
+from lookalike.config.settings import schemas_by_group
+from lookalike.config.typed import as_typed, quoted, register_sources
 from lookalike.errors import ConfigError
 from lookalike.machine.credentials import set_aside, set_aside_all
 from lookalike.queries.vectors import brings_queries

@@ -15,7 +15,8 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from lookalike.config.typed import identities, pasted, settings, text_of, text_settings
+from lookalike.config.settings import identities, rule_of, settings, text_settings
+from lookalike.config.typed import pasted, text_of
 
 COMPOSING_ERRORS = (HydraException, OmegaConfBaseException)
 """What composing a config raises for a fault of the user's, beside ConfigError."""
@@ -101,6 +102,10 @@ def _elsewhere(key: str, name: str) -> str:
 
 
 def _wrong_type(match: re.Match[str], cause: BaseException | None) -> str:
+    key, _, value = match[1].lstrip("+").partition("=")
+    rule = rule_of(key)
+    if rule is not None:
+        return f"{key} must be {rule.options()}, not {value}"
     return f"{match[1]}: {_first_line(cause)}; give a value of the right type"
 
 

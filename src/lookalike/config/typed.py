@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
@@ -28,11 +26,9 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
-from lookalike import schemas
+from lookalike.config.settings import identities, settings, text_settings
 from lookalike.errors import ConfigError, parser_reason
-from lookalike.index.families import families
 from lookalike.machine.credentials import ENVIRONMENT, set_aside_in, set_aside_variable
-from lookalike.schemas.fields import choices_of
 
 GROUPS = ("dataset", "model", "queries", "index", "search", "tracking", "experiment")
 """Config groups: what is chosen there is the name of a file, which is text."""
@@ -55,64 +51,6 @@ _ENTRY = re.compile(
 )
 _STRING, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 _PACKAGE = re.compile(r"^\s*#\s*@package\s+(\S+)", re.MULTILINE)
-
-
-# --- what the schemas say ----------------------------------------------------------------------------------
-
-
-def schemas_by_group() -> dict[str, dict[str, type[Any]]]:
-    """Return group -> name -> dataclass: what a config of that group inherits.
-
-    They are registered as ``/schema/<group>/<name>@_here_``, so that ``index=`` offers the configs of
-    ``conf/index`` and nothing else.
-    """
-    bases = {
-        "dataset": schemas.Dataset,
-        "model": schemas.Model,
-        "queries": schemas.Queries,
-    }
-    chosen = {group: choices_of(base) for group, base in bases.items()}
-    chosen["index"] = dict(families())
-    return chosen | {"search": {"default": schemas.Search}, "tracking": {"default": schemas.Tracking}}
-
-
-@cache
-def settings() -> Mapping[str, Any]:
-    """Every setting by its dotted name and its type, whichever choice of a group has it."""
-    return dict(_settings_of(schemas.Experiment, ""))
-
-
-@cache
-def text_settings() -> frozenset[str]:
-    """Names of the settings that are text, or lists of text; those of all choices of a group."""
-    return frozenset(name for name, kind in settings().items() if kind in (str, list[str]))
-
-
-@cache
-def identities() -> Mapping[str, str]:
-    """``dataset.name`` -> ``dataset``: the settings that say which config was chosen, by its group.
-
-    They are what the base class of a group has no default for.
-    """
-    hints = get_type_hints(schemas.Experiment)
-    return {
-        f"{group}.{field.name}": group
-        for group, kind in hints.items()
-        if is_dataclass(kind)
-        for field in fields(kind)
-        if field.default is MISSING and field.default_factory is MISSING
-    }
-
-
-def _settings_of(schema: Any, path: str) -> Iterator[tuple[str, Any]]:
-    hints = get_type_hints(schema)
-    for name, hint in ((each.name, hints[each.name]) for each in fields(schema)):
-        kind = next(iter(get_args(hint)), hint) if isinstance(hint, UnionType) else hint
-        if is_dataclass(kind):
-            for each in (kind, *schemas_by_group().get(name, {}).values()):
-                yield from _settings_of(each, f"{path}{name}.")
-        else:
-            yield path + name, kind
 
 
 # --- overrides ---------------------------------------------------------------------------------------------
