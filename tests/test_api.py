@@ -130,7 +130,7 @@ def test_a_config_that_sweeps_is_swept(here: SimpleNamespace, tmp_path: Path) ->
         (("index=nope",), "index=nope does not exist; choose one of"),
         (("index=flat", "index.nlist=3"), "index=flat has no nlist"),
         (("hydra/launcher=slurm_cpu",), "hydra/launcher=slurm_cpu is for the command line"),
-        (("search.k=some",), "search.k=some: Value 'some'"),
+        (("search.k=some",), "search.k must be a positive integer, not some"),
     ],
 )
 def test_what_does_not_compose_is_one_sentence(overrides: tuple[str, ...], message: str) -> None:
