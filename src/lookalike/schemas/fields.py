@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
 RULE = "rule"
@@ -117,6 +116,8 @@ class Choice(Rule):
         return f"one of {', '.join(map(shown, self.of))}"
 
     def hint(self, value: Any) -> str:
+        from difflib import get_close_matches  # slow to import, and needed for a fault only
+
         close = get_close_matches(str(value), map(str, self.of), n=1)
         return f" (did you mean {close[0]}?)" if close else ""
 
