@@ -13,7 +13,7 @@ grouping    which records of a folder belong under one parent: for `lookalike sy
 task        one job: what Hydra calls
 closing     the table and the lines at the end
 
-Only ``blocks``, ``task`` and ``slurm`` import Hydra; the sweeper in ``hydra_plugins``, and ``api``, join the rest.
+Only ``blocks``, ``task`` and ``slurm`` import Hydra; ``hydra_plugins`` and ``api`` join the rest to it.
 """
 
 from __future__ import annotations
