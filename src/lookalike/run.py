@@ -92,7 +92,7 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that stands before any index: what is searched, what for, and the true answers."""
+    """Everything that comes before the index: embedded gallery and queries, relevance, exact neighbours."""
 
     query_plan: QueryPlan
     """As composed; ``valid_queries`` is the same without queries whose image is bad."""
