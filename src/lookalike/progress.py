@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lookalike.terminal.bars import BarDisplay
 
 log = logging.getLogger("lookalike")
-log.addHandler(logging.NullHandler())  # or Python prints warnings itself where nobody has set up logging
+log.addHandler(logging.NullHandler())  # or Python prints warnings itself where logging is not set up
 
 LONG_SECONDS = 60.0
 """What takes longer than this is said to do so."""
@@ -44,7 +44,7 @@ class Bar:
 
 
 class Progress:
-    """Reports to nobody, apart from the ``lookalike`` logger; see :class:`RichProgress`."""
+    """Reports to the ``lookalike`` logger only; :class:`RichProgress` also to the terminal."""
 
     @contextmanager
     def bar(self, description: str, total: int | None, unit: str = "") -> Iterator[Bar]:
@@ -70,7 +70,7 @@ class Progress:
 
 
 def rough_duration(seconds: float) -> str:
-    """``3 minutes``, ``2.5 hours``, ``4 days``: as exact as an estimate is."""
+    """Return ``3 minutes``, ``2.5 hours``, ``4 days``: as exact as an estimate is."""
     if seconds >= 1.5 * 86_400:
         return f"{seconds / 86_400:.0f} days"
     if seconds >= 1.5 * 3_600:
@@ -185,7 +185,7 @@ class _EstimatedBar(Bar):
         self.done = 0
         self.measured = 0
         self.began: float | None = None
-        """When the first step was done: what came before it is no measure of the others."""
+        """When the first step was done: what came before it does not measure the others."""
 
     def advance(self, n: int = 1) -> None:
         self.shown.advance(n)

@@ -97,7 +97,10 @@ def test_shards_are_of_the_gallery_that_is_searched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shards_", "reason"),
     [
-        ("[4]", "dataset.shards has 4, which is no shard of the gallery: there are 4, counted from 0"),
+        (
+            "[4]",
+            "dataset.shards has 4, which the gallery does not have: there are 4, counted from 0",
+        ),
         ("[0,-1]", "dataset.shards has -1"),
         ("[]", "dataset.shards is empty"),
         ("[1,1]", "names a shard twice"),

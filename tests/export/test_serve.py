@@ -101,7 +101,7 @@ def test_what_is_no_file_is_not_waited_for(export: Path, name: str) -> None:
     place = export.parent / name
     place.mkdir() if name.startswith("folder") else os.mkfifo(place)
     done = serve(export, name)
-    assert done.returncode == 1 and "it is no regular file" in done.stderr
+    assert done.returncode == 1 and "it is not a regular file" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04 no zip", b"words"])

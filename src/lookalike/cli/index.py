@@ -69,7 +69,7 @@ def _numbers(text: str) -> list[int]:
     try:
         return sorted({int(number) for number in text.split(",")})
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no list of numbers such as 0,1") from error
+        raise argparse.ArgumentTypeError(f"{text} is not a list of numbers such as 0,1") from error
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -137,7 +137,7 @@ def _merge(options: argparse.Namespace) -> int:
     if target.exists() and any(file.exists() and file.samefile(target) for file in options.files):
         raise IndexingError(f"{target} is one of the files to merge; name another file with -o")
     if target.exists() and not target.is_file():
-        raise IndexingError(f"{target} is no file; name one with -o")
+        raise IndexingError(f"{target} is not a file; name one with -o")
     if target.exists() and not options.force:
         raise IndexingError(
             f"{target} is there already; name another file with -o, or replace it with --force"

@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
 def server_command(root: Path, host: str, port: int) -> list[str]:
     """How MLflow is started on the database under ``root``.
 
-    A home that was moved or copied is told where it lies now. Raises TrackingError when nothing was tracked
-    there yet, when the database is damaged, or when the port is taken.
+    In a home that was moved or copied, addresses are corrected first. Raises TrackingError when nothing
+    was tracked there yet, when the database is damaged, or when the port is taken.
     """
     database = root / Paths.mlruns / DATABASE
     if not database.is_file():

@@ -1,4 +1,4 @@
-"""What the verbs that open a page in the browser share: the address, the tab, and the end of the server."""
+"""Verbs that serve a page: the port, the tab in the browser, and the end of the server."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def add_serving_options(parser: argparse.ArgumentParser, port: int) -> None:
 
 
 def require_free(host: str, port: int, verb: str) -> None:
-    """UserError when somebody listens on ``port``."""
+    """Raise UserError when ``port`` is taken."""
     if not is_free(host, port):
         raise UserError(f"port {port} is taken; choose another one: lookalike {verb} --port {port + 1}")
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether nobody listens on ``port``."""
+    """Return whether ``port`` is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -42,7 +42,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def address(host: str, port: int) -> str:
-    """Where a browser on this machine finds it."""
+    """Return the address at which a browser on this machine finds it."""
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
 
 

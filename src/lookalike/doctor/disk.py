@@ -88,7 +88,7 @@ def _renames_folders(folder: Path) -> str | None:
 
 
 def _replaces_files(folder: Path) -> str | None:
-    """A reader sees the old record or the new one; who has the old one open goes on reading it."""
+    """A reader sees the old record or the new one; a reader that has the old one open goes on reading it."""
     (folder / "record").write_bytes(b"old")
     (folder / "new").write_bytes(b"new")
     with (folder / "record").open("rb") as reader:

@@ -63,13 +63,13 @@ class Embedder:
         self.workers = cores() if workers == "auto" else int(workers)
         self.block_rows = block_rows
         self._probed: int | None = None
-        self._outdated_told = False
+        self._outdated_noticed = False
 
     @classmethod
     def of(
         cls, model: EmbeddingModel, config: schemas.Model, store: Store, progress: Progress = SILENT
     ) -> Embedder:
-        """An embedder as the model's config wants it."""
+        """Return an embedder as the model's config wants it."""
         return cls(
             model,
             store,
@@ -85,7 +85,7 @@ class Embedder:
         return self.model.load()
 
     def recipe(self, inputs: ImageSet | TextSet | VectorSet) -> dict[str, Any]:
-        """Everything but the rows that shapes the embeddings of ``inputs``."""
+        """Return everything but the rows that shapes the embeddings of ``inputs``."""
         if isinstance(inputs, VectorSet):
             return {"model": "ready vectors", "normalize": inputs.normalize}
         if isinstance(inputs, TextSet):
@@ -103,7 +103,7 @@ class Embedder:
     def embed_shards(
         self, inputs: ImageSet | TextSet | VectorSet, numbers: Sequence[int], kind: str = "embeddings"
     ) -> EmbeddedShards:
-        """Some shards of a set, counted from 0: the very artifacts that :meth:`embed` makes or reuses.
+        """Embed some shards of a set, counted from 0: the very artifacts that :meth:`embed` makes or reuses.
 
         Raises what ``embed`` does; too many bad images only when they are too many for the whole set.
         """
@@ -121,8 +121,8 @@ class Embedder:
             artifacts.append(self._embed_shard(shard, stage, recipe, title, reason))
             bad += [(start + row, image) for row, image in read_ledger(artifacts[-1])]
             _check_bad(bad, inputs)
-        if any(artifact.reason.startswith(OUTDATED) for artifact in artifacts) and not self._outdated_told:
-            self._outdated_told = True
+        if any(artifact.reason.startswith(OUTDATED) for artifact in artifacts) and not self._outdated_noticed:
+            self._outdated_noticed = True
             self.progress.say(
                 "notice: what an older Lookalike made stays for its records; "
                 "lookalike store prune --outdated --yes removes it"
@@ -158,8 +158,8 @@ class Embedder:
         if pending:
             checkpoints = Checkpoints(self.store.checkpoints(stage), shard, self.progress)
             with self.progress.bar(title, len(pending), "images") as bar:
-                blocks, told = self._extract(shard, pending, recipe, checkpoints, bar)
-            facts |= told | self.encoder.facts()
+                blocks, facts_of_blocks = self._extract(shard, pending, recipe, checkpoints, bar)
+            facts |= facts_of_blocks | self.encoder.facts()
             dim = self.encoder.dim
         else:
             dim = np.load(copies[0].source, mmap_mode="r", allow_pickle=False).shape[1]
@@ -249,12 +249,12 @@ class EmbeddedShards(NamedTuple):
 
 
 def count_shards(inputs: ImageSet | TextSet | VectorSet) -> int:
-    """How many artifacts a set's embeddings are."""
+    """Return how many artifacts a set's embeddings are."""
     return -(-len(inputs) // inputs.shard_size)
 
 
 def shard_faults(numbers: Sequence[int], count: int | None) -> list[str]:
-    """What is wrong with ``dataset.shards``, a sentence each; ``count``: how many there are, if known."""
+    """Return faults of ``dataset.shards``, a sentence each; ``count``: how many there are (None: unknown)."""
     if not numbers:
         return ["dataset.shards is empty; name one or more, such as [0], or leave it out"]
     if len({*numbers}) < len(numbers):
@@ -264,7 +264,7 @@ def shard_faults(numbers: Sequence[int], count: int | None) -> list[str]:
         return []
     there = "they are counted from 0" if count is None else f"there are {count}, counted from 0"
     return [
-        f"dataset.shards has {', '.join(map(str, wrong))}, which is no shard of the gallery: {there}; "
+        f"dataset.shards has {', '.join(map(str, wrong))}, which the gallery does not have: {there}; "
         "leave it out or lower dataset.shard_size"
     ]
 

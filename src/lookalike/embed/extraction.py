@@ -59,7 +59,7 @@ class Effort:
 
 
 class Extraction:
-    """Runs ``encoder`` over ``images`` with ``workers`` threads, and keeps account of the time.
+    """Runs ``encoder`` over ``images`` with ``workers`` threads, and measures the time.
 
     On a CPU each worker takes whole batches from the file to the vector, with one thread: workers never
     wait for each other, as the threads of one shared pass do at each of its layers. On an accelerator the
@@ -73,7 +73,7 @@ class Extraction:
         self.effort = Effort()
 
     def fastest_batch_size(self, rows: Sequence[int]) -> int:
-        """What the encoder finds fastest on some of ``rows``, by as many passes at once as there will be."""
+        """Return what the encoder finds fastest on some of ``rows``, with as many passes at once as later."""
         with ThreadPoolExecutor(self.workers, thread_name_prefix="probe") as pool:
             prepared = pool.map(self._prepare, rows[:PROBE_IMAGES])
             sample = [one.item for one in prepared if not isinstance(one.item, ImageError)]
@@ -85,7 +85,7 @@ class Extraction:
     def embed(self, blocks: Sequence[Sequence[int]], batch_size: int, bar: Bar) -> Generator[Rows]:
         """Embed blocks of rows, one after the other; a block's last batch may be smaller.
 
-        The workers do not wait for whoever takes the blocks: they go on while one is being written.
+        The workers do not wait while a block is being written.
         """
         began = time.perf_counter()
         with closing(self._batches(blocks, batch_size)) as batches:
@@ -104,7 +104,7 @@ class Extraction:
                 )
 
     def facts(self) -> dict[str, Any]:
-        """How fast it went and which half of the work held it up; {} when nothing was embedded."""
+        """Return how fast it went and which half of the work was slower; {} when nothing was embedded."""
         effort = self.effort
         if not effort.images:
             return {}
@@ -173,7 +173,7 @@ class TextExtraction:
         self._cut_before = getattr(encoder, "texts_cut", 0)
 
     def fastest_batch_size(self, rows: Sequence[int]) -> int:
-        """An encoder makes its own batches of texts."""
+        """Return any size: an encoder makes its own batches of texts."""
         return TEXT_BATCH
 
     def embed(self, blocks: Sequence[Sequence[int]], batch_size: int, bar: Bar) -> Generator[Rows]:
@@ -184,7 +184,7 @@ class TextExtraction:
             yield Rows(vectors, rows, [], {})
 
     def facts(self) -> dict[str, Any]:
-        """How many texts were cut at the length that the text tower reads."""
+        """Return how many texts were cut at the length that the text tower reads."""
         return {"texts_cut": getattr(self.encoder, "texts_cut", 0) - self._cut_before}
 
 

@@ -2,7 +2,7 @@
 
 format.json                      the store's format
 artifacts/KIND/KEY/              published: data, manifest.json, stamps.json (its mtime: last use)
-leases/KEY                       who is building KEY
+leases/KEY                       the process that builds KEY
 scratch/KEY.TOKEN.draft/         an artifact being built by one process
 scratch/KEY.TOKEN.workbench/     checkpoints: what a build of KEY can be resumed from
 scratch/KEY.TOKEN.trash/         being deleted

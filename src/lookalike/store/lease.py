@@ -81,7 +81,7 @@ def _boot() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot; "" when it is not told; None when it has ended.
+    """When a process started, in clock ticks since boot; "" when unknown; None when it has ended.
 
     Counted from the boot, because the time of day may be set while the process runs.
     """

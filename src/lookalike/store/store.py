@@ -281,7 +281,7 @@ class Store:
     def _publish(self, recipe: Recipe, draft: Path, reason: str) -> Artifact:
         """Rename the draft into place, or leave it when another process was faster.
 
-        A rebuild moves the old artifact aside first; who looks in that instant waits for our lease.
+        A rebuild moves the old artifact aside first; another that looks meanwhile waits for our lease.
         """
         folder = self.layout.artifact(recipe.kind, recipe.key)
         folder.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""An error that nobody expected: one line for the person, the traceback in a file for whoever mends it."""
+"""An unexpected error: one line for the user, and the traceback in a file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LONGEST_REASON = 300
 
 def reason_of(error: BaseException) -> str:
     """Return an error's type and the first line of what it says, without passwords."""
-    said = next(iter(str(error).strip().splitlines()), "")
-    if len(said) > LONGEST_REASON:
-        said = f"{said[:LONGEST_REASON]}…"
-    return conceal_all(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+    line = next(iter(str(error).strip().splitlines()), "")
+    if len(line) > LONGEST_REASON:
+        line = f"{line[:LONGEST_REASON]}…"
+    return conceal_all(f"{type(error).__name__}: {line}" if line else type(error).__name__)
 
 
 def keep_traceback(error: BaseException, file: Path | None = None) -> Path | None:
@@ -45,6 +45,6 @@ def keep_traceback(error: BaseException, file: Path | None = None) -> Path | Non
 
 
 def describe(error: BaseException, kept: Path | None) -> str:
-    """Return the one line that a person reads."""
+    """Return the one line that the user reads."""
     where = f"its traceback is in {kept}" if kept else "its traceback could not be kept, for lack of room"
     return f"{reason_of(error)}; Lookalike did not expect that: {where}"

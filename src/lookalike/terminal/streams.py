@@ -1,4 +1,4 @@
-"""Standard streams that can be written to whatever their encoding, and whoever has closed them."""
+"""Standard streams that can be written to whatever their encoding, and when their reader has left."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def prepare() -> None:
 
 
 def _is_real(stream: TextIO | None, descriptor: int) -> bool:
-    """Whether a stream is the process's own, and neither missing nor somebody's replacement."""
+    """Whether a stream is the process's own, and neither missing nor replaced."""
     try:
         return stream is not None and stream.fileno() == descriptor
     except (OSError, ValueError, AttributeError):
@@ -92,7 +92,7 @@ def _is_real(stream: TextIO | None, descriptor: int) -> bool:
 
 
 def failure_of_output() -> OSError | None:
-    """Return why what was printed on standard output did not arrive; None when it did, or nobody listens.
+    """Return why what was printed on standard output did not arrive; None when it did, or its reader left.
 
     A reader that left (``lookalike store ls | head``) has read what it wanted.
     """

@@ -256,7 +256,7 @@ def _ping(uri: str, seconds: float) -> None:
     try:
         urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=seconds).close()
     except urllib.error.HTTPError:
-        return  # it answers, if only to ask who we are
+        return  # it answers, if only to ask for a password
     except (OSError, ValueError, HTTPException) as fault:
         reason = getattr(fault, "reason", fault)
         if isinstance(reason, ssl.SSLError):

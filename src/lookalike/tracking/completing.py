@@ -129,7 +129,7 @@ class RunOfPoint:
         return any(missing) or not ended
 
     def _complete_tags(self, run: Run, parent: str | None) -> bool:
-        """Ours follow the record; MLflow's own, a description for one, may have been edited by somebody."""
+        """Ours follow the record; MLflow's own, a description for one, may have been edited by a user."""
         from mlflow.entities import RunTag
 
         present = run.data.tags

@@ -1,4 +1,4 @@
-"""What MLflow is told of a record: names, params, tags, metrics and notes, as plain values.
+"""What is logged to MLflow of a record: names, params, tags, metrics and notes, as plain values.
 
 Names are short and flat, because they become the columns of MLflow's table. Single values stand for
 K = 1, 10 and 100 only; every cut-off is a step of the measure's curve (``knn_recall_at_k``).
@@ -105,7 +105,7 @@ def params(record: Record, point: PointRecord) -> dict[str, str]:
 def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
     """Where a run comes from: sweep, trial, stages with their keys, commit, versions, machine."""
     environment = record.environment
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         "lookalike.record": record.identity,
         "lookalike.sweep": record.config.get("sweep", {}).get("name"),
         "lookalike.trial_key": point.trial_key if point else None,
@@ -120,13 +120,13 @@ def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
         **{f"lookalike.index.{name}": value for name, value in index_reference(record).items()},
     }
     for stage in record.stages:
-        told[f"lookalike.stage.{stage['stage']}"] = stage.get("outcome")
-        told[f"lookalike.stage.{stage['stage']}.key"] = stage.get("key")
+        found[f"lookalike.stage.{stage['stage']}"] = stage.get("outcome")
+        found[f"lookalike.stage.{stage['stage']}.key"] = stage.get("key")
     if record.points or record.error:
-        told["mlflow.note.content"] = note(record, point)
+        found["mlflow.note.content"] = note(record, point)
     if point is not None:
-        told["mlflow.runColor"] = colour(record, point)
-    return {name: _short(value, MAX_TAG) for name, value in told.items() if value is not None}
+        found["mlflow.runColor"] = colour(record, point)
+    return {name: _short(value, MAX_TAG) for name, value in found.items() if value is not None}
 
 
 def index_reference(record: Record) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The folder of the local store: its database is made once, checked, and told where the folder lies now.
+"""The folder of the local store: its database is made once, checked, and corrected when the folder has moved.
 
 MLflow keeps the place of every run's artifacts as an absolute address. In a home that was copied or moved
 these lead to the old place: artifacts of the copy went to the original's folder. So a process that opens a

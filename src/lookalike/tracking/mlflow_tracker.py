@@ -217,7 +217,7 @@ class MlflowTracker:
     def _new_parent(
         self, name: str, description: str, started: str | None = None, tags: dict[str, str] | None = None
     ) -> str:
-        told = {
+        its_tags = {
             "lookalike.sweep": name[: content.MAX_TAG],
             "mlflow.note.content": description[: content.MAX_TAG],
             "mlflow.source.name": "lookalike",
@@ -226,7 +226,7 @@ class MlflowTracker:
         }
         start_time = content.milliseconds(started) if started else None
         with tracking_errors(self.backend.uri):
-            run = self.client.create_run(self.experiment, start_time=start_time, tags=told, run_name=name)
+            run = self.client.create_run(self.experiment, start_time=start_time, tags=its_tags, run_name=name)
             return str(run.info.run_id)
 
     def _runs_of(self, record: Record) -> list[Any]:
@@ -252,9 +252,9 @@ class MlflowTracker:
         return changes.pop() if len(changes) == 1 else Change.COMPLETED
 
     def _is_home_of(self, record: Record) -> bool:
-        """Whether this is the store that the run was told to log to."""
-        told = record.config.get("tracking", {})
-        return (told.get("kind", "local"), told.get("uri")) == (self.config.kind, self.config.uri)
+        """Whether this is the store that the run was to log to."""
+        tracking = record.config.get("tracking", {})
+        return (tracking.get("kind", "local"), tracking.get("uri")) == (self.config.kind, self.config.uri)
 
     def _log_missing_point(
         self,

@@ -122,5 +122,5 @@ def _chart(name: str, kind: str, section: str, **settings: Any) -> dict[str, Any
 
 
 def _section(uuid: str, name: str, display: bool) -> dict[str, Any]:
-    told = {"uuid": uuid, "name": name, "display": display}
-    return told | {"isReordered": False, "deleted": False, "isGenerated": False}
+    section = {"uuid": uuid, "name": name, "display": display}
+    return section | {"isReordered": False, "deleted": False, "isGenerated": False}

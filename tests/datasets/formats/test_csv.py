@@ -65,8 +65,8 @@ def test_a_file_of_several_parts_is_parsed_part_by_part(
     [
         ('b.jpg,"[1.0, 2.0]"', "line 3 has 2 values where the first row has 3"),
         ('b.jpg,"[1.0, 2.0, 3.0, 4.0]"', "line 3 has 4 values where the first row has 3"),
-        ('b.jpg,"[1.0, abc, 3.0]"', "line 3 has 'abc' as value 2, which is no number"),
-        ('b.jpg,"[1.0, , 3.0]"', "line 3 has '' as value 2, which is no number"),
+        ('b.jpg,"[1.0, abc, 3.0]"', "line 3 has 'abc' as value 2, which is not a number"),
+        ('b.jpg,"[1.0, , 3.0]"', "line 3 has '' as value 2, which is not a number"),
         ('b.jpg,"[1.0, nan, 3.0]"', "line 3 has 'nan' as value 2, which nothing can rank"),
         ('b.jpg,"[1.0, 2.0, 1e999]"', "line 3 has '1e999' as value 3, which nothing can rank"),
         ('b.jpg,"[1.0, 2.0, 1e39]"', "line 3 has '1e39' as value 3, which nothing can rank"),

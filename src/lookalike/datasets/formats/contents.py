@@ -43,7 +43,7 @@ def size_of(file: Path) -> int:
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise DatasetError(f"{file} is no regular file; name a file of vectors")
+            raise DatasetError(f"{file} is not a regular file; name a file of vectors")
         with file.open("rb"):
             return status.st_size
     except FileNotFoundError as error:

@@ -228,7 +228,7 @@ BLOCK_BYTES = 1 << 20
 def parse_lists(texts: Sequence[bytes], dim: int) -> Floats | None:
     """Return lists such as ``b"0.5, -1e-3"`` as float32 of shape (texts, dim); None if any is malformed.
 
-    Malformed: another number of values, a value that is no number, NaN or infinity (for float32 too).
+    Malformed: another number of values, a value that is not a number, NaN or infinity (for float32 too).
     """
     if any(text.count(b",") != dim - 1 for text in texts):
         return None
@@ -268,7 +268,7 @@ def _parse_value(part: bytes, place: int) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"has {shown!r} as value {place:,}, which is no number") from None
+        raise ValueError(f"has {shown!r} as value {place:,}, which is not a number") from None
     with np.errstate(over="ignore"):
         if not np.isfinite(np.float32(value)):
             raise ValueError(f"has {shown!r} as value {place:,}, which nothing can rank")

@@ -93,7 +93,7 @@ def open_vector_file(file: Path, format_: str = AUTO, array: str | None = None) 
     """
     name = format_of(file) if format_ == AUTO else format_
     if name not in FORMATS:
-        raise DatasetError(f"{name} is no format of vectors; choose {AUTO}, {', '.join(FORMATS)}")
+        raise DatasetError(f"{name} is not a format of vectors; choose {AUTO}, {', '.join(FORMATS)}")
     chosen = FORMATS[name]
     if array is not None and not chosen.has_names:
         raise DatasetError(

@@ -172,7 +172,7 @@ def _check_stored(dataset: Any, what: str, file_bytes: int) -> None:
 
 
 def distance_of(root: Any, file: Path) -> str | None:
-    """Return what the file says it compares vectors by; DatasetError when that is no distance of vectors."""
+    """Return what the file says it compares vectors by; DatasetError when it compares by something else."""
     distance = root.attrs.get("distance")
     if distance is None:
         return None

@@ -35,7 +35,7 @@ def open_neighbours(file: Path) -> GivenNeighbours:
     """
     suffix = file.suffix.lower()
     if suffix not in NEIGHBOUR_SUFFIXES:
-        raise DatasetError(f"{file} is no file of neighbours; name one of {', '.join(NEIGHBOUR_SUFFIXES)}")
+        raise DatasetError(f"{file} is not a file of neighbours; name one of {', '.join(NEIGHBOUR_SUFFIXES)}")
     if suffix == ".ivecs":
         return GivenNeighbours(map_vecs(file, INT32), None, None)
     if suffix in (".ibin", ".bin"):

@@ -31,7 +31,7 @@ def open_bvecs(file: Path, array: str | None = None) -> VectorFile:
 def map_vecs(file: Path, values: np.dtype[Any]) -> npt.NDArray[Any]:
     """Map a file of rows that are a little-endian int32 d and d ``values``, without the d: shape (n, d).
 
-    DatasetError when the file is no whole number of rows, or a row's d is not the first row's.
+    DatasetError when the file does not end with a whole row, or a row's d is not the first row's.
     """
     size = size_of(file)
     if size == 0:
@@ -47,8 +47,8 @@ def map_vecs(file: Path, values: np.dtype[Any]) -> npt.NDArray[Any]:
     row = 4 + dim * values.itemsize
     if size % row:
         raise DatasetError(
-            f"{file} has {size:,} bytes, which is no multiple of the {row:,} that {dim:,} dimensions take; "
-            "it is cut short, damaged or of another format: copy it again"
+            f"{file} has {size:,} bytes, which is not a multiple of the {row:,} that {dim:,} dimensions "
+            "take; it is cut short, damaged or of another format: copy it again"
         )
     records = np.memmap(file, np.dtype([("dim", "<i4"), ("values", values, (dim,))]), "r")
     _check_dims(file, records, dim)

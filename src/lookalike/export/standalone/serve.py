@@ -60,7 +60,7 @@ class Service:
     def vector(self, query: str) -> Any:
         """The query's vector, float32, shape (1, d); finite, and of unit length where the run's were."""
         if is_no_file(query):
-            raise ValueError("it is no regular file; name an image or a .npy file")
+            raise ValueError("it is not a regular file; name an image or a .npy file")
         if query.endswith(".npy"):
             vector = first_vector(query, self.settings["index"]["d"])
         elif self.model is None:
