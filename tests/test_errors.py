@@ -22,7 +22,7 @@ class PanicException(BaseException):
 
 
 def said(error: BaseException, kind: type[UserError] = DatasetError) -> str:
-    with pytest.raises(kind) as raised, foreign_parser("a.npy is no .npy array", "write it again", kind):
+    with pytest.raises(kind) as raised, foreign_parser("a.npy is not a .npy array", "write it again", kind):
         raise error
     assert raised.value.__cause__ is error
     return str(raised.value)
@@ -41,7 +41,7 @@ def said(error: BaseException, kind: type[UserError] = DatasetError) -> str:
     ids=lambda error: type(error).__name__,
 )
 def test_whatever_a_parser_raises_is_one_sentence_with_file_reason_and_cure(error: BaseException) -> None:
-    assert said(error).startswith("a.npy is no .npy array (")
+    assert said(error).startswith("a.npy is not a .npy array (")
     assert "odd" in said(error)
     assert said(error).endswith("); write it again")
     assert said(error, TrackingError)

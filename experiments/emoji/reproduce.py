@@ -67,7 +67,7 @@ def contact_sheet(
 ) -> None:
     """Draw one line a query into ``path``, a PNG: the query, the exact answer, the index's answer.
 
-    Exact neighbours that the index missed, and returned images that are no exact neighbours, are outlined.
+    Exact neighbours that the index missed, and returned images that are not exact neighbours, are outlined.
     """
     from PIL import Image, ImageDraw, ImageFont
 

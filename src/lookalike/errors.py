@@ -114,12 +114,12 @@ def parser_reason(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "reading it takes more memory than there is"
     if isinstance(error, OSError) and error.strerror:
-        said = error.strerror
+        reason = error.strerror
     else:
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        if not said:
-            said = type(error).__name__
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        if not reason:
+            reason = type(error).__name__
         elif not isinstance(error, ValueError | OSError | RuntimeError):
-            said = f"{type(error).__name__}: {said}"  # of a KeyError the words alone say nothing
-    short = printable(said[:LONGEST_REASON])
-    return short + "…" if len(said) > LONGEST_REASON else short
+            reason = f"{type(error).__name__}: {reason}"  # of a KeyError the words alone say nothing
+    short = printable(reason[:LONGEST_REASON])
+    return short + "…" if len(reason) > LONGEST_REASON else short

@@ -123,8 +123,8 @@ def test_what_does_not_belong_together_leaves_no_file(
         (one, apart): "were trained apart",
         (one, one): "has id 0 twice",
         (one, short): "it ends before all that it announces",
-        (garbage, one): "is no FAISS index that can be read",
-        (one, tmp_path): "is no file",
+        (garbage, one): "is not a FAISS index that can be read",
+        (one, tmp_path): "is not a file",
         (one, tmp_path / "missing"): "does not exist",
     }
     for parts, words in cases.items():
@@ -147,7 +147,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(
     assert faiss.read_index(str(target)).ntotal == 900
     for bad, words in {
         one: "is one of the files to merge",
-        tmp_path: "is no file",
+        tmp_path: "is not a file",
         tmp_path / "missing" / "x": "cannot be written (No such file or directory)",
     }.items():
         code, _, [error] = ask(capsys, "merge", one, two, "-o", bad, "--force")

@@ -280,9 +280,9 @@ def test_shells_are_told_how(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"name: [1\n b: {", "broken.yaml, line 2 is no YAML (expected ',' or ']'"),
-        (b"\n? {a: b}\n: 3\n", "broken.yaml, line 2 is no YAML (found unhashable key)"),
-        (b"a: !!python/object:os.system {}\n", "broken.yaml, line 1 is no YAML (could not determine"),
+        (b"name: [1\n b: {", "broken.yaml, line 2 is not YAML (expected ',' or ']'"),
+        (b"\n? {a: b}\n: 3\n", "broken.yaml, line 2 is not YAML (found unhashable key)"),
+        (b"a: !!python/object:os.system {}\n", "broken.yaml, line 1 is not YAML (could not determine"),
         (b"a: caf\xe9\n", "broken.yaml is not UTF-8"),
     ],
 )

@@ -192,7 +192,7 @@ def test_what_a_job_measures_can_be_named_or_what_it_leaves_out() -> None:
     assert ([point.id for point in chosen.to_measure], chosen.impossible) == ([eight.id], [])
 
     experiment.sweep.points = [eight.id, "another's"]
-    with pytest.raises(ConfigError, match=r"sweep\.points names another's, which are no points of this"):
+    with pytest.raises(ConfigError, match=r"sweep\.points names another's, which are not points of this"):
         plan(experiment)
 
     experiment.sweep = schemas.Sweep(skip=[one.id])  # as sweeps of 0.1.0 told their jobs

@@ -184,10 +184,10 @@ def test_as_written_in_a_users_experiment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"root: [", "is no YAML"),
-        (b"root:\t- x\n  y", "is no YAML"),
+        (b"root: [", "is not YAML"),
+        (b"root:\t- x\n  y", "is not YAML"),
         (b"root: caf\xe9\n", "is not UTF-8 ("),
-        (b"[" * 20_000, "is no YAML ("),
+        (b"[" * 20_000, "is not YAML ("),
         (b"just words\n", "holds no settings"),
     ],
 )

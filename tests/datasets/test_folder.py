@@ -287,7 +287,7 @@ def test_a_table_may_lie_elsewhere_and_name_absolute_paths(root: Path, tmp_path:
         ("path,kind\nsky.png,\xe9\n", {"labels": "kind", "table": "t.csv"}, "is not UTF-8"),
         ('path,kind\n"sky.png,x\n', {"labels": "kind", "table": "t.csv"}, "not a readable CSV"),
         ("not parquet", {"labels": "kind", "table": "t.parquet"}, "not a readable parquet"),
-        ("{}", {"labels": "kind", "table": "t.json"}, "is no table"),
+        ("{}", {"labels": "kind", "table": "t.json"}, "is not a table"),
     ],
 )
 def test_a_table_that_does_not_fit_is_an_error(

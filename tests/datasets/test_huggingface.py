@@ -109,7 +109,7 @@ def test_a_folder_of_images_has_its_folders_for_labels(tmp_path: Path) -> None:
     assert images.locations[3] == str(tmp_path / "photos/dog/1.jpg")
     assert images.load(3).tobytes() == decode(jpeg(1), 10**6).tobytes()
     (tmp_path / "photos/dog/1.jpg").unlink()
-    with pytest.raises(ImageError, match="is no file of this machine"):
+    with pytest.raises(ImageError, match="is not a file of this machine"):
         images.load(3)
 
 
@@ -193,7 +193,10 @@ def test_a_run_by_labels(tmp_path: Path) -> None:
     ("options", "reason"),
     [
         ({"split": "nope"}, "has no split nope; set dataset.split to one of train, test"),
-        ({"captions": "nope", "labels": "no"}, r"dataset\.captions=nope, dataset\.labels=no is no column of"),
+        (
+            {"captions": "nope", "labels": "no"},
+            r"dataset\.captions=nope, dataset\.labels=no is not a column of",
+        ),
         ({"images": "label"}, r"dataset\.images=label holds int64, no images"),
         ({"ids": "label"}, "the values of label repeat"),
     ],
@@ -215,7 +218,7 @@ def test_a_dataset_without_a_column_of_images_is_an_error(tmp_path: Path) -> Non
         (None, r"dataset\.name_or_path is not set"),
         ("/no/such/folder", "does not exist"),
         ("one/two/three", "does not exist"),
-        (__file__, "is no folder"),
+        (__file__, "is not a folder"),
     ],
 )
 def test_a_place_without_a_dataset_is_an_error(path: str | None, reason: str) -> None:
@@ -252,7 +255,7 @@ def test_a_cell_that_names_a_device_is_not_opened(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "devices/train.parquet")
     images = opened(tmp_path / "devices", images="image")
     for row in range(2):
-        with pytest.raises(ImageError, match="is no file of this machine"):
+        with pytest.raises(ImageError, match="is not a file of this machine"):
             images.load(row)
 
 

@@ -12,7 +12,7 @@ import pytest
 from lookalike.datasets.ids import RowNumbers
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.usable import check_vectors
-from lookalike.machine.mapping import forget, map_floats, place_of
+from lookalike.machine.mapping import map_floats, place_of, release_pages
 
 RANDOM = np.random.default_rng(0)
 
@@ -32,7 +32,7 @@ def set_of(*arrays: Any) -> VectorSet:
 
 
 class Made:
-    """Rows that are no numpy array, and what was asked of them."""
+    """Rows that are not numpy array, and what was asked of them."""
 
     shape, dtype = (10, 3), np.dtype(np.float32)
 
@@ -114,11 +114,11 @@ def test_a_place_leads_back_to_the_rows(tmp_path: Path, header: int) -> None:
 def test_forgotten_pages_come_back_and_what_was_written_stays(tmp_path: Path) -> None:
     written = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.float32, shape=(5, 3))
     written[:] = 7
-    forget(written)
+    release_pages(written)
     assert (written == 7).all()
     private = np.load(tmp_path / "a.npy", mmap_mode="c")
     private[:] = 8
-    forget(private)
+    release_pages(private)
     assert (private == 8).all(), "copied pages have nowhere to come back from"
 
 

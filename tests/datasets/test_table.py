@@ -109,7 +109,7 @@ def test_what_is_called_csv_and_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is compressed by gzip; unpack it"):
         read_columns(tmp_path / "t.csv", ["path"])
     (tmp_path / "d.csv").mkdir()
-    with pytest.raises(DatasetError, match="is no file"):
+    with pytest.raises(DatasetError, match="is not a file"):
         read_columns(tmp_path / "d.csv", ["path"])
     (tmp_path / "t.csv").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(DatasetError, match="an Excel workbook; save the table as CSV"):

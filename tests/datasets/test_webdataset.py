@@ -102,7 +102,7 @@ def test_members_that_are_no_images_are_named_and_counted(tmp_path: Path) -> Non
     write_tar(tmp_path / "a.tar", [*others, ("a.jpg", jpeg(1)), ("a.jpg", jpeg(2))])
     images = opened(tmp_path, Store(tmp_path / "store"))
     assert list(images.ids) == ["a/a.jpg"]
-    assert f"{said} are no images and were left out" in images.notices
+    assert f"{said} are not images and were left out" in images.notices
     assert any("1 images are replaced by a later member of the same name" in text for text in images.notices)
     assert opened(tmp_path, Store(tmp_path / "store")).notices == images.notices, "kept with the listing"
 
@@ -292,7 +292,7 @@ def test_a_cut_tar_is_said_by_the_run_which_uses_the_rest(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"captions": ".json"}, r"dataset\.captions=\.json is no text of a sample; choose \.txt or \.cls"),
+        ({"captions": ".json"}, r"dataset\.captions=\.json is not a text of a sample; choose \.txt or \.cls"),
         ({"labels": "colour"}, "has no column colour"),
     ],
 )

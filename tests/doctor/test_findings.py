@@ -155,7 +155,7 @@ def test_trackers(tmp_path: Path) -> None:
     assert fresh.status == OK and "the first run makes" in fresh.text
     (tmp_path / "mlruns").mkdir()
     (tmp_path / "mlruns" / "mlflow.db").write_text(
-        "this is no database, and long enough to be read as one" * 9
+        "this is not a database, and long enough to be read as one" * 9
     )
     [damaged] = problems(services.examine_tracking(schemas.Tracking(), tmp_path))
     assert "lookalike sync" in damaged.cure

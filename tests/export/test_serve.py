@@ -80,7 +80,7 @@ def test_a_file_that_was_changed_is_not_served(export: Path, name: str) -> None:
         ([[1.0, 2, 3]], "its shape is (1, 3)"),
         (3.0, "its shape is ()"),
         (["cat"], "no .npy file of numbers"),
-        ([{"a": 1}], "it is no .npy file ("),
+        ([{"a": 1}], "it is not a .npy file ("),
     ],
 )
 def test_a_vector_that_is_none_is_one_line(export: Path, array: object, said: str) -> None:
@@ -109,4 +109,4 @@ def test_a_damaged_file_is_one_line(export: Path, content: bytes) -> None:
     (export.parent / "query.npy").write_bytes(content)
     done = serve(export, "query.npy")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("query.npy: it is no .npy file")
+    assert done.stderr.startswith("query.npy: it is not a .npy file")

@@ -99,7 +99,7 @@ def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
     faiss.write_index_binary(faiss.IndexBinaryFlat(64), str(tmp_path / "binary"))
     reasons = {
         "missing": "does not exist",
-        ".": "is no file",
+        ".": "is not a file",
         "empty": "is empty",
         "garbage": "Index type .* not recognized",
         **{f"short by {cut}": "it ends before all that it announces" for cut in (1, 7, 8, 100)},

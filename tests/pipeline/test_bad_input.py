@@ -167,7 +167,7 @@ CASES = {
     "negative K": Case(
         lambda tmp: images(tmp, "search.k=-5"), "search.k must be a positive integer", "not -5"
     ),
-    "K that is no number": Case(
+    "K that is not a number": Case(
         lambda tmp: images(tmp, "search.k=many"), "search.k must be a positive integer", "not many"
     ),
     "K above the number of images": Case(

@@ -47,7 +47,7 @@ def _value(paths: object, name: str) -> object:
 
 
 def strings(file: Path) -> Iterator[tuple[int, str]]:
-    """String constants that are no docstrings, those of f-strings in pieces."""
+    """String constants that are not docstrings, those of f-strings in pieces."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

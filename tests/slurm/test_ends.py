@@ -30,7 +30,7 @@ def records(site: Site, sweep: str) -> dict[str, dict[str, Any]]:
 
 def test_a_job_that_fails_is_failed_for_slurm_too(site: Site) -> None:
     good, bad = site.home / "good", site.home / "bad"
-    for folder in (good, bad):  # that a vector is no number shows only when it is read
+    for folder in (good, bad):  # that a vector is not a number shows only when it is read
         folder.mkdir()
         save_vectors(folder / "v.npy", 200, 16)
     np.save(bad / "v.npy", np.full((200, 16), np.nan, np.float32))

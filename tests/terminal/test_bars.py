@@ -114,7 +114,7 @@ class Clock:
 
 
 def said(steps: Callable[[Bar, Clock], Any], total: int | None, *, quiet: bool = False) -> list[str]:
-    """What stays on a standard error that is no terminal."""
+    """What stays on a standard error that is not a terminal."""
     shown, clock = io.StringIO(), Clock()
     progress = RichProgress(quiet, Console(file=shown, width=80), clock)
     with progress.bar("embeddings", total, "images") as bar:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HARD = "é 李 😀 \udce9 ✓ ─"
-"""Latin-1, CJK, an emoji, a byte of a file name that is no UTF-8, a mark, a box."""
+"""Latin-1, CJK, an emoji, a byte of a file name that is not an UTF-8, a mark, a box."""
 PROGRAM = f"""
 import sys
 from lookalike.terminal import streams

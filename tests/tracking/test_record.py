@@ -134,7 +134,7 @@ def test_a_record_with_any_odd_value_is_refused_in_words_or_read_by_all(tmp_path
     good = records.make_record()
     whole = json.loads(good.save(tmp_path).read_text())
     refused = 0
-    odd_values = cycle(ODD)  # a number that is no divisor of what repeats in a record
+    odd_values = cycle(ODD)  # a number that is not a divisor of what repeats in a record
     mutants = [put(whole, place, next(odd_values)) for place in places_in(whole)]
     for mutant in mutants:
         (tmp_path / "record.json").write_text(json.dumps(mutant))

@@ -16,7 +16,7 @@ from lookalike.runs.points import RunPoint
 from lookalike.runs.record import PointRecord, Record
 from lookalike.ui.judging import (
     Answer,
-    Sitting,
+    JudgingSession,
     Terms,
     names_of,
     outcome,
@@ -110,26 +110,26 @@ def test_names_are_what_tells_the_runs_apart() -> None:
 
 
 def test_a_judgement_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    Sitting(tmp_path, TERMS).add(answer("one.png"))
-    later = Sitting(tmp_path, TERMS)
+    JudgingSession(tmp_path, TERMS).add(answer("one.png"))
+    later = JudgingSession(tmp_path, TERMS)
     later.add(answer("two.png", "same"))
     assert list(later.answers()) == ["one.png", "two.png"]
     assert later.answers()["two.png"] == answer("two.png", "same")
 
 
 def test_the_later_answer_to_a_question_counts_and_no_line_is_ever_changed(tmp_path: Path) -> None:
-    sitting = Sitting(tmp_path, TERMS)
-    sitting.add(answer("one.png", "a"))
-    before = sitting.file.read_bytes()
-    sitting.add(answer("one.png", "b", "z.png"))
-    assert sitting.answers() == {"one.png": answer("one.png", "b", "z.png")}
-    assert sitting.file.read_bytes().startswith(before)
+    session = JudgingSession(tmp_path, TERMS)
+    session.add(answer("one.png", "a"))
+    before = session.file.read_bytes()
+    session.add(answer("one.png", "b", "z.png"))
+    assert session.answers() == {"one.png": answer("one.png", "b", "z.png")}
+    assert session.file.read_bytes().startswith(before)
 
 
 def test_other_terms_are_another_sitting(tmp_path: Path) -> None:
-    Sitting(tmp_path, TERMS).add(answer("one.png"))
+    JudgingSession(tmp_path, TERMS).add(answer("one.png"))
     other = Terms(TERMS.run_a, TERMS.run_b, TERMS.queries, TERMS.answers, n=50, k=5, seed=1)
-    assert Sitting(tmp_path, other).answers() == {}
+    assert JudgingSession(tmp_path, other).answers() == {}
 
 
 @pytest.mark.parametrize("cut", [1, 20])
@@ -137,34 +137,34 @@ def test_other_terms_are_another_sitting(tmp_path: Path) -> None:
 def test_a_line_that_a_crash_cut_off_does_not_count_and_spoils_no_later_one(
     tmp_path: Path, lines: int, cut: int
 ) -> None:
-    sitting = Sitting(tmp_path, TERMS)
+    session = JudgingSession(tmp_path, TERMS)
     for number in range(lines):
-        sitting.add(answer(f"{number}.png"))
-    sitting.file.write_bytes(sitting.file.read_bytes()[:-cut])
-    assert len(sitting.answers()) == lines - 1
-    sitting.add(answer("again.png"))
-    assert list(sitting.answers()) == [*(f"{number}.png" for number in range(lines - 1)), "again.png"]
+        session.add(answer(f"{number}.png"))
+    session.file.write_bytes(session.file.read_bytes()[:-cut])
+    assert len(session.answers()) == lines - 1
+    session.add(answer("again.png"))
+    assert list(session.answers()) == [*(f"{number}.png" for number in range(lines - 1)), "again.png"]
 
 
 def test_a_crash_within_the_first_line_leaves_nothing(tmp_path: Path) -> None:
-    sitting = Sitting(tmp_path, TERMS)
-    sitting.folder.mkdir(parents=True)
-    sitting.file.write_bytes(b'{"format": 1, "run')
-    assert sitting.answers() == {}
-    sitting.add(answer("one.png"))
-    assert list(sitting.answers()) == ["one.png"]
+    session = JudgingSession(tmp_path, TERMS)
+    session.folder.mkdir(parents=True)
+    session.file.write_bytes(b'{"format": 1, "run')
+    assert session.answers() == {}
+    session.add(answer("one.png"))
+    assert list(session.answers()) == ["one.png"]
 
 
 @pytest.mark.parametrize(
     "line", ["[]", "nonsense", '{"query": "two.png"}', json.dumps({"format": 2}), "\x00\x00"]
 )
 def test_a_damaged_file_is_the_users_to_mend(tmp_path: Path, line: str) -> None:
-    sitting = Sitting(tmp_path, TERMS)
-    sitting.add(answer("one.png"))
-    with sitting.file.open("a") as file:
+    session = JudgingSession(tmp_path, TERMS)
+    session.add(answer("one.png"))
+    with session.file.open("a") as file:
         file.write(line + "\n")
     with pytest.raises(UserError, match="mend it, or move its folder away"):
-        sitting.answers()
+        session.answers()
 
 
 # --- what comes of it --------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_what_was_marked_is_a_relevance_file_with_its_query_images(tmp_path: Pat
     (gallery / "cats").mkdir(parents=True)
     for name in ("cats/1.png", "cats/2.png"):
         (gallery / name).write_text(name)
-    folder = tmp_path / "sitting"
+    folder = tmp_path / "session"
     answers = [answer("cats/1.png", "a", "x, y.png", "ü.png"), answer("cats/2.png")]
     table = write_relevance(folder, answers, lambda query: gallery / query)
     assert table is not None

@@ -19,7 +19,7 @@ from lookalike.ui.judging import (
     GALLERY,
     INDEX,
     RELEVANCE,
-    Sitting,
+    JudgingSession,
     Terms,
     names_of,
     outcome,
@@ -42,26 +42,30 @@ def main(arguments: Sequence[str]) -> int:
     terms = Terms.of(
         *runs, queries=queries, answers=options.answers, n=options.n, k=options.k, seed=options.seed
     )
-    sitting = Sitting(root, terms)
-    code = 0 if options.result else _judge(root, runs, terms, sitting, options)
-    answers = sitting.answers()
+    session = JudgingSession(root, terms)
+    code = 0 if options.result else _judge(root, runs, terms, session, options)
+    answers = session.answers()
     for line in outcome_lines(outcome(answers.values()), names_of(*runs), options.n):
         print(line)
-    for file in (sitting.file, sitting.folder / RELEVANCE):
+    for file in (session.file, session.folder / RELEVANCE):
         if file.exists():
             print(file)
     return code
 
 
 def _judge(
-    root: Path, runs: tuple[RunPoint, RunPoint], terms: Terms, sitting: Sitting, options: argparse.Namespace
+    root: Path,
+    runs: tuple[RunPoint, RunPoint],
+    terms: Terms,
+    session: JudgingSession,
+    options: argparse.Namespace,
 ) -> int:
     selectors = [f"{run.folder.resolve()}:{run.point.label}" for run in runs]
     script_options = packed({"root": str(root), "runs": selectors, "terms": asdict(terms)})
     command = server_command(JUDGE, options.host, options.port, [script_options])
     require_free(options.host, options.port, "judge RUN_A RUN_B")
     page = address(options.host, options.port)
-    done = len(sitting.answers())
+    done = len(session.answers())
     print(
         f"judging on {page} (Ctrl-C ends it)" + (f"; {done} pairs were judged before" if done else ""),
         flush=True,

@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the fault that argparse found, on one line."""
-        raise UserError(said_of(self, self.prog, message))
+        raise UserError(parsing_error(self, self.prog, message))
 
 
 def refuse_unknown(parser: argparse.ArgumentParser, command: str, unknown: Sequence[str]) -> NoReturn:
@@ -36,7 +36,7 @@ def refuse_unknown(parser: argparse.ArgumentParser, command: str, unknown: Seque
     raise UserError(f"{command} has no {flag}; {cure}")
 
 
-def said_of(parser: argparse.ArgumentParser, command: str, message: str) -> str:
+def parsing_error(parser: argparse.ArgumentParser, command: str, message: str) -> str:
     """What argparse says of a fault, with a cure."""
     words = " ".join(message.split())
     for action in parser._actions:

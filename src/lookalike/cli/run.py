@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lookalike.cli import FULL_ERROR, complain
-from lookalike.cli.parsing import refuse_unknown, said_of
+from lookalike.cli.parsing import parsing_error, refuse_unknown
 from lookalike.config.composing import CONFIG_NAME, conf_folder, expand_home, prepare_hydra
 from lookalike.config.explaining import COMPOSING_ERRORS, explain
 from lookalike.config.typed import as_typed
@@ -129,7 +129,7 @@ def _hydra_raises() -> Iterator[None]:
 
 @contextmanager
 def _composed_once(arguments: Sequence[str]) -> Iterator[None]:
-    """Let Hydra compose the config of a single run once, instead of also to see that it is no sweep.
+    """Let Hydra compose the config of a single run once, instead of also to see that it is not a sweep.
 
     That is a tenth of a second of each run. Where this is a sweep after all, Hydra goes its usual way.
     """
@@ -185,7 +185,7 @@ def arranged(arguments: Sequence[str]) -> list[str]:
         (overrides if is_override else flags).append(argument)
 
     def refuse(message: str) -> NoReturn:
-        raise UserError(said_of(parser, COMMAND, message))
+        raise UserError(parsing_error(parser, COMMAND, message))
 
     parser.error = refuse  # type: ignore[method-assign]
     for flag in (QUIET, JSON):

@@ -150,7 +150,9 @@ def parse(config: DictConfig) -> schemas.Experiment:
         reason = str(error.msg or error).partition("\n")[0]
         raise ConfigError([f"{error.full_key or 'config'}: {reason}; set it to a value"]) from error
     if not isinstance(experiment, schemas.Experiment):
-        raise ConfigError(["the primary config is no experiment; let it inherit /schema/experiment@_here_"])
+        raise ConfigError(
+            ["the primary config is not an experiment; let it inherit /schema/experiment@_here_"]
+        )
     if unknown := list(_unknown(experiment)):
         raise ConfigError([f"there is no setting {key}; leave it out" for key in unknown])
     if isinstance(experiment.queries, schemas.AutoQueries):

@@ -250,7 +250,7 @@ def _no_yaml(file: Any, fault: Exception) -> str:
     mark = fault.problem_mark if isinstance(fault, yaml.MarkedYAMLError) else None
     line = f", line {mark.line + 1}" if mark else ""
     reason = (fault.problem if isinstance(fault, yaml.MarkedYAMLError) else None) or parser_reason(fault)
-    return f"{file}{line} is no YAML ({reason}); mend it"
+    return f"{file}{line} is not YAML ({reason}); mend it"
 
 
 class _Misplaced(Exception):

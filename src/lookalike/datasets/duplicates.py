@@ -27,7 +27,7 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
     them (``duplicate_of``).
     """
     if isinstance(images, VectorSet):
-        return _as_told(images)
+        return _declared_duplicates(images)
     listing = json.dumps([list(images.ids), list(images.fingerprints)]).encode()
     recipe = Recipe(
         kind="duplicates",
@@ -45,7 +45,7 @@ def duplicate_groups(images: ImageSet | VectorSet, store: Store, progress: Progr
     return groups
 
 
-def _as_told(vectors: VectorSet) -> np.ndarray:
+def _declared_duplicates(vectors: VectorSet) -> np.ndarray:
     if vectors.duplicate_of is None:
         return np.arange(len(vectors), dtype=np.int64)
     first_of: dict[str, int] = {}

@@ -128,7 +128,7 @@ def settle_fingerprints(images: ImageSet, store: Store, progress: Progress = SIL
     ids, fingerprints = list(images.ids), list(images.fingerprints)
     if shards := _embedded_shards(ids, fingerprints, images.shard_size, store):
         same = _are_the_same(images, _kept_hashes(shards), _samples(images))
-        return images if same else _told_apart_by_contents(images, store, progress)
+        return images if same else _fingerprinted_by_contents(images, store, progress)
     recipe = Recipe(
         CONTENTS_KIND,
         CONTENTS_VERSION,
@@ -139,7 +139,7 @@ def settle_fingerprints(images: ImageSet, store: Store, progress: Progress = SIL
         return replace(images, fingerprints=read_texts(remembered, CONTENTS, ["settled"])[0])
     settled, kept = _settle(images, ids, fingerprints, store, progress)
     if not _are_the_same(images, kept, _samples(images)):
-        return _told_apart_by_contents(images, store, progress)
+        return _fingerprinted_by_contents(images, store, progress)
     touched = sum(map(str.__ne__, settled, fingerprints))
     if not touched:
         return images
@@ -194,7 +194,7 @@ def _are_the_same(images: ImageSet, kept: Mapping[str, str], rows: Iterable[int]
     return True
 
 
-def _told_apart_by_contents(images: ImageSet, store: Store, progress: Progress) -> ImageSet:
+def _fingerprinted_by_contents(images: ImageSet, store: Store, progress: Progress) -> ImageSet:
     progress.warn(
         "images have the names, sizes and times of change of others that were embedded, and other contents; "
         "all are told apart by their contents, as by dataset.fingerprint=content"
@@ -291,7 +291,7 @@ def read_texts(artifact: Artifact, name: str, columns: Sequence[str]) -> list[li
     import pyarrow.parquet as pq
 
     try:
-        with foreign_parser(f"{artifact.path / name} is no parquet file", "run lookalike store verify"):
+        with foreign_parser(f"{artifact.path / name} is not a parquet file", "run lookalike store verify"):
             if set(columns) <= set(pq.read_schema(artifact.path / name).names):
                 table = read_parquet(artifact.path / name, columns)
                 return [table.column(column).to_pylist() for column in columns]

@@ -178,7 +178,7 @@ class _Scan:
     left_out: Counter[str] = field(default_factory=Counter)
     """Images that cannot be read, by the ending of their names."""
     others: Counter[str] = field(default_factory=Counter)
-    """Files that are no images, by the ending of their names."""
+    """Files that are not images, by the ending of their names."""
 
     def walk(self, folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
         """Yield the images' paths relative to the tree's root, in no particular order."""

@@ -137,7 +137,7 @@ class _Images:
                 raise ImageError("the cell is empty")
             file = Path(path)
             if not file.is_file():  # a device would never end
-                raise ImageError(f"{path} is no file of this machine")
+                raise ImageError(f"{path} is not a file of this machine")
             return file.read_bytes()
 
     def size(self, row: int) -> int:
@@ -204,7 +204,7 @@ def find_source(config: schemas.HuggingfaceDataset) -> Path | str:
     if path.is_dir():
         return path
     if path.exists() or not HUB_ID.fullmatch(name):
-        fault = "is no folder" if path.exists() else "does not exist"
+        fault = "is not a folder" if path.exists() else "does not exist"
         raise DatasetError(
             f"dataset.name_or_path={name} {fault}; name a folder, or a dataset of the hub: owner/name"
         )
@@ -279,7 +279,7 @@ def _check_columns(config: schemas.HuggingfaceDataset, present: Sequence[str]) -
     ]
     if missing:
         raise DatasetError(
-            f"{', '.join(missing)} is no column of {config.name_or_path}, which has {', '.join(present)}"
+            f"{', '.join(missing)} is not a column of {config.name_or_path}, which has {', '.join(present)}"
         )
 
 

@@ -1,7 +1,7 @@
 """SBU Captions (Ordonez et al., 2011) as it is extracted: a million photos by number, and their captions.
 
 The photo of line i of the annotations is ``{i // 1000:04}/{i % 1000:03}.jpg``. Most of the links behind the
-collection have died, so that photos are missing in every copy of it: a missing one is no row of the set.
+collection have died, so that photos are missing in every copy of it: a missing one is not a row of the set.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from lookalike.datasets.ids import AT_A_TIME, LazyTexts, RowNumbers
 from lookalike.datasets.images import decode
 from lookalike.datasets.usable import round_factor
 from lookalike.errors import DatasetError, ImageError
-from lookalike.machine.mapping import forget, place_of
+from lookalike.machine.mapping import place_of, release_pages
 
 T = TypeVar("T")
 Annotations = Sequence[str | None] | None
@@ -52,7 +52,7 @@ class ImageSet:
     missing: int = 0
     """Images that the annotations name and that are not there: no rows of the set."""
     read: Callable[[int], bytes] | None = None
-    """Row -> the encoded image, where its location is no file. Raises ImageError. Thread-safe."""
+    """Row -> the encoded image, where its location is not a file. Raises ImageError. Thread-safe."""
     size: Callable[[int], int] | None = None
     """Row -> the number of bytes of the encoded image, without reading them; OSError when it is gone."""
     open: Callable[[int], BinaryIO] | None = None
@@ -289,7 +289,7 @@ class VectorSet:
                 block[here] = stored
             if stored.dtype.itemsize > block.itemsize:
                 self._check_converted(stored, block[here], start + np.flatnonzero(here))
-            forget(self.arrays[array])
+            release_pages(self.arrays[array])
         return block
 
     def _check_converted(self, stored: np.ndarray, block: np.ndarray, rows: npt.NDArray[np.int64]) -> None:

@@ -49,9 +49,9 @@ def read_columns(table: Path, columns: Sequence[str], optional: Sequence[str] = 
     }
     reader = readers.get(table.suffix.lower())
     if reader is None:
-        raise DatasetError(f"{table} is no table; name a .csv, .tsv or .parquet file")
+        raise DatasetError(f"{table} is not a table; name a .csv, .tsv or .parquet file")
     if not table.is_file():
-        fault = "is no file" if table.exists() else "does not exist"
+        fault = "is not a file" if table.exists() else "does not exist"
         raise DatasetError(f"the table {table} {fault}; check its name")
     return reader(table, list(dict.fromkeys(columns)), optional)
 

@@ -111,10 +111,10 @@ def _changed_rows(
     if counts["changed"] == len(rows) and all(id_.isdecimal() for id_, _ in rows):
         return None  # row numbers name nothing: another gallery
     noun = "text" if isinstance(shard, TextSet) else "image"
-    said = [f"{count:,} {verb}" for verb, count in counts.items() if count]
-    if not said:
+    parts = [f"{count:,} {verb}" for verb, count in counts.items() if count]
+    if not parts:
         return f"other {noun}s, or in another order"
-    first, *others = said
+    first, *others = parts
     count, verb = first.split(" ")
     return ", ".join([f"{count} {noun}{'' if count == '1' else 's'} {verb}", *others])
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.machine.mapping import forget
+from lookalike.machine.mapping import release_pages
 from lookalike.store.artifact import Artifact
 
 Floats = npt.NDArray[np.float32]
@@ -77,7 +77,7 @@ class Embeddings:
             inside = (rows >= start) & (rows < start + len(shard))
             if inside.any():
                 gathered[inside] = shard[rows[inside] - start]
-                forget(shard)
+                release_pages(shard)
             start += len(shard)
         return gathered
 
@@ -91,7 +91,7 @@ class Embeddings:
             for first in range(0, len(shard), rows_per_block):
                 block = shard[first : first + rows_per_block]
                 yield start + first, block
-                forget(block)
+                release_pages(block)
             start += len(shard)
 
     @cached_property

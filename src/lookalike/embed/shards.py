@@ -26,7 +26,7 @@ from lookalike.datasets.usable import check_vectors
 from lookalike.embed.blocks import BLOCK_ROWS, StoredBlock
 from lookalike.embed.embeddings import BadImage, Floats
 from lookalike.errors import DatasetError
-from lookalike.machine.mapping import Place, forget, map_floats, place_of
+from lookalike.machine.mapping import Place, map_floats, place_of, release_pages
 from lookalike.progress import Progress
 from lookalike.store.artifact import Artifact
 from lookalike.store.files import new_array, write_json
@@ -117,15 +117,15 @@ def write_shard(
     vectors = _open(draft, len(order), dim)
     for block in blocks:
         vectors[np.searchsorted(order, block.rows)] = block.vectors()
-        forget(vectors)
+        release_pages(vectors)
     for copy in copies:
         source = np.load(copy.source, mmap_mode="r", allow_pickle=False)
         places = np.searchsorted(order, copy.rows)
         for start in range(0, len(places), READ_ROWS):
             part = slice(start, start + READ_ROWS)
             vectors[places[part]] = source[list(copy.there[part])]
-            forget(source)
-            forget(vectors)
+            release_pages(source)
+            release_pages(vectors)
     vectors.flush()
     hashes = {row: content for block in blocks for row, content in block.hashes.items()}
     for copy in copies:
@@ -225,7 +225,7 @@ def _can_stay(inputs: VectorSet, parts: Sequence[Floats], title: str, progress: 
             for start in range(0, len(part), READ_ROWS):
                 block = part[start : start + READ_ROWS]
                 squares = check_vectors(block, row, inputs.location, inputs.normalize)
-                forget(block)
+                release_pages(block)
                 if inputs.normalize and (np.abs(np.sqrt(squares) - 1) > UNIT_TOLERANCE).any():
                     return False
                 row += len(block)
@@ -240,7 +240,7 @@ def _convert(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> 
             squares = check_vectors(block, start, inputs.location, inputs.normalize)
             lengths = np.sqrt(squares)[:, None] if inputs.normalize else 1
             np.divide(block, lengths, out=vectors[start : start + len(block)], casting="same_kind")
-            forget(vectors)
+            release_pages(vectors)
             bar.advance(len(block))
     vectors.flush()
 

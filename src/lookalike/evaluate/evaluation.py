@@ -18,7 +18,7 @@ from lookalike.evaluate.measures import (
     relevant_hits,
 )
 from lookalike.evaluate.statistics import Values, bootstrap_intervals
-from lookalike.machine.mapping import forget
+from lookalike.machine.mapping import release_pages
 from lookalike.schemas import Measures
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _judge(
     exact_distances = distances(exact_rows, exact_scores, metric)
     missing = int(((rows[:, :k] < 0) & np.isfinite(exact_distances[:, :k])).sum())
     for mapped in (exact.rows, exact.scores):
-        forget(mapped)
+        release_pages(mapped)
     return _Judged(distances(rows[:, :k], scores[:, :k], metric), exact_distances, missing, hits, counts)
 
 

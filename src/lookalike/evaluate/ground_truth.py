@@ -30,7 +30,7 @@ def compare_ground_truth(
     """Return how far the neighbours that came with the queries agree with ours; {} when none came.
 
     ``given_neighbours_found``: the share of our nearest that they hold, of as many as each query has there
-    (−1 fills up what has fewer: it is no wrong neighbour), ties within ``tolerance`` credited.
+    (−1 fills up what has fewer: it is not a wrong neighbour), ties within ``tolerance`` credited.
     ``given_distances_error``: the largest relative difference (absolute below 1) between their distances and
     those that the same rows have here; only where distances came along. Warns when either is off.
     """

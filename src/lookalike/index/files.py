@@ -22,7 +22,7 @@ def read_index(path: Path, mmap: bool = False) -> Any:
     """Read an index file that our store, or a probe in a process of its own, has found sound.
 
     ``mmap``: leave codes and vectors in the file, to be paged in when a search needs them (by FAISS's newer
-    flag; IO_FLAG_MMAP maps inverted lists only). Raises IndexingError when the file is no FAISS index.
+    flag; IO_FLAG_MMAP maps inverted lists only). Raises IndexingError when the file is not a FAISS index.
     """
     import faiss
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lookalike.index.messages import translated
 from lookalike.index.structure import inverted_file, parts
-from lookalike.machine.mapping import forget
+from lookalike.machine.mapping import release_pages
 from lookalike.progress import SILENT, Progress
 
 Floats = npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ def fill(
             here = None if lists is None else lists[added : added + len(block)]
             with translated("add vectors to the index"):
                 _add(index, np.ascontiguousarray(block), first_id, here)
-            forget(block)
+            release_pages(block)
             added += len(block)
             bar.advance(len(block))
     return time.perf_counter() - start
@@ -94,7 +94,7 @@ def _lists_of(
         for _, block in blocks():
             with translated("sort vectors into inverted lists"):
                 lists[done : done + len(block)] = index.quantizer.assign(np.ascontiguousarray(block), 1)[:, 0]
-            forget(block)
+            release_pages(block)
             done += len(block)
             bar.advance(len(block))
     return lists

@@ -81,7 +81,7 @@ class Part:
 def examine(path: Path) -> Part:
     """Look at an index file that is known to be readable.
 
-    Raises IndexingError when it is no index, is not trained, is damaged, or of a kind that cannot be merged.
+    Raises IndexingError when it is not an index, not trained, damaged, or of a kind that cannot be merged.
     """
     index = read_index(path, mmap=True)
     if not index.is_trained:

@@ -39,7 +39,7 @@ def probe(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise IndexingError(f"{path} does not exist; name a FAISS index file")
     if not path.is_file():
-        raise IndexingError(f"{path} is no file; name a FAISS index file")
+        raise IndexingError(f"{path} is not a file; name a FAISS index file")
     size = path.stat().st_size
     if size == 0:
         raise IndexingError(f"{path} is empty; name a FAISS index file, or build it again")
@@ -54,7 +54,7 @@ def probe(path: Path) -> dict[str, Any]:
         answer = {"error": how_it_ended(done)}
     if "error" in answer:
         raise IndexingError(
-            f"{path} is no FAISS index that can be read ({answer['error']}); "
+            f"{path} is not a FAISS index that can be read ({answer['error']}); "
             "name a file that faiss.write_index wrote, or build it again"
         )
     about: dict[str, Any] = answer["about"]

@@ -21,7 +21,7 @@ from lookalike.index.filling import BLOCK_ROWS
 from lookalike.index.messages import translated
 from lookalike.index.structure import OPQ_CENTROIDS, centroids_of, parts, seed_build, transforms
 from lookalike.machine.environment import threads
-from lookalike.machine.mapping import forget
+from lookalike.machine.mapping import release_pages
 from lookalike.progress import SILENT, Bar, Progress
 
 if TYPE_CHECKING:
@@ -176,5 +176,5 @@ def draw_sample(gallery: Embeddings, size: int, seed: int) -> npt.NDArray[np.flo
     for start, block in gallery.blocks(BLOCK_ROWS):
         first, last = np.searchsorted(rows, [start, start + len(block)])
         sample[first:last] = block[rows[first:last] - start]
-        forget(block)
+        release_pages(block)
     return sample

@@ -38,7 +38,7 @@ def map_floats(place: Place, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[
     return np.memmap(place.file, np.float32, "r", place.offset, shape)
 
 
-def forget(array: npt.NDArray[Any]) -> None:
+def release_pages(array: npt.NDArray[Any]) -> None:
     """Give back the memory of a mapped file that was read or written; it is paged in again when needed.
 
     All pages of the mapping that ``array`` is a part of go. Arrays that are not mapped, or privately

@@ -70,7 +70,7 @@ class Answer:
 
 LEGEND = (
     "Outlined among the exact: an image that the index missed; "
-    "among the index’s: one that is no exact neighbour."
+    "among the index’s: one that is not an exact neighbour."
 )
 
 

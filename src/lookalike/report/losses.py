@@ -218,8 +218,8 @@ def lost_queries(run: FinishedRun, queries: Sequence[int]) -> list[LostQuery]:
     UserError when the run's raw results, vectors or images are gone.
     """
     raw = _kept(run, "rows", "scores", "knn_recall")
-    exact, relevance, asked = run.exact_neighbours, run.relevance, run.plan.queries
-    if isinstance(asked, VectorSet):
+    exact, relevance, query_set = run.exact_neighbours, run.relevance, run.plan.queries
+    if isinstance(query_set, VectorSet):
         return []
     lost = []
     for query in queries:
@@ -231,7 +231,7 @@ def lost_queries(run: FinishedRun, queries: Sequence[int]) -> list[LostQuery]:
         lost.append(
             LostQuery(
                 name=run.queries.ids[query],
-                load=partial(asked.load, query),
+                load=partial(query_set.load, query),
                 exact=nearest[0].tolist(),
                 found=found[0].tolist(),
                 recall=float(raw["knn_recall"][query]),

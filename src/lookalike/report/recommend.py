@@ -24,7 +24,7 @@ RUNNERS_UP = 8
 """Of the points that meet the requirements as well, so many are compared: each costs the others certainty."""
 ALPHA = 0.05
 WORTH_SAYING = 0.1
-"""A cheaper point that loses more recall than this is no alternative."""
+"""A cheaper point that loses more recall than this is not an alternative."""
 CHEAPER = 0.5
 """Of the memory or the time: an alternative that saves less is not worth a sentence."""
 
@@ -45,7 +45,7 @@ class Requirements:
 
     def __post_init__(self) -> None:
         if self.min_recall is not None and not 0 <= self.min_recall <= 1:
-            raise UserError(f"--min-recall {self.min_recall:g} is no share; give one between 0 and 1")
+            raise UserError(f"--min-recall {self.min_recall:g} is not a share; give one between 0 and 1")
         for name, limit in (("--max-p95-ms", self.max_p95_ms), ("--max-gb", self.max_gb)):
             if limit is not None and limit <= 0:
                 raise UserError(f"{name} {limit:g} leaves nothing to choose from; give more than 0")

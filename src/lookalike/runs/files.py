@@ -87,13 +87,13 @@ def read_as(kind: Any, value: Any, where: str) -> Any:
         return _read_object(plain, value, where)
     fits = type(value) is plain or (plain is float and type(value) is int)
     if not fits or (type(value) is int and abs(value) >= 2**63):
-        raise TypeError(f"{where} is no {plain.__name__}")
+        raise TypeError(f"{where} is not a {plain.__name__}")
     return _read_items(plain, get_args(kind), value, where)
 
 
 def _read_object(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise TypeError(f"{where} is no object")
+        raise TypeError(f"{where} is not an object")
     hints = get_type_hints(kind)
     if unknown := value.keys() - hints.keys():
         raise TypeError(f"{where}.{min(unknown)} is unknown")

@@ -279,7 +279,7 @@ class FinishedRun:
         """Return the query's vector, float32, shape (1, d), prepared and scaled as the gallery's were.
 
         A vector is returned as it is. Raises ModelError for a caption without a text tower and when the model
-        cannot run, ImageError for what has no direction, QueryError for a file that is no image.
+        cannot run, ImageError for what has no direction, QueryError for a file that is not an image.
         """
         if isinstance(query, np.ndarray):
             return np.ascontiguousarray(query.reshape(1, -1), np.float32)

@@ -93,7 +93,7 @@ class RunPaths(ReportPaths):
 
     @property
     def record(self) -> Path:
-        """Its record; a folder without one is no run's, or not yet."""
+        """Its record; a folder without one is not a run's, or not yet."""
         return self.folder / RECORD
 
     @property

@@ -90,7 +90,7 @@ def cover_points(points: Sequence[PlannedPoint], sweep: schemas.Sweep) -> tuple[
     if sweep.points is not None and (unknown := set(sweep.points) - ids):
         raise ConfigError(
             [
-                f"sweep.points names {', '.join(sorted(unknown))}, which are no points of this experiment; "
+                f"sweep.points names {', '.join(sorted(unknown))}, which are not points of this experiment; "
                 "give the sweep's command again, which plans it anew"
             ]
         )

@@ -114,14 +114,14 @@ class Record:
     @property
     def identity(self) -> str:
         """32 hex characters that tell this run from every other one, wherever its folder is moved to."""
-        told_apart_by = [
+        identity = [
             self.name,
             self.started,
             self.environment.get("hostname"),
             self.config,
             self.overrides,
         ]
-        return hashlib.sha256(json.dumps(as_plain(told_apart_by), sort_keys=True).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(as_plain(identity), sort_keys=True).encode()).hexdigest()[:32]
 
     def save(self, folder: Path) -> Path:
         """Write ``folder/record.json`` in one step: a reader sees the old file or the new one, whole.
@@ -345,7 +345,7 @@ def _check_point(point: PointRecord, where: str) -> None:
     for curves in measured:
         for measure, by_cutoff in curves.items():
             if not all(cutoff.isascii() and cutoff.isdigit() for cutoff in by_cutoff):
-                raise ValueError(f"{where}: a cut-off of {measure} is no number")
+                raise ValueError(f"{where}: a cut-off of {measure} is not a number")
     if any(len(ends) != 2 for by_cutoff in point.intervals.values() for ends in by_cutoff.values()):
         raise ValueError(f"{where}: an interval has not two ends")
     raw = PurePosixPath(point.neighbours or ".")

@@ -48,7 +48,7 @@ class Comparison:
     missed: frozenset[int]
     """Rows of ``exact`` that the index did not return; of rows that tie at the last place, any will do."""
     wrong: frozenset[int]
-    """Rows of ``found`` that are no exact neighbours and do not tie with the last of them."""
+    """Rows of ``found`` that are not exact neighbours and do not tie with the last of them."""
 
     @property
     def recall(self) -> float:

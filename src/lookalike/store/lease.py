@@ -235,11 +235,11 @@ def _is_abandoned(path: Path, descriptor: int, seconds: float) -> bool:
 def _parse(text: str, seconds: float) -> tuple[Owner | None, float]:
     try:
         content = json.loads(text)
-        owner, said = Owner(**content["owner"]), float(content["seconds"])
+        owner, stated = Owner(**content["owner"]), float(content["seconds"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None, seconds
     is_a_process = type(owner.pid) is int and 0 < owner.pid < 2**31
-    return (owner, said) if is_a_process and said > 0 else (None, seconds)
+    return (owner, stated) if is_a_process and stated > 0 else (None, seconds)
 
 
 def _server_time(path: Path) -> float:

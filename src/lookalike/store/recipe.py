@@ -21,7 +21,7 @@ MOST_DIFFERENCES = 3
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, ASCII (names that are no UTF-8 survive).
+    """Return the one JSON text of a value: sorted keys, no spaces, ASCII (names that are not UTF-8 survive).
 
     Raises ``TypeError`` for what JSON does not have and ``ValueError`` for NaN and infinity.
     """

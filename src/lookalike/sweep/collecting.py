@@ -24,7 +24,7 @@ from lookalike.sweep.plan import count_of
 from lookalike.sweep.resume import (
     PATIENCE_SECONDS,
     PAUSE_SECONDS,
-    forget_superseded,
+    hide_superseded,
     is_locked,
     queue_of,
     settled_queue,
@@ -139,7 +139,7 @@ def _gather(
             ledger.save(folder)
         for name, record in records.items():
             shown = show(tracker, record, folder / name, parent.id, progress) is None and shown
-        forget_superseded(folder, tracker, progress)
+        hide_superseded(folder, tracker, progress)
         if still_open:
             write_reports(runs_below(folder, records), folder, ledger.name, progress)
             parent.stays_open = True

@@ -115,7 +115,7 @@ _CURE = "restore it, or remove the folder and run the sweep again"
 def _check_inside(folder: str) -> None:
     """Raise ``ValueError`` for the name of a job's folder that leads out of the sweep's."""
     if Path(folder).name != folder or folder in ("", ".", ".."):
-        raise ValueError(f"{folder!r} is no name of a job's folder")
+        raise ValueError(f"{folder!r} is not a name of a job's folder")
 
 
 def _check_keys(entries: Sequence[dict[str, str]], names: set[str]) -> None:

@@ -142,7 +142,7 @@ class SweepPlan:
 def plan_sweep(candidates: Sequence[Candidate]) -> SweepPlan:
     """Decide what each candidate measures: a point that came before is left out, an impossible one skipped.
 
-    A candidate that keeps no point is no job.
+    A candidate that keeps no point is not a job.
     """
     seen: set[str] = set()
     jobs: list[Job] = []

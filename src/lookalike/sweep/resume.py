@@ -206,7 +206,7 @@ def set_aside(folder: Path) -> None:
         RunPaths(folder).record.rename(RunPaths(folder).superseded_record)
 
 
-def forget_superseded(folder: Path, tracker: Tracker, progress: Progress) -> None:
+def hide_superseded(folder: Path, tracker: Tracker, progress: Progress) -> None:
     """Take what was set aside out of the tracker's sight; a tracker that cannot be reached is a warning."""
     for path in SweepPaths(folder).superseded_records():
         try:

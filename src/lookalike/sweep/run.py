@@ -22,7 +22,7 @@ from lookalike.sweep.plan import Candidate, SweepPlan, all_faults, count_of, pla
 from lookalike.sweep.resume import (
     RemainingJobs,
     SweepLockedError,
-    forget_superseded,
+    hide_superseded,
     open_ledger,
     remaining,
     supersede,
@@ -179,7 +179,7 @@ class _Sweep:
         self.ledger.jobs += jobs
         self.ledger.skipped = [{"what": what, "why": why} for what, why in self.plan.skipped]
         self.ledger.save(self.folder)
-        forget_superseded(self.folder, self.tracker, self.progress)
+        hide_superseded(self.folder, self.tracker, self.progress)
         return jobs
 
     def _log_missing(self, outcomes: Sequence[Outcome], parent: ParentRun, known: dict[str, Record]) -> bool:

@@ -20,7 +20,7 @@ PLAIN = str.maketrans(
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Signs become plain ones, bytes of file names that are no UTF-8 stay bytes, all else becomes escapes."""
+    """Replace signs by plain ones, keep bytes of file names that are not UTF-8, escape all else."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]

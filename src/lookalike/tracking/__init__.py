@@ -44,7 +44,7 @@ class Tracker(Protocol):
     def remove(self, record: Record) -> None:
         """Delete the entries of ``record``, which a later try replaces.
 
-        Raises :class:`TrackingError` as :meth:`log` does; removing what was never shown is no error.
+        Raises :class:`TrackingError` as :meth:`log` does; removing what was never shown is not an error.
         """
 
     def page(self, parent: str | None = None) -> str | None:

@@ -38,7 +38,7 @@ LOCATIONS = (
 )
 """Where MLflow keeps addresses of artifacts."""
 DAMAGE = ("malformed", "not a database")
-"""What SQLite says of a file that is no sound database."""
+"""What SQLite says of a file that is not a sound database."""
 LOCKED = "database is locked"
 PATIENCE_SECONDS = 180.0
 """How long one process waits for the others that write to the same SQLite file."""

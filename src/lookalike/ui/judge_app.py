@@ -31,8 +31,8 @@ from lookalike.ui.judging import (
     RUNS,
     SAME,
     Answer,
+    JudgingSession,
     Question,
-    Sitting,
     Terms,
     names_of,
     outcome,
@@ -48,7 +48,7 @@ KEYS = {"left": "1", SAME: "2", "right": "3"}
 WORDS = {"left": "Left is better", SAME: "About the same", "right": "Right is better"}
 
 
-class Contest:
+class RunPair:
     """Two runs over one gallery, and the images that both are searched for."""
 
     def __init__(self, a: FinishedRun, b: FinishedRun, terms: Terms) -> None:
@@ -103,15 +103,15 @@ def query_images(gallery: ImageSet, queries: str) -> ImageSet:
 class Page:
     """What one drawing of the page is about."""
 
-    contest: Contest
+    run_pair: RunPair
     thumbnails: Thumbnails
-    sitting: Sitting
+    session: JudgingSession
     questions: Sequence[Question]
     answers: Mapping[str, Answer]
 
     @property
     def done(self) -> list[Answer]:
-        """Answers to the questions of this sitting."""
+        """Answers to the questions of this session."""
         return [self.answers[each.query] for each in self.questions if each.query in self.answers]
 
 
@@ -120,10 +120,10 @@ def main() -> None:
     st.set_page_config("Lookalike: which is better?", layout="wide")
     options = unpacked(sys.argv[1:])
     try:
-        contest, thumbnails = _opened(options["root"], tuple(options["runs"]), Terms(**options["terms"]))
-        sitting = Sitting(Path(options["root"]), contest.terms)
-        questions = plan_questions(contest.queries.ids, contest.terms.n, contest.terms.seed)
-        page = Page(contest, thumbnails, sitting, questions, sitting.answers())
+        run_pair, thumbnails = _opened(options["root"], tuple(options["runs"]), Terms(**options["terms"]))
+        session = JudgingSession(Path(options["root"]), run_pair.terms)
+        questions = plan_questions(run_pair.queries.ids, run_pair.terms.n, run_pair.terms.seed)
+        page = Page(run_pair, thumbnails, session, questions, session.answers())
         question = _next(page)
         if question is None:
             _show_outcome(page, options)
@@ -134,9 +134,9 @@ def main() -> None:
 
 
 @st.cache_resource(max_entries=1, show_spinner="Opening the two runs …")
-def _opened(root: str, runs: Sequence[str], terms: Terms) -> tuple[Contest, Thumbnails]:
+def _opened(root: str, runs: Sequence[str], terms: Terms) -> tuple[RunPair, Thumbnails]:
     a, b = (open_finished(run, root) for run in runs)
-    return Contest(a, b, terms), Thumbnails(Layout(a.store.root).thumbnails)
+    return RunPair(a, b, terms), Thumbnails(Layout(a.store.root).thumbnails)
 
 
 def _next(page: Page) -> Question | None:
@@ -145,7 +145,7 @@ def _next(page: Page) -> Question | None:
     for question in sorted(page.questions, key=lambda question: question.query != again):
         if question.query == again or question.query not in page.answers:
             try:
-                page.contest.answers(question.query)
+                page.run_pair.answers(question.query)
             except ImageError:
                 continue
             return question
@@ -156,11 +156,11 @@ def _next(page: Page) -> Question | None:
 
 
 def _show_pair(page: Page, question: Question) -> None:
-    contest, done = page.contest, [answer for answer in page.done if answer.query != question.query]
+    run_pair, done = page.run_pair, [answer for answer in page.done if answer.query != question.query]
     st.progress(len(done) / len(page.questions), f"{len(done)} of {len(page.questions)} pairs judged")
     query, words = st.columns([1, 4], vertical_alignment="center")
     with query:
-        [picture] = page.thumbnails.of(contest.queries, [contest.row(question.query)])
+        [picture] = page.thumbnails.of(run_pair.queries, [run_pair.row(question.query)])
         show_tiles([Tile(question.query, inlined(picture))], f"query {question.query}", size=150)
     with words:
         st.subheader("Which side answers this image better?", anchor=False)
@@ -168,7 +168,7 @@ def _show_pair(page: Page, question: Question) -> None:
             "Click images that are right answers, if you like: they become a relevance file. Then choose a "
             "side; the keys 1, 2 and 3 do it too. Which run is on which side was drawn for each pair."
         )
-    rows = contest.answers(question.query)
+    rows = run_pair.answers(question.query)
     left, right = st.columns(2, gap="large", border=True)
     for column, side, run in ((left, "left", question.left), (right, "right", question.right)):
         with column:
@@ -191,8 +191,8 @@ def _show_pair(page: Page, question: Question) -> None:
 def _show_side(page: Page, key: str, rows: Sequence[int]) -> None:
     marked = _marked()
     tiles = []
-    for row, small in zip(rows, page.thumbnails.of(page.contest.gallery, rows), strict=True):
-        id_ = page.contest.gallery.ids[row]
+    for row, small in zip(rows, page.thumbnails.of(page.run_pair.gallery, rows), strict=True):
+        id_ = page.run_pair.gallery.ids[row]
         right = id_ in marked
         tiles.append(
             Tile(id_, inlined(small), mark="relevant" if right else "", badge="relevant" if right else "")
@@ -215,20 +215,20 @@ def _take_back(answer: Answer) -> None:
 
 
 def _answer(page: Page, question: Question, choice: str) -> None:
-    contest, sitting = page.contest, page.sitting
+    run_pair, session = page.run_pair, page.session
     shown = {
-        run: [contest.gallery.ids[row] for row in rows]
-        for run, rows in contest.answers(question.query).items()
+        run: [run_pair.gallery.ids[row] for row in rows]
+        for run, rows in run_pair.answers(question.query).items()
     }
     marked = _marked() & {id_ for ids in shown.values() for id_ in ids}
     now = datetime.now(UTC).isoformat()
-    sitting.add(
+    session.add(
         Answer(
             question.query, question.preferred(choice), question.left, shown, tuple(sorted(marked)), at=now
         )
     )
-    own_folder = contest.terms.queries != GALLERY
-    write_relevance(sitting.folder, sitting.answers().values(), None if own_folder else contest.file)
+    own_folder = run_pair.terms.queries != GALLERY
+    write_relevance(session.folder, session.answers().values(), None if own_folder else run_pair.file)
     st.session_state.marked, st.session_state.again = set(), None
 
 
@@ -245,10 +245,10 @@ def _show_outcome(page: Page, options: Mapping[str, Any]) -> None:
         column.metric(name, count)
     for line in outcome_lines(result, names_of(a, b), len(page.questions)):
         st.text(line)
-    table = page.sitting.folder / RELEVANCE
+    table = page.session.folder / RELEVANCE
     if table.exists():
-        queries = page.contest.terms.queries
-        folder = page.sitting.folder / QUERIES if queries == GALLERY else queries
+        queries = page.run_pair.terms.queries
+        folder = page.session.folder / QUERIES if queries == GALLERY else queries
         st.text("What you marked can now be measured:")
         settings = [f"queries.root={folder}", f"queries.relevance={table}"]
         command = f"lookalike run queries=files {shlex.join(settings)}"

@@ -1,8 +1,8 @@
 """Which of two runs a person prefers: blind pairs in a seeded order, answers on disk, a win rate.
 
-The two runs are called ``a`` and ``b``. A sitting is a folder with ``answers.jsonl``: a first line of terms
-(which runs, which queries), then one line an answer. Lines are only ever added, so an interrupted judgement
-goes on where it stopped, and of two answers to one question the later one counts.
+The two runs are called ``a`` and ``b``. A judging session is a folder with ``answers.jsonl``: a first line
+of terms (which runs, which queries), then one line an answer. Lines are only ever added, so an interrupted
+judgement goes on where it stopped, and of two answers to one question the later one counts.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a sitting is about; another sitting has other terms and another folder."""
+    """What a session is about; another session has other terms and another folder."""
 
     run_a: str
     run_b: str
@@ -157,7 +157,7 @@ class Terms:
         return f"{self.run_a[:8]}-{self.run_b[:8]}-{digest[:8]}"
 
 
-class Sitting:
+class JudgingSession:
     """The answers so far to the questions of ``terms``, in a folder below ``root/judgements``."""
 
     def __init__(self, root: Path, terms: Terms) -> None:

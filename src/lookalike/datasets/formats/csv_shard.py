@@ -86,7 +86,7 @@ class _Scan:
             if first + len(chunk) - row_start > MAX_ROW_BYTES:
                 raise self._error(row_start, "goes on for more than 32 MiB; close its quotes")
             del chunk
-            _forget(self.text)
+            _release_pages(self.text)
         if quotes_before % 2:
             raise self._error(row_start, "has a quote that is never closed; the file may be cut short")
         if row_start < len(self.text):
@@ -170,7 +170,7 @@ class CsvRows(RowsInRuns):
         found = np.empty((stop - start, self.shape[1]), np.float32)
         for first, last in self._blocks(start, stop):
             found[first - start : last - start] = self._parse(first, last)
-        _forget(self.text)
+        _release_pages(self.text)
         return found
 
     def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -205,7 +205,7 @@ class CsvRows(RowsInRuns):
         return _line(self.text, int(self.begins[row]))
 
 
-def _forget(text: mmap.mmap) -> None:
+def _release_pages(text: mmap.mmap) -> None:
     """Give back the memory of what was read; it is paged in again when needed."""
     if hasattr(mmap, "MADV_DONTNEED"):
         text.madvise(mmap.MADV_DONTNEED)

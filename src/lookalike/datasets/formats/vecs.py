@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lookalike.datasets.formats.contents import MAX_DIM, EmptyFile, VectorFile, size_of
 from lookalike.errors import DatasetError
-from lookalike.machine.mapping import forget
+from lookalike.machine.mapping import release_pages
 
 FLOAT32, UINT8, INT32 = np.dtype("<f4"), np.dtype("u1"), np.dtype("<i4")
 """Values of fvecs, bvecs and ivecs."""
@@ -64,4 +64,4 @@ def _check_dims(file: Path, records: np.memmap[Any, Any], dim: int) -> None:
                 f"row {start + int(odd[0])} of {file} says {int(dims[odd[0]]):,} dimensions, and the "
                 f"first row {dim:,}; the file is damaged or of another format"
             )
-        forget(records)
+        release_pages(records)

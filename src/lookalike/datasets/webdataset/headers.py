@@ -62,7 +62,7 @@ def read_members(file: BinaryIO, path: Path) -> Members:
     """Return the regular files of an open tar, in its order; ``path`` is for messages.
 
     A tar that is cut short, or whose headers are damaged further on, gives what stands before (see
-    ``Members.cut``), be it nothing. Raises DatasetError when what stands first is no header, or for sparse
+    ``Members.cut``), be it nothing. Raises DatasetError when what stands first is not a header, or for sparse
     members.
     """
     members, walk = Members(), _Walk(file)
@@ -83,7 +83,7 @@ def read_members(file: BinaryIO, path: Path) -> Members:
 
 
 class _NoTar(Exception):
-    """What stands first is no header."""
+    """What stands first is not a header."""
 
 
 class _Sparse(Exception):

@@ -45,7 +45,7 @@ class WebdatasetSource(Source[schemas.WebdatasetDataset]):
         Ids are the tar's name without its ending and the member's: ``00000/0000003.jpg``. The headers of a
         tar are read once and kept in ``store``, if there is one. Samples of the parquets beside the tars that
         have no image are counted in a notice and in ``missing``; so are tars that are cut short, whose images
-        before the cut are used. Raises DatasetError when there is no tar or no image, when a file is no tar,
+        before the cut are used. Raises DatasetError when there is no tar or image, when a file is not a tar,
         or when an annotation is not where the config says.
         """
         config = self.config

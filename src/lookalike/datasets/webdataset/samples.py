@@ -37,7 +37,7 @@ SIDE_ENDINGS = frozenset({*TEXT_ENDINGS, "json"})
 """Members that are expected beside images."""
 MOST_ENDINGS, LONGEST_ENDING = 8, 20
 LONGEST_TEXT = 1 << 16
-"""A longer one is no caption; it is taken for none."""
+"""A longer one is not a caption; it is taken for none."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Listing:
 def list_tar(tar: Tar, store: Store | None) -> Listing:
     """Read the headers of ``tar``, or what the store kept of them.
 
-    Raises DatasetError when it cannot be read or is no tar.
+    Raises DatasetError when it cannot be read or is not a tar.
     """
     if store is None:
         images, facts = _list(tar)
@@ -215,7 +215,7 @@ def text_ending_fault(kind: str, source: str | None) -> str | None:
     if not source or not source.startswith(".") or source[1:] in TEXT_ENDINGS:
         return None
     endings = " or ".join(f".{ending}" for ending in TEXT_ENDINGS)
-    return f"dataset.{kind}={source} is no text of a sample; choose {endings}, or a column of the parquets"
+    return f"dataset.{kind}={source} is not a text of a sample; choose {endings}, or a column of the parquets"
 
 
 def count_missing(listings: Sequence[Listing]) -> Counter[str]:
@@ -281,7 +281,7 @@ def notices(listings: Sequence[Listing], missing: Counter[str]) -> Iterator[str]
 
 
 def _of_keys(listings: Sequence[Listing]) -> Iterator[str]:
-    """Samples of several images, images of one name, and members that are no images."""
+    """Samples of several images, images of one name, and members that are not images."""
     shared, example = 0, ""
     for one in listings:
         for key, count in Counter(one.images[KEY].to_pylist()).items():
@@ -296,7 +296,7 @@ def _of_keys(listings: Sequence[Listing]) -> Iterator[str]:
     if replaced := sum(one.replaced for one in listings):
         yield f"{replaced:,} images are replaced by a later member of the same name, as tar does; rename them"
     if others := others_of(listings):
-        yield f"{others} are no images and were left out"
+        yield f"{others} are not images and were left out"
 
 
 def others_of(listings: Sequence[Listing]) -> str:

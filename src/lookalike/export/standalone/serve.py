@@ -46,7 +46,7 @@ class Service:
     def find(self, query: str, k: int) -> list[Hit]:
         """The ``k`` nearest to an image file, to a caption, or to the first vector of a ``.npy`` file.
 
-        ValueError when ``k`` is below 1, or when the query is no file or vector that can be searched for.
+        ValueError when ``k`` is below 1, or when the query is not a file or vector that can be searched for.
         """
         if k < 1:
             raise ValueError(f"k={k} is too small; give 1 or more")
@@ -108,7 +108,7 @@ def is_file(query: str) -> bool:
 
 
 def is_no_file(query: str) -> bool:
-    """Whether something is there by this name that is no regular file: a folder, a pipe, a device."""
+    """Whether something is there by this name that is not a regular file: a folder, a pipe, a device."""
     try:
         return Path(query).exists() and not Path(query).is_file()
     except (OSError, ValueError):  # a caption that is too long for a name
@@ -122,9 +122,9 @@ def first_vector(path: str, dimensions: int) -> Any:
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(f"it is no .npy file ({error})") from error
+        raise ValueError(f"it is not a .npy file ({error})") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise ValueError("it is no .npy file of numbers")
+        raise ValueError("it is not a .npy file of numbers")
     if array.size == 0 or array.shape[-1:] != (dimensions,):
         raise ValueError(f"its shape is {array.shape}; give vectors of {dimensions} dimensions")
     return array.reshape(-1, dimensions)[:1]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lookalike.export.appearing import appearing, check_free
 from lookalike.export.vectors.ann_benchmarks import write_hdf5
 from lookalike.export.vectors.bundle import ROWS_AT_A_TIME, Bundle, Vectors, query_columns, relevance_of
-from lookalike.machine.mapping import forget
+from lookalike.machine.mapping import release_pages
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.queries.vectors import FOLDER as QUERIES
 from lookalike.queries.vectors import RELEVANCE
@@ -158,7 +158,7 @@ def write_npy_shards(folder: Path, vectors: Vectors, shard_size: int, bar: Bar) 
             rows, shards = min(shard_size, len(vectors) - shard * shard_size), shard + 1
             array = new_array(folder / f"img_emb_{shard}.npy", np.float32, (rows, vectors.dim))
         array[first : first + len(piece)] = piece
-        forget(array)
+        release_pages(array)
         bar.advance(len(piece))
     return shards
 

@@ -91,7 +91,7 @@ def ask_queue(job_ids: Sequence[str]) -> Queue:
 
 
 def cancel_jobs(job_ids: Sequence[str]) -> None:
-    """Take jobs out of the queue, running or not; jobs that are over already are no error."""
+    """Take jobs out of the queue, running or not; jobs that are over already are not an error."""
     if job_ids:
         _call("scancel", *job_ids)
 
@@ -237,5 +237,5 @@ def _how_it_ended(job: Job[JobReturn], ask: Callable[[Sequence[str]], Queue]) ->
     word = state.state.lower().replace("_", " ") if state else "gone from the queue"
     log = job.paths.stderr
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    said = "".join(f"\n  {line}" for line in lines[-LOG_LINES:])
-    return f"SLURM job {job.job_id} left no result ({word}); its log: {log}{said}"
+    end_of_log = "".join(f"\n  {line}" for line in lines[-LOG_LINES:])
+    return f"SLURM job {job.job_id} left no result ({word}); its log: {log}{end_of_log}"

@@ -172,29 +172,29 @@ class Cluster:
         from lookalike.sweep.slurm.node import Executor
 
         differing = {name: value for name, value in self.phases.get(phase, {}).items() if value is not None}
-        asked = {**self.parameters, **(COLLECTOR if phase == COLLECT else differing)}
-        executor = Executor(self.folder, max_num_timeout=int(asked.pop("max_num_timeout", None) or 0))
-        executor.update_parameters(**_for_sbatch(asked, phase, after))
+        options = {**self.parameters, **(COLLECTOR if phase == COLLECT else differing)}
+        executor = Executor(self.folder, max_num_timeout=int(options.pop("max_num_timeout", None) or 0))
+        executor.update_parameters(**_for_sbatch(options, phase, after))
         return executor
 
 
-def _for_sbatch(asked: dict[str, Any], phase: str, after: Sequence[str]) -> dict[str, Any]:
+def _for_sbatch(options: dict[str, Any], phase: str, after: Sequence[str]) -> dict[str, Any]:
     """The parameters of submitit's executor; None and false are left out."""
-    asked = {name: value for name, value in asked.items() if value is not None and value is not False}
-    extra = {"requeue": True} if asked.pop("requeue", False) else {"no-requeue": True}
-    asked["additional_parameters"] = extra | dict(asked.get("additional_parameters", {}))
-    asked["ntasks_per_node"] = 1
-    asked["name"] = f"{asked.get('name', 'lookalike')}-{phase}"
+    options = {name: value for name, value in options.items() if value is not None and value is not False}
+    extra = {"requeue": True} if options.pop("requeue", False) else {"no-requeue": True}
+    options["additional_parameters"] = extra | dict(options.get("additional_parameters", {}))
+    options["ntasks_per_node"] = 1
+    options["name"] = f"{options.get('name', 'lookalike')}-{phase}"
     if after:
-        asked["dependency"] = "afterany:" + ":".join(after)
-    asked["srun_args"] = ["--ntasks=1"]  # srun would fill a node that the job has for itself
-    if "cpus_per_task" in asked:  # since SLURM 22.05, srun no longer takes it from the job it is in
-        asked["srun_args"].append(f"--cpus-per-task={asked['cpus_per_task']}")
-    if "timeout_min" in asked and "signal_delay_s" in asked:  # a warning at the very start would be none
-        asked["signal_delay_s"] = min(asked["signal_delay_s"], int(asked["timeout_min"] * 60 / 4))
-    if "mem_gb" in asked:
-        asked["mem_gb"] = f"{int(asked['mem_gb'] * 1024)}M"
-    return {NAMES.get(name, name): value for name, value in asked.items()}
+        options["dependency"] = "afterany:" + ":".join(after)
+    options["srun_args"] = ["--ntasks=1"]  # srun would fill a node that the job has for itself
+    if "cpus_per_task" in options:  # since SLURM 22.05, srun no longer takes it from the job it is in
+        options["srun_args"].append(f"--cpus-per-task={options['cpus_per_task']}")
+    if "timeout_min" in options and "signal_delay_s" in options:  # a warning at the very start would be none
+        options["signal_delay_s"] = min(options["signal_delay_s"], int(options["timeout_min"] * 60 / 4))
+    if "mem_gb" in options:
+        options["mem_gb"] = f"{int(options['mem_gb'] * 1024)}M"
+    return {NAMES.get(name, name): value for name, value in options.items()}
 
 
 def _is_number(value: object) -> bool:
@@ -204,7 +204,7 @@ def _is_number(value: object) -> bool:
 def _ask_sbatch(script: str) -> str | None:
     """Why SLURM would refuse ``script``; None when it would not, or does not say."""
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             ["sbatch", "--test-only"],
             input=script,
             capture_output=True,
@@ -214,8 +214,8 @@ def _ask_sbatch(script: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    busy = any(word in asked.stderr for word in ONLY_NOW)
-    return _refused(asked.stderr) if asked.returncode and not busy else None
+    busy = any(word in answer.stderr for word in ONLY_NOW)
+    return _refused(answer.stderr) if answer.returncode and not busy else None
 
 
 def _refused(output: str) -> str:
