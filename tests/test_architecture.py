@@ -19,7 +19,7 @@ ORDER = (
     # what everything may use
     ("errors", "machine", "terminal", "progress", "schemas", "store"),
     # what is searched, by which model, with which index, for what
-    ("datasets", "embed", "index", "queries", "evaluate", "resolving"),
+    ("datasets", "embed", "index", "queries", "evaluate"),
     # runs, one and finished
     ("runs", "run"),
     # views of their records, and what goes to production

@@ -7,7 +7,7 @@ from lookalike.datasets import source_of
 from lookalike.embed.embedder import shard_faults
 from lookalike.embed.models import open_model
 from lookalike.queries import protocol_of
-from lookalike.resolving import Resolved
+from lookalike.runs.resolving import Resolved
 from lookalike.schemas import Experiment
 from lookalike.schemas.fields import field_faults
 

@@ -10,8 +10,8 @@ from lookalike.config.faults import emptiness_faults, known_dim, known_faults, s
 from lookalike.datasets import count_rows, open_dataset
 from lookalike.errors import ConfigError, UserError
 from lookalike.progress import SILENT, Progress
-from lookalike.resolving import resolve
 from lookalike.runs.plan import Plan, cover_points, plan_points
+from lookalike.runs.resolving import resolve
 from lookalike.schemas import Experiment
 from lookalike.store.store import Store
 

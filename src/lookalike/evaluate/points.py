@@ -62,7 +62,7 @@ def expand_points(search: schemas.Search, index: schemas.Index) -> tuple[list[Po
 
 
 def k_of(search: schemas.Search) -> int:
-    """How many neighbours a search asks for; ValueError while that is open (see ``resolving``)."""
+    """How many neighbours a search asks for; ValueError while that is open (see ``runs.resolving``)."""
     if search.k is None:
         raise ValueError("search.k is null; resolve the experiment first")
     return search.k

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from lookalike import schemas
 from lookalike.errors import ConfigError
 from lookalike.evaluate.points import Point, expand_points, point_faults
-from lookalike.resolving import Resolved
 from lookalike.runs.naming import point_id, point_label, shards_id, shards_label
+from lookalike.runs.resolving import Resolved
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from lookalike.config.planning import find_faults
 from lookalike.evaluate.points import Point, expand_points
 from lookalike.index.families.inverted_lists import POINTS_PER_LIST, lists_for
 from lookalike.index.families.ivf_flat import IvfFlatIndex
-from lookalike.resolving import Resolved, neighbours_for, resolve
 from lookalike.runs.naming import point_id, point_label
+from lookalike.runs.resolving import Resolved, neighbours_for, resolve
 from lookalike.schemas import Experiment
 
 SIZES = (60, 317, 5_000, 100_000, 1_000_000)
