@@ -79,7 +79,7 @@ def test_a_file_that_was_changed_is_not_served(export: Path, name: str) -> None:
         (np.zeros((0, 4)), "its shape is (0, 4); give vectors of 4 dimensions"),
         ([[1.0, 2, 3]], "its shape is (1, 3)"),
         (3.0, "its shape is ()"),
-        (["cat"], "no .npy file of numbers"),
+        (["cat"], "not a .npy file of numbers"),
         ([{"a": 1}], "it is not a .npy file ("),
     ],
 )

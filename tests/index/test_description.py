@@ -125,7 +125,7 @@ def test_a_huge_count_anywhere_in_the_header_costs_nothing(factory: str, tmp_pat
             probe(tmp_path / "made")
         except IndexingError as error:
             refused += 1
-            assert "no FAISS index that can be read" in str(error)
+            assert "is not a FAISS index that can be read" in str(error)
     assert refused > 0
 
 

@@ -59,7 +59,7 @@ def damaged(**changes: Any) -> str:
         (damaged(skipped=[{"what": "x"}]), "why is missing"),
         (damaged(jobs=[JOB.__dict__ | {"points": [{"key": "k"}]}]), "label is missing"),
         *[
-            (damaged(jobs=[JOB.__dict__ | {"folder": folder}]), "no name of a job's folder")
+            (damaged(jobs=[JOB.__dict__ | {"folder": folder}]), "not a name of a job's folder")
             for folder in ("../elsewhere", "/etc", "..", "")
         ],
     ],

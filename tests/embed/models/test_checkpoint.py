@@ -49,7 +49,7 @@ def test_what_was_not_fetched_says_how_to(
 @pytest.mark.parametrize("name", ["/no/such/folder", "./tiny", "a/b/c", "../tiny", "~/nothing-here"])
 def test_a_missing_folder_is_no_hub_id(name: str) -> None:
     assert not is_hub_id(name)
-    with pytest.raises(ModelError, match="no folder and no hub id"):
+    with pytest.raises(ModelError, match="neither a folder nor a hub id"):
         Checkpoint.find(name, None, CURE)
 
 

@@ -61,7 +61,7 @@ class Checkpoint:
             cure = "point model.name_or_path at a folder that save_pretrained wrote"
         elif not is_hub_id(name_or_path):
             raise ModelError(
-                f"model.name_or_path={name_or_path} is not a folder and no hub id; correct the path"
+                f"model.name_or_path={name_or_path} is neither a folder nor a hub id; correct the path"
             )
         else:
             folder = cached_snapshot(name_or_path, revision or "main", cache or hub_cache())
