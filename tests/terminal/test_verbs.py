@@ -119,6 +119,21 @@ def test_a_page_is_served_until_ctrl_c(verb: str, address: str, folder: Path) ->
     assert ended.code in (0, 130)
 
 
+SERVING = """
+import argparse, sys
+from lookalike.cli.serving import serve
+options = argparse.Namespace(no_browser=True, host="127.0.0.1", port=1)
+child = "import time; print('importing', flush=True); time.sleep(60)"
+sys.exit(serve([sys.executable, "-c", child], {}, "", options))
+"""
+
+
+def test_a_server_that_is_interrupted_while_it_starts_leaves_no_traceback(tmp_path: Path) -> None:
+    ended = in_terminal([sys.executable, "-c", SERVING], tmp_path, interrupt_at="importing")
+    assert_tidy(ended)
+    assert (ended.code, ended.lines) == (0, ["importing", "^C"])
+
+
 def test_every_verb_was_tried() -> None:
     tried = {arguments[0] for arguments, *_ in SHOWN.values() if arguments} | {"run", "mlflow", "ui"}
     assert set(VERBS) <= tried

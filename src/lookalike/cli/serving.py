@@ -54,7 +54,11 @@ def serve(
     ``options``: what :func:`add_serving_options` added, parsed.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the server would outlive us
-    server = subprocess.Popen(command, env=child_environment(environment))
+    server = subprocess.Popen(
+        command,
+        env=child_environment(environment),
+        preexec_fn=_ignore_interrupts,  # noqa: PLW1509 — it takes no lock
+    )
     if not options.no_browser:
         opening = (server, page, options.host, options.port)
         threading.Thread(target=_open_browser, args=opening, daemon=True).start()
@@ -64,6 +68,14 @@ def serve(
         server.terminate()
         server.wait()
         return 0
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which reaches every process of the terminal, to the verb, which ends the server.
+
+    A server that is still importing would print a traceback.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _open_browser(server: subprocess.Popen[bytes], page: str, host: str, port: int) -> None:
