@@ -176,7 +176,7 @@ class Told(Progress):
 @pytest.mark.parametrize(
     ("options", "lines"),
     [
-        ({"seconds": 60.0}, ["timing searches: about 2 minutes (2 points × 1 modes × search.seconds=60)"]),
+        ({"seconds": 60.0}, ["timing searches: about 2 minutes (2 points × 1 mode × search.seconds=60)"]),
         ({"seconds": 30.0}, []),
         ({"seconds": 60.0, "repeats": 1}, []),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
@@ -14,7 +15,7 @@ from lookalike.store.store import Store
 Config = TypeVar("Config", bound=schemas.Dataset)
 
 
-class Source(Generic[Config]):
+class Source(ABC, Generic[Config]):
     """A dataset as configured. Making one and asking it for faults lists and decodes nothing."""
 
     has_images: ClassVar[bool] = True
@@ -23,20 +24,20 @@ class Source(Generic[Config]):
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    @abstractmethod
     def open(self, progress: Progress = SILENT, store: Store | None = None) -> ImageSet | VectorSet:
         """Return the dataset, listed and sampled but not yet read.
 
         ``store`` keeps what is slow to find out again. Raises DatasetError when the dataset is not there or
         not as described.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def count(self, progress: Progress = SILENT, store: Store | None = None) -> int:
         """Return how many rows :meth:`open` gives without ``config.limit``, by listing or reading headers.
 
         Some images may turn out to be bad later. Raises DatasetError as :meth:`open` does.
         """
-        raise NotImplementedError
 
     def faults(self) -> list[str]:
         """Return why the dataset cannot be opened, as far as can be told without listing or reading it."""

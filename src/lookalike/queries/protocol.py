@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -14,7 +15,7 @@ from lookalike.queries.plan import QueryPlan
 Config = TypeVar("Config", bound=schemas.Queries)
 
 
-class QueryProtocol(Generic[Config]):
+class QueryProtocol(ABC, Generic[Config]):
     """What is searched for, and what counts as found."""
 
     embeds_images: ClassVar[bool] = False
@@ -25,12 +26,12 @@ class QueryProtocol(Generic[Config]):
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    @abstractmethod
     def plan(self, dataset: ImageSet | VectorSet) -> QueryPlan:
         """Return the queries against ``dataset``; nothing is decoded.
 
         Raises QueryError when the two do not fit.
         """
-        raise NotImplementedError
 
     def faults(self, source: Source[Any]) -> list[str]:
         """Return why the protocol does not fit ``source``, as far as is known without opening it."""

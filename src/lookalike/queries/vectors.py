@@ -64,15 +64,10 @@ class VectorsProtocol(QueryProtocol[schemas.VectorsQueries]):
             raise QueryError(str(error)) from error
         rows, notices = sample(queries.ids, config)
         if dataset.drop_zeros:
-            zeros = set(queries.zero_rows(ROWS_AT_A_TIME).tolist())
-            if dropped := len(zeros.intersection(rows)):
-                notices = (
-                    *notices,
-                    f"{dropped:,} queries are all zeros and were left out (dataset.drop_zeros)",
-                )
-                rows = [row for row in rows if row not in zeros]
-            if not rows:
-                raise QueryError(f"all queries of {file} are zeros; write them again")
+            kept = _without_zeros(rows, queries, file)
+            if dropped := len(rows) - len(kept):
+                left_out = f"{dropped:,} queries are all zeros and were left out (dataset.drop_zeros)"
+                rows, notices = kept, (*notices, left_out)
         if (
             judged.classes is None
             and judged.relevant_ids is None
@@ -139,6 +134,15 @@ def brings_queries(config: schemas.EmbeddingsDataset) -> bool:
         return own_queries(find_vector_files(Path(config.root or "").expanduser(), config.format)) is not None
     except DatasetError:
         return False
+
+
+def _without_zeros(rows: Sequence[int], queries: VectorSet, file: Path) -> list[int]:
+    """Return the rows whose vectors are not all zeros; QueryError when there are none."""
+    zeros = set(queries.zero_rows(ROWS_AT_A_TIME).tolist())
+    kept = [row for row in rows if row not in zeros]
+    if not kept:
+        raise QueryError(f"all queries of {file} are zeros; write them again")
+    return kept
 
 
 def _file_of(gallery: VectorSet) -> Path:

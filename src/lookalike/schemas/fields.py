@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
@@ -19,7 +20,7 @@ RULE = "rule"
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """What a field's value may be."""
 
     null: str = ""
@@ -29,13 +30,13 @@ class Rule:
     several: bool = False
     """Whether the value is a list of such values, or may be one where the field's type is Any."""
 
+    @abstractmethod
     def allows(self, value: Any) -> bool:
-        """Whether one value, which is not None, is allowed."""
-        raise NotImplementedError
+        """Return whether one value, which is not None, is allowed."""
 
+    @abstractmethod
     def describe(self) -> str:
         """Return what is allowed, to follow "must be": ``a positive integer``."""
-        raise NotImplementedError
 
     def hint(self, value: Any) -> str:
         """Return what may have been meant by ``value``, to follow a message; empty when nothing is near."""

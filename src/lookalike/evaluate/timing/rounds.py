@@ -54,7 +54,9 @@ def time_points(
     ]
     total = rounds * len(search.modes) * len(turns)
     if not search.repeats:
-        why = f"{len(turns)} points × {len(search.modes)} modes × search.seconds={search.seconds:g}"
+        of_points = f"{len(turns)} point{'' if len(turns) == 1 else 's'}"
+        of_modes = f"{len(search.modes)} mode{'' if len(search.modes) == 1 else 's'}"
+        why = f"{of_points} × {of_modes} × search.seconds={search.seconds:g}"
         progress.expect("timing searches", len(turns) * len(search.modes) * search.seconds, why)
     with (
         progress.bar("timing searches", total, "turns") as bar,
