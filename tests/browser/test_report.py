@@ -169,6 +169,14 @@ def test_axes_switch_and_measures_change(opened: Opened, report: Path) -> None:
     assert drawn_values(page, 0, "x") == pytest.approx([1.4 * ms for ms in p50], rel=1e-3)
 
 
+def test_the_axis_of_recall_ends_just_above_one(tmp_path: Path, opened: Opened) -> None:
+    points = [make_point(label=label, trial_key=label, recall=1.0, intervals={}) for label in ("a", "b")]
+    runs = save_sweep(tmp_path, [make_record(points)])
+    page = opened(write_report(make_report(runs, "exact"), tmp_path / "report.html"))
+    low, high = page.locator("#fronts .chart").first.evaluate("chart => chart._fullLayout.yaxis.range")
+    assert low < 1 < high <= 1.1
+
+
 def test_hovering_tells_the_settings(opened: Opened, report: Path) -> None:
     page = opened(report)
     marker = page.locator("#fronts .chart").first.locator(".scatterlayer .point").nth(1)

@@ -69,7 +69,7 @@ function hover(point) {
 /** The y axis: recall as it is, or the share that is missing on a log scale (where 1 has to end somewhere). */
 function recallAxis(items) {
   const title = { text: plain(measureName()), standoff: 8 };
-  if (!chosen.logRecall) return { axis: { title, tickformat: ".3~f" }, place: (value) => value };
+  if (!chosen.logRecall) return { axis: { title, tickformat: ".3~f", autorangeoptions: { clipmax: 1.05 } }, place: (value) => value };
   const missing = items.map((item) => 1 - item.value).filter((rest) => rest > 1e-9);
   const floor = Math.min(...missing, 0.1) / 2;
   const ticks = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001].filter((rest) => rest > floor * 1.3);
