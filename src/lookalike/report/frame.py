@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from lookalike.machine.filesystems import results_root
-from lookalike.report.rows import FACETS, Row, comparable, front, rows_of
+from lookalike.report.front import front
+from lookalike.report.rows import FACETS, Row, comparable, rows_of
 from lookalike.runs.catalog import Run, select
 from lookalike.runs.record import FINISHED, Record
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.report.rows import WARNING, Row, by_front, caption, comparable, front, heading, rows_of
+from lookalike.report.front import by_front, front
+from lookalike.report.rows import WARNING, Row, caption, comparable, heading, rows_of
 from lookalike.report.table import LABEL, columns
 from lookalike.runs.record import Record
 

@@ -16,8 +16,9 @@ from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import UserError
 from lookalike.evaluate.measures import drop_ignored
 from lookalike.progress import Progress
+from lookalike.report.front import front
 from lookalike.report.recommend import Advice
-from lookalike.report.rows import Row, front
+from lookalike.report.rows import Row
 from lookalike.report.samples import read_arrays
 from lookalike.runs.catalog import Run
 from lookalike.runs.opener import FinishedRun, open_point

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.index.families import colour_of
-from lookalike.report.rows import Row, caption, common_settings, comparable, front, heading, rows_of
+from lookalike.report.front import front
+from lookalike.report.rows import Row, caption, common_settings, comparable, heading, rows_of
 from lookalike.runs.files import result_file
 from lookalike.runs.record import Record
 

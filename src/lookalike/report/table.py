@@ -9,17 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lookalike.report.rows import (
-    FACETS,
-    Row,
-    by_front,
-    caption,
-    comparable,
-    failures,
-    front,
-    heading,
-    rows_of,
-)
+from lookalike.report.front import by_front, front
+from lookalike.report.rows import FACETS, Row, caption, comparable, failures, heading, rows_of
 from lookalike.runs.record import Record
 from lookalike.terminal.printing import NARROWEST, width_of, wrapped
 
