@@ -103,13 +103,15 @@ def test_the_document_has_the_order_and_a_row_for_every_module() -> None:
 def test_what_the_document_points_at_is_there() -> None:
     """A path may say NAME for any; a dotted name begins with one of our modules."""
     paths = set(
-        re.findall(r"`((?:[\w.]+/)*[\w]*\.(?:py|yaml|js|html)|(?:conf|src|tests)/[\w./]*)`", DOCUMENT)
+        re.findall(
+            r"`((?:[\w.]+/)*[\w]*\.(?:py|yaml|js|html)|(?:conf|src|tests|experiments)/[\w./]*)`", DOCUMENT
+        )
     )
     assert len(paths) > 40
     for path in paths:
         home = (
             SOURCES.parent
-            if path.startswith(("conf/", "src/", "tests/", "slurm/"))
+            if path.startswith(("conf/", "src/", "tests/", "slurm/", "experiments/"))
             else SOURCES / "lookalike"
         )
         found = list(home.glob(path.replace("NAME", "*"))) or list(home.rglob(path))

@@ -32,6 +32,7 @@ PAGES = (
     "experiments/emoji/README.md",
     "experiments/million/README.md",
     "experiments/synthetic_vs_real/README.md",
+    "experiments/truth/README.md",
     "slurm/README.md",
 )
 NOT_HERE = ("does not exist", "dataset.root", "is not in the cache", "lookalike fetch")
