@@ -107,6 +107,58 @@ def test_the_file_says_its_format_first(tmp_path: Path) -> None:
     assert next(iter(json.loads(path.read_text()).items())) == ("format", 1)
 
 
+# --- records that are amended ------------------------------------------------------------------------------
+
+
+def test_what_another_process_added_meanwhile_stays(tmp_path: Path) -> None:
+    record = records.make_record([records.make_point(), records.make_point(p50_ms=0.2)])
+    record.save(tmp_path)
+    other = Record.load(tmp_path)
+
+    def time_finally(amended: Record) -> None:
+        amended.points[1].final_latency = {"single": {"p50_ms": 0.3}}
+
+    def refer(amended: Record) -> None:
+        amended.points[0].mlflow_run_id = "a" * 32
+
+    other.amend(tmp_path, time_finally)
+    record.amend(tmp_path, refer)
+
+    assert record.points[0].mlflow_run_id == "a" * 32
+    kept = Record.load(tmp_path)
+    assert kept.points[0].mlflow_run_id == "a" * 32
+    assert kept.points[1].final_latency == {"single": {"p50_ms": 0.3}}
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_amending_at_once_loses_nothing(tmp_path: Path) -> None:
+    record = records.make_record()
+    record.save(tmp_path)
+
+    def amend(number: int) -> None:
+        Record.load(tmp_path).amend(tmp_path, lambda amended: amended.extras.update({f"{number}": number}))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(amend, range(32)))
+    assert Record.load(tmp_path).extras == {f"{number}": number for number in range(32)}
+
+
+def test_amending_never_touches_the_record_of_another_run(tmp_path: Path) -> None:
+    record = records.make_record(name="mine")
+    records.make_record(name="another's").save(tmp_path)
+    before = (tmp_path / "record.json").read_bytes()
+    with pytest.raises(UserError, match="finished record of another run"):
+        record.amend(tmp_path, lambda amended: amended.extras.update(a=1))
+    assert (tmp_path / "record.json").read_bytes() == before
+
+
+def test_a_record_that_is_gone_is_written_again_by_amending_it(tmp_path: Path) -> None:
+    record = records.make_record()
+    record.amend(tmp_path, lambda amended: amended.extras.update(a=1))
+    assert Record.load(tmp_path) == record
+    assert record.extras == {"a": 1}
+
+
 # --- records that others made ------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -134,3 +134,34 @@ def _keep(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     raise TypeError(f"a record cannot hold a {type(value).__name__}: {value!r}")
+
+
+def identity_of(path: Path) -> tuple[int, int, int]:
+    """Return what tells a file from every other one that lies, or lay, at its place."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold off others that would replace the file at ``path``; yields whether it is there and the same.
+
+    Where the file system has no locks nothing is held off.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            same = os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            same = False
+        yield same
+    finally:
+        os.close(descriptor)

@@ -12,8 +12,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
@@ -22,7 +22,7 @@ from typing import Any
 
 from lookalike.errors import OtherVersionError, UserError
 from lookalike.machine.credentials import conceal_all, concealed
-from lookalike.runs.files import as_plain, load_own_json, read_as, writing_results
+from lookalike.runs.files import as_plain, held, identity_of, load_own_json, read_as, writing_results
 from lookalike.runs.paths import RECORD, RunPaths
 from lookalike.store.files import atomic_write, publish_new, remove_stale_drafts
 
@@ -57,6 +57,8 @@ class PointRecord:
     """Edit -> measure -> cut-off -> mean over the queries edited so."""
     latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Mode (single, batch, saturated) -> threads, samples, p50_ms, p95_ms, p99_ms, mean_ms ..."""
+    final_latency: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """As ``latency``, of the final timing of the run's sweep; empty for a point that was not in it."""
     counts: dict[str, int] = field(default_factory=dict)
     """queries, without_relevance, tied_at_k, missing_results."""
     neighbours: str | None = None
@@ -97,6 +99,10 @@ class Record:
     stages: list[dict[str, Any]] = field(default_factory=list)
     index: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=dict)
+    final_timing: dict[str, Any] = field(default_factory=dict)
+    """When and where points of several runs were timed together: ``when`` (ISO 8601, the same in all of their
+    records), ``points`` (how many), ``hostname``, ``cpu``, ``cores``, ``flags`` ...; empty for a run without.
+    """
     points: list[PointRecord] = field(default_factory=list)
     extras: dict[str, Any] = field(default_factory=dict)
 
@@ -131,35 +137,66 @@ class Record:
         version wrote: that, and a folder that cannot be written or whose disk is full, raises
         :class:`UserError`. What is there and cannot be read is kept as ``record.damaged.json``.
         """
+        path = RunPaths(folder).record
+        self._write(path, self._publish)
+        return path
+
+    def amend(self, folder: Path, change: Callable[[Record], None]) -> None:
+        """Make ``change`` to this record and to the file in ``folder``, as that is by now.
+
+        Another process may have amended the file since this record was read: what it added stays. Those that
+        amend at once wait for each other; readers see the old file or the new one, whole. Where the file is
+        gone, damaged or of another run, this is :meth:`save`.
+        """
+        change(self)
+        path = RunPaths(folder).record
+        while path.exists():
+            with held(path) as still_there:
+                present = self._present(path) if still_there else None
+                if present is not None:
+                    change(present)
+                    present._write(path, os.replace)
+                    return
+            if still_there:
+                break
+        self.save(folder)
+
+    def _present(self, path: Path) -> Record | None:
+        """What lies at ``path``, if it can be read and is of this run."""
+        try:
+            present = Record.load(path)
+        except UserError:
+            return None
+        return present if present.identity == self.identity else None
+
+    def _write(self, path: Path, publish: Callable[[Path, Path], object]) -> None:
         if self.error is not None:
             self.error = conceal_all(self.error)
-        path = RunPaths(folder).record
         text = json.dumps(
             {"format": FORMAT, **as_plain(asdict(self))}, indent=1, ensure_ascii=False, allow_nan=False
         )
-        with writing_results(folder):
+        with writing_results(path.parent):
             remove_stale_drafts(path)
-            with atomic_write(path, self._publish) as draft:
+            with atomic_write(path, publish) as draft:
                 draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        return path
 
     def lies_in(self, folder: Path) -> bool:
         """Whether the record in ``folder`` is the one that this object was last saved as."""
         try:
-            return self._saved_as == _identity_of(RunPaths(folder).record)
+            return self._saved_as == identity_of(RunPaths(folder).record)
         except FileNotFoundError:
             return False
 
     def _publish(self, draft: Path, path: Path) -> None:
         """Put ``draft`` in the place of ``path`` unless that is another run's result."""
-        before, self._saved_as = self._saved_as, _identity_of(draft)
+        before, self._saved_as = self._saved_as, identity_of(draft)
         while True:
             with suppress(FileExistsError):
                 publish_new(draft, path)
                 return
-            with _held(path) as still_there:
+            with held(path) as still_there:
                 if still_there:
-                    if before != _identity_of(path):
+                    if before != identity_of(path):
                         self._check_may_replace(path)
                     draft.replace(path)
                     return
@@ -223,37 +260,6 @@ def _say_left_out(reason: str) -> None:
     print(f"warning: a record is left out: {reason}", file=sys.stderr)
 
 
-def _identity_of(path: Path) -> tuple[int, int, int]:
-    """What tells a file from every other one that lies, or lay, at its place."""
-    status = path.stat()
-    return status.st_dev, status.st_ino, status.st_mtime_ns
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[bool]:
-    """Hold off others that would replace the file at ``path``; yields whether it is there and the same.
-
-    Where the file system has no locks nothing is held off.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        with suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            same = os.path.samestat(os.fstat(descriptor), path.stat())
-        except FileNotFoundError:
-            same = False
-        yield same
-    finally:
-        os.close(descriptor)
-
-
 _GROUPS = (
     "dataset",
     "model",
@@ -295,6 +301,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "build_threads": int | None,
         "notices": list[str],
     },
+    "final_timing": {"when": str, "points": int, "hostname": str, "cpu": str, "flags": list[str]},
     "timing": {"drift": float | None, "other_cpu_share": float | None, "flags": list[str]},
 }
 """Entries of a record's objects that others read by name, and what they are taken to be."""
@@ -337,7 +344,7 @@ def _check_point(point: PointRecord, where: str) -> None:
         raise ValueError(f"{where}.label is empty")
     if point.k < 1:
         raise ValueError(f"{where}.settings.k is {point.k}")
-    for mode, timing in point.latency.items():
+    for mode, timing in (*point.latency.items(), *point.final_latency.items()):
         for name in ("threads", "samples", "queries_per_call"):
             read_as(int | None, timing.get(name), f"{where}.latency.{mode}.{name}")
     measured: list[Mapping[str, Mapping[str, Any]]]

@@ -116,7 +116,7 @@ class MlflowTracker:
                 return patiently(complete)
             finally:
                 if _references(record) != before:
-                    record.save(folder)
+                    record.amend(folder, partial(_refer, _references(record)))
 
     def finish_sweep(
         self, parent: str | None, folder: Path, records: Sequence[Record], status: str = FINISHED
@@ -292,6 +292,15 @@ class MlflowTracker:
 def _references(record: Record) -> list[str | None]:
     """What a record says of its runs in MLflow."""
     return [record.extras.get(PARENT_ID), *(point.mlflow_run_id for point in record.points)]
+
+
+def _refer(references: list[str | None], record: Record) -> None:
+    """Let ``record`` say so of its runs."""
+    parent, *of_points = references
+    if parent is not None:
+        record.extras[PARENT_ID] = parent
+    for point, run_id in zip(record.points, of_points, strict=True):
+        point.mlflow_run_id = run_id
 
 
 def _status_of(records: Sequence[Record]) -> str:
