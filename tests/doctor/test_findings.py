@@ -12,6 +12,7 @@ import pytest
 from lookalike import schemas
 from lookalike.doctor import disk, hardware, services
 from lookalike.doctor.finding import NOTE, OK, PROBLEM, Finding, ask
+from lookalike.machine.cgroups import Limits
 from lookalike.machine.filesystems import FileSystem
 from tests.mounts import mount
 
@@ -63,45 +64,20 @@ def test_devices_without_a_problem(tmp_path: Path, view: hardware.TorchView) -> 
     assert "bfloat16" in found[0].text
 
 
-def write(folder: Path, **files: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text + "\n")
-
-
-def test_the_tightest_control_group_counts(tmp_path: Path) -> None:
-    """Version 2: a job's own group is roomier than the one around it."""
-    write(tmp_path / "slurm", cpu__max="150000 100000", memory__max="max")
-    write(tmp_path / "slurm" / "job", cpu__max="max 100000", memory__max=str(3 << 30))
-    limits = hardware.cgroup_limits(tmp_path, "0::/slurm/job\n")
-    assert limits == hardware.Limits(1.5, 3 << 30)
-
-
-def test_control_groups_of_version_1(tmp_path: Path) -> None:
-    write(tmp_path / "cpu,cpuacct" / "job", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000")
-    write(tmp_path / "cpu" / "job", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000")
-    write(tmp_path / "memory" / "job", memory__limit_in_bytes=str(1 << 63))
-    own = "4:cpu,cpuacct:/job\n3:memory:/job\n"
-    assert hardware.cgroup_limits(tmp_path, own) == hardware.Limits(2.0, None)
-    assert hardware.cgroup_limits(tmp_path / "none", own) == hardware.Limits(None, None)
-
-
 def test_threads_that_would_be_throttled_or_are_not_confined() -> None:
-    told = list(
-        hardware.examine_threads(hardware.Limits(1.5, None), {"OMP_NUM_THREADS": "1"}, allowed=8, there=64)
-    )
+    told = list(hardware.examine_threads(Limits(1.5, None), {"OMP_NUM_THREADS": "1"}, allowed=8, there=64))
     assert [finding.status for finding in told] == [OK, NOTE, NOTE]
     assert "8 (cpuset or affinity) of 64" in told[0].text and "search.threads=1" in told[1].cure
-    told = list(hardware.examine_threads(hardware.Limits(None, None), {"SLURM_CPUS_PER_TASK": "2"}, 8, 8))
+    told = list(hardware.examine_threads(Limits(None, None), {"SLURM_CPUS_PER_TASK": "2"}, 8, 8))
     assert "does not confine" in told[-1].text
 
 
 def test_memory() -> None:
     size = {"total": 16 << 30, "available": 12 << 30}
-    assert [each.status for each in hardware.examine_memory(hardware.Limits(None, None), **size)] == [OK]
-    [tight] = hardware.examine_memory(hardware.Limits(None, 1 << 30), **size)
+    assert [each.status for each in hardware.examine_memory(Limits(None, None), **size)] == [OK]
+    [tight] = hardware.examine_memory(Limits(None, 1 << 30), **size)
     assert tight.status == NOTE and "allows 1.1 GB" in tight.text
-    [small] = hardware.examine_memory(hardware.Limits(None, None), total=16 << 30, available=1 << 30)
+    [small] = hardware.examine_memory(Limits(None, None), total=16 << 30, available=1 << 30)
     assert small.status == NOTE and "1.1 GB available" in small.text
 
 

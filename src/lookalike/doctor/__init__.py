@@ -17,9 +17,10 @@ from lookalike.schemas import Tracking
 def examine(root: Path, tracking: Tracking) -> Iterator[Finding]:
     """Yield everything, one finding after the other; takes about 2 s, most of it torch's import."""
     from lookalike.doctor import disk, hardware, services
+    from lookalike.machine.cgroups import cgroup_limits
     from lookalike.machine.environment import cpu_flags
 
-    limits = hardware.cgroup_limits()
+    limits = cgroup_limits()
     yield from hardware.examine_devices(hardware.torch_view(), cpu_flags())
     yield from hardware.examine_faiss()
     yield from hardware.examine_threads(limits)

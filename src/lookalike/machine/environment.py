@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from lookalike.machine.cgroups import cgroup_limits
+
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
@@ -49,6 +51,15 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def usable_cores() -> float:
+    """Return how many processors' time this process may use: its cpuset, or a control group's smaller quota.
+
+    Threads start on all of :func:`cores`, and are throttled when a quota allows less.
+    """
+    quota = cgroup_limits().cpus
+    return float(cores() if quota is None else min(cores(), quota))
 
 
 def cpuset() -> str | None:
@@ -96,6 +107,29 @@ def _thread_pools(torch_is_loaded: bool) -> ThreadpoolController:
     return ThreadpoolController()
 
 
+SEARCHING = ("faiss", "numpy")
+"""Packages whose BLAS searches; another one's that is loaded changes no latency."""
+
+
+def blas() -> list[str]:
+    """Return the BLAS libraries that search: ``openblas 0.3.15 Prescott (faiss-cpu)`` for each.
+
+    Name, version, the kernels it chose for this processor, and whose it is, where a package brought its own.
+    """
+    found = set()
+    for pool in _thread_pools(sys.modules.get("torch") is not None).info():
+        if pool["user_api"] != "blas":
+            continue
+        _, _, installed = Path(pool["filepath"]).as_posix().partition("/site-packages/")
+        package = installed.split("/")[0].removesuffix(".libs")
+        if package and not package.startswith(SEARCHING):
+            continue
+        words = [pool["internal_api"], pool["version"], pool.get("architecture")]
+        whose = f" ({package.replace('_', '-')})" if package else ""
+        found.add(" ".join(str(word) for word in words if word) + whose)
+    return sorted(found)
+
+
 def keep_freed_memory() -> None:
     """Make the C library (glibc alone) keep freed blocks of up to 32 MiB for their next use.
 
@@ -134,6 +168,8 @@ def _unchanging() -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "cpu": cpu_model(),
         "cores": cores(),
+        "usable_cores": usable_cores(),
+        "blas": blas(),
         "memory_bytes": psutil.virtual_memory().total,
         "platform": platform.platform(),
         "python": platform.python_version(),

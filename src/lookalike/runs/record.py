@@ -274,7 +274,15 @@ _GROUPS = (
 )
 _KNOWN: dict[str, dict[str, Any]] = {
     "config": dict.fromkeys(_GROUPS, dict[str, Any]) | {"name": str | None},
-    "environment": {"hostname": str, "cpu": str, "cores": int, "versions": dict[str, Any]},
+    "environment": {
+        "hostname": str,
+        "cpu": str,
+        "cores": int,
+        "usable_cores": float,
+        "blas": list[str],
+        "faiss_compile_options": str,
+        "versions": dict[str, Any],
+    },
     "data": {
         "dataset": str,
         "gallery_size": int,
