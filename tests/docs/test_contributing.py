@@ -62,8 +62,8 @@ def has_family(record: dict[str, Any], printed: str) -> None:
 
 
 def has_measure(record: dict[str, Any], printed: str) -> None:
-    assert 0 < record["points"][0]["curves"]["precision"]["10"] <= 1
-    assert "precision@10" in printed, "what the report recommends by it"
+    assert 0 < record["points"][0]["curves"]["capped_recall"]["10"] <= 1
+    assert "capped_recall@10" in printed, "what the report recommends by it"
 
 
 def has_source(record: dict[str, Any], printed: str) -> None:

@@ -22,6 +22,9 @@ EXACT = Neighbours(
 ROWS = np.array([[0, 3, 1, 2], [0, 4, -1, -1]])
 SCORES = np.array([[0, 2, 1, 2], [1, 4, np.inf, np.inf]], np.float32)
 
+SECOND, FIRST_TWO = 1 / np.log2(3), 1 + 1 / np.log2(3)
+"""What a relevant image at the second rank gains, and two in front."""
+
 
 def evaluate(
     rows,
@@ -58,11 +61,28 @@ def test_two_queries_by_hand():
         "relevant_recall": {1: 0.0, 2: 0.5, 3: 1.0},
         "hit_rate": {1: 0.0, 2: 1.0, 3: 1.0},
         "map": pytest.approx({1: 0.0, 2: 0.25, 3: (1 / 2 + 2 / 3) / 2}),
+        "mrr": {1: 0.0, 2: 0.5, 3: 0.5},
+        "precision": pytest.approx({1: 0.0, 2: 1 / 2, 3: 2 / 3}),
+        "ndcg": pytest.approx({1: 0.0, 2: SECOND / FIRST_TWO, 3: (SECOND + 1 / 2) / FIRST_TWO}),
+        "r_precision": {3: 0.5},
+        "map_at_r": {3: 0.25},
     }
-    assert (result.queries, result.without_relevance) == (2, 1)
+    assert (result.queries, result.without_relevance, result.relevant_beyond_k) == (2, 1, 0)
     assert (result.tied_at_k, result.missing_results) == (1, 1)
     assert (result.intervals, result.by_edit) == ({}, {})
     np.testing.assert_equal(result.per_query["hit_rate"][2], [1.0, np.nan])
+
+
+def test_queries_with_more_relevant_images_than_answers_do_not_count_for_measures_at_r():
+    relevance = make_relevance([[0, 1], [0, 2, 3]])
+    result = evaluate(ROWS, SCORES, EXACT, relevance, k=2, sources=["a", "b"], **OPTIONS)
+    assert result.relevant_beyond_k == 1
+    np.testing.assert_equal(result.per_query["r_precision"], {2: [0.5, np.nan]})
+    assert result.curves["r_precision"] == {2: 0.5}
+    assert result.curves["precision"] == {1: 1.0, 2: 0.5}, "the others count both"
+    of_one = evaluate(ROWS, SCORES, EXACT, relevance, k=1, sources=["a", "b"], **OPTIONS)
+    assert of_one.relevant_beyond_k == 2
+    assert not {"r_precision", "map_at_r"} & of_one.curves.keys(), "no query counts"
 
 
 def test_without_relevance_indexes_are_still_compared():

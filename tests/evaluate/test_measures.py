@@ -147,6 +147,49 @@ def test_nothing_ignored_is_only_cut():
     assert (kept.tolist(), kept_scores.tolist()) == ([[3, 1]], [[0.0, 1.0]])
 
 
+LOG3 = float(np.log2(3))
+BY_HAND = [
+    # hits, number of relevant images, k, then: mrr, precision, ndcg, r_precision, map_at_r
+    pytest.param([1, 1, 0, 0], 2, 4, (1, 2 / 4, 1, 1, 1), id="all in front"),
+    pytest.param([0, 1, 0, 1], 2, 4, (1 / 2, 2 / 4, None, 1 / 2, (1 / 2) / 2), id="second and fourth"),
+    pytest.param([0, 1, 0, 1], 2, 3, (1 / 2, 1 / 3, (1 / LOG3) / (1 + 1 / LOG3), 1 / 2, 1 / 4), id="cut at 3"),
+    pytest.param([0, 1, 0, 1], 2, 1, (0, 0, 0, NAN, NAN), id="R beyond k is not known"),
+    pytest.param([1, 0, 0, 0], 9, 4, (1, 1 / 4, None, NAN, NAN), id="more relevant than k"),
+    pytest.param([0, 0, 0, 0], 3, 4, (0, 0, 0, 0, 0), id="nothing found"),
+    pytest.param([0, 0, 0, 0], 0, 4, (NAN, NAN, NAN, NAN, NAN), id="nothing to find"),
+    pytest.param([1, 0, 1, 1], 3, 4, (1, 3 / 4, None, 2 / 3, (1 + 2 / 3) / 3), id="one behind R"),
+    pytest.param([1], 1, 1, (1, 1, 1, 1, 1), id="one of one"),
+]
+
+
+@pytest.mark.parametrize(("hits", "relevant", "k", "expected"), BY_HAND)
+def test_measures_of_rank_by_hand(hits, relevant, k, expected):
+    names = ("mrr", "precision", "ndcg", "r_precision", "map_at_r")
+    flags, counts = np.array([hits], bool), np.array([relevant])
+    for name, value in zip(names, expected, strict=True):
+        if value is not None:
+            ours = measures.VS_RELEVANCE[name](flags, counts, k)
+            np.testing.assert_allclose(ours, [value], err_msg=name)
+
+
+def test_ndcg_by_hand():
+    hits, relevant = np.array([[0, 1, 1, 0]], bool), np.array([2])
+    gained, most = 1 / np.log2(3) + 1 / np.log2(4), 1 / np.log2(2) + 1 / np.log2(3)
+    assert measures.ndcg(hits, relevant, 4) == pytest.approx([gained / most])
+    assert measures.ndcg(hits, np.array([5]), 2) == pytest.approx([(1 / np.log2(3)) / most])
+
+
+def test_what_is_ignored_gives_its_rank_away():
+    """The query itself comes first in its own answer, as in leave-one-out by label."""
+    rows, scores = np.array([[0, 7, 3, 4]]), np.zeros((1, 4), np.float32)
+    relevance = make_relevance([[3, 4]], [[0]])
+    kept, _ = measures.drop_ignored(rows, scores, relevance, 3)
+    hits, relevant = measures.relevant_hits(kept, relevance), relevance.relevant_counts
+    assert measures.reciprocal_rank(hits, relevant, 3).tolist() == [1 / 2]
+    assert measures.precision(hits, relevant, 3) == pytest.approx([2 / 3])
+    assert measures.r_precision(hits, relevant, 3).tolist() == [1 / 2]
+
+
 # --- any answer to any query -------------------------------------------------------------------------------
 
 
@@ -177,20 +220,11 @@ def judge(gallery, answer, relevant, metric="l2"):
 def test_a_naive_implementation_agrees(case, k, metric):
     gallery, answer, relevant = case
     found, exact, hits, count = judge(*case, metric)
-    expected = [
-        naive_measures.knn_recall(answer, gallery, k),
-        naive_measures.nn_recall(answer, gallery, k),
-        naive_measures.relevant_recall(answer, relevant, k),
-        naive_measures.hit_rate(answer, relevant, k),
-        naive_measures.average_precision(answer, relevant, k),
-    ]
-    ours = [
-        measures.knn_recall(found, exact, k, TOLERANCE),
-        measures.nn_recall(found, exact, k, TOLERANCE),
-        measures.relevant_recall(hits, count, k),
-        measures.hit_rate(hits, count, k),
-        measures.average_precision(hits, count, k),
-    ]
+    expected = [naive_measures.knn_recall(answer, gallery, k), naive_measures.nn_recall(answer, gallery, k)]
+    ours = [measure(found, exact, k, TOLERANCE) for measure in measures.VS_EXACT.values()]
+    for measure in measures.VS_RELEVANCE.values():
+        expected.append(getattr(naive_measures, measure.__name__)(answer, relevant, k))
+        ours.append(measure(hits, count, k))
     np.testing.assert_allclose(np.concatenate(ours), np.array(expected, float))
 
 
@@ -202,6 +236,7 @@ def test_more_results_never_lower_what_counts_them(case):
         [measures.nn_recall(found, exact, k, TOLERANCE) for k in range(1, 9)],
         [measures.relevant_recall(hits, count, k) for k in range(1, 9)],
         [measures.hit_rate(hits, count, k) for k in range(1, 9)],
+        [measures.reciprocal_rank(hits, count, k) for k in range(1, 9)],
     ):
         values = np.concatenate(curve)
         assert np.isnan(values).all() or (np.diff(values) >= 0).all()

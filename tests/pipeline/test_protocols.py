@@ -23,7 +23,7 @@ from lookalike.schemas import (
 )
 from tests.pipeline.conftest import RunOf, paint
 
-RELEVANCE = {"relevant_recall", "hit_rate", "map"}
+RELEVANCE = {"relevant_recall", "hit_rate", "map", "mrr", "precision", "ndcg"}
 
 
 def curves(record: Record) -> set[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lookalike.evaluate.exact import Neighbours
 from lookalike.evaluate.measures import (
+    AT_R,
     VS_EXACT,
     VS_RELEVANCE,
     Flags,
@@ -58,6 +59,10 @@ class Evaluation:
     queries: int
     without_relevance: int
     """Queries to which no gallery image is relevant; all of them when the protocol has no relevance."""
+    relevant_beyond_k: int
+    """Queries to which more than k gallery images are relevant: those measures do not count them that need
+    as many answers (:data:`~lookalike.evaluate.measures.AT_R`).
+    """
     tied_at_k: int
     """Queries whose k-th and (k + 1)-th exact distances are equal within the tolerance."""
     missing_results: int
@@ -80,12 +85,12 @@ def evaluate(
     _check_depths(found.depth - int(measures.drop_first), reference.exact.depth, k, relevance)
     cutoffs = sorted({cutoff for cutoff in measures.cutoffs if cutoff < k} | {k})
     names = VS_EXACT if relevance is None else (*VS_EXACT, *VS_RELEVANCE)
-    per_query = {name: {cutoff: np.empty(n) for cutoff in cutoffs} for name in names}
+    per_query = {name: {at: np.empty(n) for at in ([k] if name in AT_R else cutoffs)} for name in names}
     tied_at_k = missing_results = 0
     for part in _blocks(n, max(found.depth, reference.exact.depth)):
         judged = _judge(found, reference, part, k=k, metric=metric, dropped=int(measures.drop_first))
         for cutoff in cutoffs:
-            for name, values in _measure(judged, cutoff, measures.tie_tolerance).items():
+            for name, values in _measure(judged, cutoff, k, measures.tie_tolerance).items():
                 per_query[name][cutoff][part] = values
         tied_at_k += _count_ties(judged.exact, k, measures.tie_tolerance)
         missing_results += judged.missing
@@ -97,6 +102,7 @@ def evaluate(
         per_query=per_query,
         queries=n,
         without_relevance=n if relevance is None else int((relevance.relevant_counts == 0).sum()),
+        relevant_beyond_k=0 if relevance is None else int((relevance.relevant_counts > k).sum()),
         tied_at_k=tied_at_k,
         missing_results=missing_results,
     )
@@ -151,14 +157,15 @@ def _judge(
     return _Judged(distances(rows[:, :k], scores[:, :k], metric), exact_distances, missing, hits, counts)
 
 
-def _measure(judged: _Judged, cutoff: int, tolerance: float) -> dict[str, Values]:
+def _measure(judged: _Judged, cutoff: int, k: int, tolerance: float) -> dict[str, Values]:
     values = {
         name: against_exact(judged.found, judged.exact, cutoff, tolerance)
         for name, against_exact in VS_EXACT.items()
     }
     if judged.hits is not None and judged.relevant_counts is not None:
         for name, against_relevance in VS_RELEVANCE.items():
-            values[name] = against_relevance(judged.hits, judged.relevant_counts, cutoff)
+            if cutoff == k or name not in AT_R:
+                values[name] = against_relevance(judged.hits, judged.relevant_counts, cutoff)
     return values
 
 

@@ -1,14 +1,22 @@
-"""Four measures that the literature calls Recall@K, and mean average precision; each with its own name.
+"""Four measures that the literature calls Recall@K, and those of rank; each with its own name.
 
 All of them are pure functions that return one float64 per query (nan: the query does not count for this
 measure), from one of two judgements of the returned rows:
 
-    distances    how far the returned and the exact neighbours are         knn_recall, nn_recall
-    hits         whether the returned row is relevant to the query         relevant_recall, hit_rate,
-                                                                           average_precision
+    distances    how far the returned and the exact neighbours are    knn_recall, nn_recall
+    hits         whether the returned row is relevant to the query    all others
 
-Both are made once per operating point and read at every cut-off. A returned row of −1 (nothing found) and
-a row returned twice keep their rank and never count. ``evaluation`` does all of it.
+Both are made once per operating point and read at every cut-off. What holds for all of them:
+
+- A returned row of −1 (nothing found) and a row returned twice keep their rank and never count.
+- Rows that the protocol ignores (the query itself, junk) are taken out first, and what is behind them moves
+  up: rank 1 is the first row that is not ignored.
+- Rows at equal distance are ranked as the index returned them. trec_eval sorts equal scores by document id
+  instead, so the two agree where no scores tie.
+- A row is relevant or not: gains are binary. A query to which nothing is relevant does not count (nan), where
+  trec_eval's averages take it as 0 if it is among the judged ones.
+
+``evaluation`` does all of it.
 """
 
 from __future__ import annotations
@@ -100,6 +108,66 @@ def average_precision(hits: Flags, relevant: Rows, k: int) -> Values:
     return _share((precision * hits).sum(axis=1), np.minimum(relevant, k))
 
 
+def reciprocal_rank(hits: Flags, relevant: Rows, k: int) -> Values:
+    """1 / rank of the first relevant image among the first k returned, 0 where none is; the mean is MRR.
+
+    Rival names: MRR@k, trec_eval's ``recip_rank`` (which reads the whole answer). Arguments as in
+    :func:`relevant_recall`. nan where nothing is relevant.
+    Source: Voorhees, The TREC-8 Question Answering Track Report (1999).
+    """
+    hits = hits[:, :k]
+    rank = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1.0, np.inf)
+    return np.where(relevant > 0, 1 / rank, np.nan)
+
+
+def precision(hits: Flags, relevant: Rows, k: int) -> Values:
+    """Share of the first k returned that is relevant.
+
+    Rival names: P@k, trec_eval's ``P_k``. Arguments as in :func:`relevant_recall`. The denominator is k, also
+    where fewer were returned or fewer are relevant: with 5 relevant images, k = 10 gives at most 0.5.
+    nan where nothing is relevant. Source: Manning et al. (2008), §8.4.
+    """
+    return np.where(relevant > 0, hits[:, :k].sum(axis=1) / k, np.nan)
+
+
+def ndcg(hits: Flags, relevant: Rows, k: int) -> Values:
+    """Σ 1 / log2(rank + 1) over the relevant among the first k, over the most that any order could give.
+
+    Rival names: nDCG@k, trec_eval's ``ndcg_cut_k`` of binary judgements (with gains of 0 and 1, 2^gain − 1 is
+    the gain itself). Arguments as in :func:`relevant_recall`. The most is that of min(relevant, k) relevant
+    images in front. nan where nothing is relevant.
+    Source: Järvelin & Kekäläinen, Cumulated Gain-Based Evaluation of IR Techniques (2002), with the discount
+    of Burges et al., Learning to Rank using Gradient Descent (2005), which begins at the first rank.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    most = np.concatenate([[0.0], discounts.cumsum()])[np.minimum(relevant, k)]
+    return _share(hits[:, :k] @ discounts[: hits.shape[1]], most)
+
+
+def r_precision(hits: Flags, relevant: Rows, k: int) -> Values:
+    """Share of the first R returned that is relevant, R being the number of relevant images of the query.
+
+    Rival names: Rprec (trec_eval). ``hits`` and ``relevant`` as in :func:`relevant_recall`. k is how deep the
+    answers are read: where R exceeds it, the value is not known and nan, so that the query does not count
+    (pytorch-metric-learning takes the first k for the first R there, which is another measure). nan as well
+    where nothing is relevant. Source: Manning et al. (2008), §8.4.
+    """
+    among_first_r = hits[:, :k] & (np.arange(hits[:, :k].shape[1]) < relevant[:, None])
+    return _known_at_r(among_first_r.sum(axis=1), relevant, k)
+
+
+def average_precision_at_r(hits: Flags, relevant: Rows, k: int) -> Values:
+    """Σ precision(i)·relevant(i) for i ≤ R, over R, the number of relevant images; the mean is MAP@R.
+
+    Rival names: MAP@R, mean_average_precision_at_r (pytorch-metric-learning). Arguments, and what k means, as
+    in :func:`r_precision`: nan where R is 0 or exceeds k.
+    Source: Musgrave, Belongie & Lim, A Metric Learning Reality Check (2020).
+    """
+    among_first_r = hits[:, :k] & (np.arange(hits[:, :k].shape[1]) < relevant[:, None])
+    ranks = np.arange(1, among_first_r.shape[1] + 1)
+    return _known_at_r((among_first_r.cumsum(axis=1) / ranks * among_first_r).sum(axis=1), relevant, k)
+
+
 def distances(rows: Rows, scores: Floats, metric: str) -> Values:
     """Scores (l2 | ip) as float64 that are the smaller, the nearer: inner products are negated.
 
@@ -139,8 +207,19 @@ def drop_ignored(
 
 VS_EXACT = MappingProxyType({"knn_recall": knn_recall, "nn_recall": nn_recall})
 VS_RELEVANCE = MappingProxyType(
-    {"relevant_recall": relevant_recall, "hit_rate": hit_rate, "map": average_precision}
+    {
+        "relevant_recall": relevant_recall,
+        "hit_rate": hit_rate,
+        "map": average_precision,
+        "mrr": reciprocal_rank,
+        "precision": precision,
+        "ndcg": ndcg,
+        "r_precision": r_precision,
+        "map_at_r": average_precision_at_r,
+    }
 )
+AT_R = frozenset({"r_precision", "map_at_r"})
+"""Measures whose cut-off is each query's own R: they are read once, as deep as the search went."""
 
 
 def meaning_of(measure: str) -> str:
@@ -149,7 +228,11 @@ def meaning_of(measure: str) -> str:
     return (function.__doc__ or "").partition("\n")[0].rstrip(".")
 
 
-def _share(part: npt.NDArray[np.generic], whole: Rows) -> Values:
+def _known_at_r(part: npt.NDArray[np.generic], relevant: Rows, k: int) -> Values:
+    return np.where(relevant <= k, _share(part, relevant), np.nan)
+
+
+def _share(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> Values:
     share: Values = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return share
 

@@ -60,7 +60,7 @@ class PointRecord:
     final_latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     """As ``latency``, of the final timing of the run's sweep; empty for a point that was not in it."""
     counts: dict[str, int] = field(default_factory=dict)
-    """queries, without_relevance, tied_at_k, missing_results."""
+    """queries, without_relevance, relevant_beyond_k, tied_at_k, missing_results."""
     neighbours: str | None = None
     """Raw neighbours and latency samples, relative to the record's folder."""
     mlflow_run_id: str | None = None

@@ -17,6 +17,7 @@ from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import UserError
 from lookalike.evaluate.evaluation import Evaluation
+from lookalike.evaluate.robustness import robustness_metrics
 from lookalike.evaluate.statistics import numbered
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
@@ -190,6 +191,7 @@ def point_record(
     shown = sorted({1, 10, 100, found.point.k})
     for name, curve in curves.items():
         metrics |= {f"{name}_at_{k}": curve[str(k)] for k in shown if str(k) in curve}
+    metrics |= robustness_metrics(evaluation.per_query, found.point.k)
     return PointRecord(
         trial_key=planned.id,
         label=planned.label,
@@ -209,6 +211,7 @@ def point_record(
         counts={
             "queries": evaluation.queries,
             "without_relevance": evaluation.without_relevance,
+            "relevant_beyond_k": evaluation.relevant_beyond_k,
             "tied_at_k": evaluation.tied_at_k,
             "missing_results": evaluation.missing_results,
         },

@@ -1,7 +1,8 @@
 """What is logged to MLflow of a record: names, params, tags, metrics and notes, as plain values.
 
 Names are short and flat, because they become the columns of MLflow's table. Single values stand for
-K = 1, 10 and 100 only; every cut-off is a step of the measure's curve (``knn_recall_at_k``).
+K = 1, 10 and 100 only, those of measures of rank for K = 10, so that the chart page stays readable; every
+cut-off is a step of the measure's curve (``knn_recall_at_k``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from lookalike.schemas import Paths
 from lookalike.store.layout import Layout
 
 SINGLE_CUTOFFS = (1, 10, 100)
+OF_RANK = {"mrr": (10,), "precision": (10,), "ndcg": (10,), "r_precision": (), "map_at_r": ()}
+"""Cut-offs whose single values are logged of these measures: of those at R, the curve's only step is it."""
 RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 MAX_PARAM = 6000
@@ -28,7 +31,9 @@ MAX_TAG = 8000
 MAX_DIGEST = 36
 
 _KEY = re.compile(r"[0-9a-f]{16,64}")
-_AT_CUTOFF = re.compile(r"_at_(\d+)$")
+_AT_CUTOFF = re.compile(r"(\w+?)_at_(\d+)$")
+_NOT_LOGGED = re.compile(r"relevant_recall_at_\d+_(share|p)")
+"""Where one image is relevant, these say no more than the hit rate; the record and the report have them."""
 _NAMING_GROUPS = ("dataset", "model", "queries")
 
 
@@ -149,15 +154,16 @@ def index_path(record: Record) -> str | None:
 
 
 def single_metrics(point: PointRecord) -> dict[str, float]:
-    """The point's single values: costs and latencies, and measures at K = 1, 10 and 100."""
+    """The point's single values: costs and latencies, and measures at K = 1, 10 and 100 (of rank: 10)."""
     kept = {}
     for name, value in point.metrics.items():
-        cutoff = _AT_CUTOFF.search(name)
-        if cutoff is None or int(cutoff[1]) in SINGLE_CUTOFFS:
+        at = _AT_CUTOFF.fullmatch(name)
+        if not _NOT_LOGGED.match(name) and (at is None or int(at[2]) in OF_RANK.get(at[1], SINGLE_CUTOFFS)):
             kept[name] = float(value)
     for measure in point.curves:
         by_cutoff = point.curve(measure)
-        kept |= {f"{measure}_at_{k}": by_cutoff[k] for k in SINGLE_CUTOFFS if k in by_cutoff}
+        cutoffs = OF_RANK.get(measure, SINGLE_CUTOFFS)
+        kept |= {f"{measure}_at_{k}": by_cutoff[k] for k in cutoffs if k in by_cutoff}
     return kept
 
 
