@@ -33,8 +33,18 @@ def make_point(
         "relevant_recall": curve(0.62 * recall, 0.9 * recall),
         "hit_rate": curve(0.62 * recall, 0.9 * recall),
         "map": curve(0.62 * recall, 0.7 * recall),
+        "mrr": curve(0.62 * recall, 0.66 * recall),
+        "precision": curve(0.62 * recall, 0.02 * recall),
+        "ndcg": curve(0.62 * recall, 0.75 * recall),
+        "r_precision": {str(k): 0.6 * recall},
+        "map_at_r": {str(k): 0.55 * recall},
     }
-    metrics = {f"{m}_at_{c}": by_k[str(c)] for m, by_k in curves.items() for c in (1, 10, 100) if c <= k}
+    metrics = {
+        f"{m}_at_{c}": by_k[str(c)] for m, by_k in curves.items() for c in (1, 10, 100) if str(c) in by_k
+    }
+    for measure, mean in (("knn_recall", recall), ("relevant_recall", 0.9 * recall)):
+        metrics |= {f"{measure}_at_{k}_share_{least}": mean ** (3 * least) for least in (0.5, 0.8, 0.9)}
+        metrics |= {f"{measure}_at_{k}_p05": 0.7 * mean, f"{measure}_at_{k}_p01": 0.4 * mean}
     metrics |= {
         "latency_single_p50_ms": p50_ms,
         "latency_single_p95_ms": 1.4 * p50_ms,

@@ -86,7 +86,9 @@ def test_pytorch_metric_learning_has_the_same_r_precision_and_map_at_r():
     labels = rng.integers(0, 4, GALLERY)
     of_query = rng.integers(0, 4, QUERIES)
     rows = np.array([rng.permutation(GALLERY) for _ in of_query])
-    relevance = make_relevance([np.flatnonzero(labels == label).tolist() for label in of_query], None, GALLERY)
+    relevance = make_relevance(
+        [np.flatnonzero(labels == label).tolist() for label in of_query], None, GALLERY
+    )
     hits, counts = measures.relevant_hits(rows, relevance), relevance.relevant_counts
     values, label_counts = np.unique(labels, return_counts=True)
     shared = {

@@ -152,7 +152,9 @@ BY_HAND = [
     # hits, number of relevant images, k, then: mrr, precision, ndcg, r_precision, map_at_r
     pytest.param([1, 1, 0, 0], 2, 4, (1, 2 / 4, 1, 1, 1), id="all in front"),
     pytest.param([0, 1, 0, 1], 2, 4, (1 / 2, 2 / 4, None, 1 / 2, (1 / 2) / 2), id="second and fourth"),
-    pytest.param([0, 1, 0, 1], 2, 3, (1 / 2, 1 / 3, (1 / LOG3) / (1 + 1 / LOG3), 1 / 2, 1 / 4), id="cut at 3"),
+    pytest.param(
+        [0, 1, 0, 1], 2, 3, (1 / 2, 1 / 3, (1 / LOG3) / (1 + 1 / LOG3), 1 / 2, 1 / 4), id="cut at 3"
+    ),
     pytest.param([0, 1, 0, 1], 2, 1, (0, 0, 0, NAN, NAN), id="R beyond k is not known"),
     pytest.param([1, 0, 0, 0], 9, 4, (1, 1 / 4, None, NAN, NAN), id="more relevant than k"),
     pytest.param([0, 0, 0, 0], 3, 4, (0, 0, 0, 0, 0), id="nothing found"),

@@ -28,6 +28,21 @@ def test_single_values_stand_for_three_cutoffs_only_and_curves_for_all() -> None
     assert steps == [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 
+def test_what_came_later_adds_few_single_values() -> None:
+    names = content.single_metrics(records.make_point()).keys()
+    assert {name for name in names if re.match("mrr|ndcg|precision|r_precision|map_at_r", name)} == {
+        "mrr_at_10",
+        "ndcg_at_10",
+        "precision_at_10",
+    }
+    assert {name.removeprefix("knn_recall_at_100_") for name in names if re.search("_share_|_p0", name)} == {
+        *("share_0.5", "share_0.8", "share_0.9"),
+        *("p01", "p05"),
+    }, "of relevant_recall they are in the record and the report"
+    curves = {name for name, _, _ in content.curve_metrics(records.make_point())}
+    assert {"mrr_at_k", "ndcg_at_k", "precision_at_k", "r_precision_at_k", "map_at_r_at_k"} <= curves
+
+
 def test_no_name_is_a_bare_recall_and_mlflow_allows_them_all() -> None:
     point = records.make_point()
     names = [*content.single_metrics(point), *(name for name, _, _ in content.curve_metrics(point))]

@@ -232,7 +232,7 @@ def _known_at_r(part: npt.NDArray[np.generic], relevant: Rows, k: int) -> Values
     return np.where(relevant <= k, _share(part, relevant), np.nan)
 
 
-def _share(part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic]) -> Values:
+def _share(part: npt.NDArray[np.generic], whole: Rows | Values) -> Values:
     share: Values = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return share
 

@@ -74,7 +74,7 @@ def _line(row: Row, folder: Path | None, on_front: bool) -> dict[str, Any]:
     line |= {name: facet(record, point) for name, facet in FACETS.items()}
     line |= {"index": row.family, "factory": record.index.get("factory")}
     line |= point.index_settings | point.settings | {"on_front": on_front}
-    line |= {name: value for name, value in point.metrics.items() if "_at_" not in name}
+    line |= row.single_values
     for measure in point.curves:
         for k, value in point.curve(measure).items():
             line[f"{measure}_at_{k}"] = value

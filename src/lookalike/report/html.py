@@ -144,6 +144,7 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
             if any(row.point.curve(measure) for row in rows)
         },
         "colours": {name: family.colour for name, family in families().items()},
+        "edit_scale": EDIT_SCALE,
         "probabilities": _rounded(PROBABILITIES.tolist(), 4),
         "points": [_point(row, folders.get(row.record.identity), place[row.record.identity]) for row in rows],
         "sets": {
@@ -210,6 +211,10 @@ DATA_LINES = (
 )
 
 
+EDIT_SCALE = 10_000
+"""Values of each edit are whole ten-thousandths in the page: they are most of its numbers."""
+
+
 def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
     point, record = row.point, row.record
     samples = latencies_ms(folder, point)
@@ -227,7 +232,7 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
             for name, value in (point.index_settings | point.settings).items()
             if name != "k" and value is not None
         },
-        "metrics": {name: _significant(value) for name, value in point.metrics.items() if "_at_" not in name},
+        "metrics": {name: _significant(value) for name, value in row.single_values.items()},
         "intervals": {
             f"latency_single_p{percentile}_ms": [_significant(end) for end in ends]
             for percentile, ends in single.items()
@@ -235,7 +240,9 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
         "curves": {measure: _curve(row, measure) for measure in point.curves},
         "edits": {
             edit: {
-                measure: _rounded([value for _, value in sorted((int(k), v) for k, v in curve.items())], 4)
+                measure: [
+                    round(EDIT_SCALE * value) for _, value in sorted((int(k), v) for k, v in curve.items())
+                ]
                 for measure, curve in measures.items()
             }
             for edit, measures in point.by_edit.items()

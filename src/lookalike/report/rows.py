@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from lookalike.runs.record import PointRecord, Record
 from lookalike.terminal.crash import LONGEST_REASON
 
 Facet = Callable[[Record, PointRecord], object]
+
+_ON_CURVE = re.compile(r"_at_\d+$")
 
 WARNING = "warning: "
 """How a line below a table begins that says why its timings should be doubted."""
@@ -72,6 +75,11 @@ class Row:
     def metric(self, name: str) -> float | None:
         """A single value of the point; None when it was not measured."""
         return self.point.metrics.get(name)
+
+    @property
+    def single_values(self) -> dict[str, float]:
+        """The metrics that are no point of a curve: costs, latencies, shares of queries, percentiles."""
+        return {name: value for name, value in self.point.metrics.items() if not _ON_CURVE.search(name)}
 
     @property
     def terms(self) -> tuple[object, ...]:

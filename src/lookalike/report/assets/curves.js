@@ -59,7 +59,7 @@ function perEdit(drawnPoints) {
     const place = point.curves[chosen.measure]?.k.indexOf(chosen.k) ?? -1;
     const edits = Object.keys(point.edits).filter((edit) => point.edits[edit][chosen.measure]?.[place] !== undefined);
     if (!edits.length) return [];
-    const values = edits.map((edit) => point.edits[edit][chosen.measure][place]);
+    const values = edits.map((edit) => point.edits[edit][chosen.measure][place] / report.edit_scale);
     const text = edits.map((edit, at) => `${plain(name)}<br>${plain(edit)}: ${share(values[at])}`);
     return [{ x: values, y: edits.map(plain), mode: "markers", name: plain(name), text, hovertemplate: "%{text}<extra></extra>", marker: { color: colour, size: 10, opacity: 0.85 } }];
   });
