@@ -19,7 +19,7 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.models import open_model
 from lookalike.embed.precision import kept_neighbours
 from lookalike.errors import ConfigError
-from lookalike.evaluate.evaluation import Evaluation, Reference, evaluate
+from lookalike.evaluate.evaluation import Evaluation, PerQuery, Reference, evaluate, evaluate_exact
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.evaluate.ground_truth import compare_ground_truth
 from lookalike.evaluate.points import k_faults, k_of
@@ -35,7 +35,14 @@ from lookalike.queries.relevance import Relevance, resolve_relevance
 from lookalike.runs.naming import embedded_by, shards_label
 from lookalike.runs.plan import Plan
 from lookalike.runs.record import Record
-from lookalike.runs.results import describe_data, describe_index, describe_timing, point_record, recorded
+from lookalike.runs.results import (
+    describe_data,
+    describe_index,
+    describe_timing,
+    exact_answer,
+    point_record,
+    recorded,
+)
 from lookalike.runs.session import Session, StageLog
 from lookalike.schemas import Dataset, Experiment, Index, Queries
 from lookalike.store.artifact import Artifact
@@ -88,6 +95,8 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
         )
         for planned, found in zip(plan.to_measure, timed.points, strict=True)
     ]
+    if exact := judge_exact(experiment, ready):
+        record.data["exact_answer"] = exact_answer(exact, queries.sources, k_of(experiment.search), folder)
 
 
 @dataclass(frozen=True)
@@ -222,16 +231,28 @@ def search(plan: Plan, index: LoadedIndex, ready: Prepared, progress: Progress) 
 
 def judge(experiment: Experiment, ready: Prepared, found: TimedPoint) -> Evaluation:
     """Return all measures of what one operating point found."""
-    metric, queries = experiment.index.metric, ready.valid_queries
-    relevance = ready.relevance if ready.relevance.judged or ready.relevance.max_ignored else None
+    metric = experiment.index.metric
     scores = recomputed_scores(ready.gallery, ready.queries.matrix, found.rows, metric)
     return evaluate(
         Neighbours(found.rows, scores),
-        Reference(ready.exact, relevance, queries.sources, queries.edits),
+        _reference(ready),
         k=k_of(experiment.search),
         metric=metric,
         measures=experiment.measures,
     )
+
+
+def judge_exact(experiment: Experiment, ready: Prepared) -> PerQuery:
+    """Return how relevant the exact neighbours are to each query; {} where nothing is judged."""
+    if not ready.relevance.judged:
+        return {}
+    k, metric = k_of(experiment.search), experiment.index.metric
+    return evaluate_exact(_reference(ready), k=k, metric=metric, measures=experiment.measures)
+
+
+def _reference(ready: Prepared) -> Reference:
+    relevance = ready.relevance if ready.relevance.judged or ready.relevance.max_ignored else None
+    return Reference(ready.exact, relevance, ready.valid_queries.sources, ready.valid_queries.edits)
 
 
 def compare(experiment: Experiment, ready: Prepared, session: Session) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lookalike.embed.embeddings import Embeddings
-from lookalike.evaluate.evaluation import Evaluation, Reference
+from lookalike.evaluate.evaluation import Evaluation, Reference, evaluate_exact
 from lookalike.evaluate.evaluation import evaluate as evaluate_found
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.queries.relevance import Relevance
@@ -83,6 +83,21 @@ def test_queries_with_more_relevant_images_than_answers_do_not_count_for_measure
     of_one = evaluate(ROWS, SCORES, EXACT, relevance, k=1, sources=["a", "b"], **OPTIONS)
     assert of_one.relevant_beyond_k == 2
     assert not {"r_precision", "map_at_r"} & of_one.curves.keys(), "no query counts"
+
+
+@pytest.mark.parametrize("dropped", [0, 1])
+def test_the_exact_answer_scores_what_an_index_that_loses_nothing_would(dropped):
+    relevance = make_relevance([[1, 3], [4]], [[], [1]])
+    options = {**OPTIONS, "cutoffs": [1, 2]}
+    flat = evaluate(
+        EXACT.rows, EXACT.scores, EXACT, relevance, k=3, sources=["a", "b"], dropped=dropped, **options
+    )
+    measures = Measures(cutoffs=[1, 2], tie_tolerance=1e-5, drop_first=bool(dropped))
+    exact = evaluate_exact(Reference(EXACT, relevance, ["a", "b"]), k=3, metric="l2", measures=measures)
+    assert set(exact) == set(flat.per_query) - {"knn_recall", "nn_recall"} != set()
+    for name, curve in exact.items():
+        np.testing.assert_equal(curve, flat.per_query[name])
+    assert evaluate_exact(Reference(EXACT, None, ["a", "b"]), k=3, metric="l2", measures=measures) == {}
 
 
 def test_without_relevance_indexes_are_still_compared():

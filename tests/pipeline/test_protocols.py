@@ -44,6 +44,18 @@ def test_copies_are_judged_per_edit(run_of: RunOf) -> None:
     assert overall == pytest.approx(np.mean([by_edit[edit]["hit_rate"]["1"] for edit in by_edit]))
 
 
+def test_a_run_keeps_how_relevant_the_exact_answer_is(run_of: RunOf, tmp_path: Path) -> None:
+    record = run_of(index=FlatIndex())
+    exact, [point] = record.data["exact_answer"], record.points
+    relevance = {name: curve for name, curve in point.curves.items() if "nn_recall" not in name}
+    assert exact["curves"] == relevance != {}
+    folder = tmp_path / "outputs" / "1"
+    with np.load(folder / exact["values"]) as kept, np.load(folder / point.neighbours) as of_point:
+        assert {"sources", "hit_rate_at_1", "hit_rate_at_10"} <= set(kept)
+        for name in kept:
+            np.testing.assert_equal(kept[name], of_point[name])
+
+
 def test_held_out_images_leave_the_gallery(run_of: RunOf) -> None:
     record = run_of(**exact_search(queries=HeldOutQueries(n=20)))
     assert (record.data["query_count"], record.data["gallery_size"]) == (20, 60)

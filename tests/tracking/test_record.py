@@ -295,6 +295,23 @@ def test_a_raw_path_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> N
         Record.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("exact", "told"),
+    [
+        ({"curves": {}, "values": "../../other/points.npz"}, "leads out of the record's folder"),
+        ({"curves": {"hit_rate": {"one": 0.5}}, "values": "a.npz"}, "cut-off of hit_rate is not a number"),
+        ({"curves": {"hit_rate": 0.5}, "values": "a.npz"}, "hit_rate is not a"),
+        ({"curves": {}}, "values"),
+    ],
+)
+def test_a_damaged_exact_answer_is_refused(tmp_path: Path, exact: dict[str, Any], told: str) -> None:
+    record = records.make_record()
+    record.data["exact_answer"] = exact
+    record.save(tmp_path)
+    with pytest.raises(UserError, match=told):
+        Record.load(tmp_path)
+
+
 def test_a_server_that_only_a_record_names_is_not_used(tmp_path: Path) -> None:
     record = records.make_record()
     record.config["tracking"] = {"kind": "server", "uri": "http://x.example/;rm -r ~", "experiment": "a b"}

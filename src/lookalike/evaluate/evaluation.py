@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,6 +106,19 @@ def evaluate(
         tied_at_k=tied_at_k,
         missing_results=missing_results,
     )
+
+
+def evaluate_exact(reference: Reference, *, k: int, metric: str, measures: Measures) -> PerQuery:
+    """Return what the exact neighbours themselves score per query against relevance; {} without relevance.
+
+    It is what the queries would get of an index that loses nothing: the yardstick of what a loss of
+    ``knn_recall`` costs. Cut-offs, ignored rows and ``drop_first`` as in :func:`evaluate`.
+    """
+    if reference.relevance is None:
+        return {}
+    without_intervals = replace(measures, bootstrap=0)
+    answer = evaluate(reference.exact, reference, k=k, metric=metric, measures=without_intervals)
+    return {name: curve for name, curve in answer.per_query.items() if name in VS_RELEVANCE}
 
 
 def _check_depths(returned: int, exact: int, k: int, relevance: Relevance | None) -> None:

@@ -112,6 +112,11 @@ class RunPaths(ReportPaths):
         return self.folder / "points"
 
     @property
+    def exact_answer(self) -> Path:
+        """How relevant the exact neighbours are to each query, a file a run."""
+        return self.points / "exact_answer.npz"
+
+    @property
     def hydra(self) -> Path:
         """What Hydra composed."""
         return self.folder / ".hydra"

@@ -295,6 +295,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "missing_images": int,
         "bad_images": list[dict[str, str]],
         "notices": list[str],
+        "exact_answer": dict[str, Any],
     },
     "model": {"name": str, "recipe": dict[str, Any]},
     "index": {
@@ -343,6 +344,10 @@ def _check(record: Record) -> None:
     for name, keys in _NEEDED.items() if record.points else ():
         if missing := set(keys) - getattr(record, name).keys():
             raise ValueError(f"record.{name}.{min(missing)} is missing")
+    if exact := record.data.get("exact_answer"):
+        where = "record.data.exact_answer"
+        _check_cutoffs(read_as(dict[str, dict[str, float]], exact["curves"], f"{where}.curves"), where)
+        _check_inside(read_as(str, exact["values"], f"{where}.values"), f"{where}.values")
     for i, point in enumerate(record.points):
         _check_point(point, f"record.points[{i}]")
 
@@ -358,11 +363,19 @@ def _check_point(point: PointRecord, where: str) -> None:
     measured: list[Mapping[str, Mapping[str, Any]]]
     measured = [point.curves, point.intervals, *point.by_edit.values()]
     for curves in measured:
-        for measure, by_cutoff in curves.items():
-            if not all(cutoff.isascii() and cutoff.isdigit() for cutoff in by_cutoff):
-                raise ValueError(f"{where}: a cut-off of {measure} is not a number")
+        _check_cutoffs(curves, where)
     if any(len(ends) != 2 for by_cutoff in point.intervals.values() for ends in by_cutoff.values()):
         raise ValueError(f"{where}: an interval has not two ends")
-    raw = PurePosixPath(point.neighbours or ".")
-    if raw.is_absolute() or ".." in raw.parts:
-        raise ValueError(f"{where}.neighbours leads out of the record's folder")
+    _check_inside(point.neighbours or ".", f"{where}.neighbours")
+
+
+def _check_cutoffs(curves: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    for measure, by_cutoff in curves.items():
+        if not all(cutoff.isascii() and cutoff.isdigit() for cutoff in by_cutoff):
+            raise ValueError(f"{where}: a cut-off of {measure} is not a number")
+
+
+def _check_inside(file: str, where: str) -> None:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{where} leads out of the record's folder")

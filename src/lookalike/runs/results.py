@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import UserError
-from lookalike.evaluate.evaluation import Evaluation
+from lookalike.evaluate.evaluation import Evaluation, PerQuery
 from lookalike.evaluate.robustness import robustness_metrics
 from lookalike.evaluate.statistics import numbered
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
@@ -229,19 +229,40 @@ def _save_raw(path: Path, found: TimedPoint, evaluation: Evaluation, sources: Se
     ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
+    arrays: dict[str, npt.NDArray[Any]]
     arrays = {f"seconds_{mode}": timing.seconds for mode, timing in found.timings.items()}
     k = found.point.k
-    arrays |= {
-        f"{measure}_at_{cutoff}": curve[cutoff].astype(np.float32)
-        for measure, curve in evaluation.per_query.items()
-        for cutoff in sorted({*CUTOFFS_PER_QUERY, k} & curve.keys())
-    }
-    arrays["sources"] = numbered(sources)[0].astype(np.int32)
+    arrays |= _values_per_query(evaluation.per_query, k, sources)
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
         kept = save_beside(path, rows=found.rows, scores=found.scores, **arrays)
         fsync(path.parent.parent)  # the folder of points may be new
     return kept
+
+
+def _values_per_query(per_query: PerQuery, k: int, sources: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """What each query scored at the cut-offs that are kept, and its source as a number."""
+    values: dict[str, npt.NDArray[Any]] = {
+        f"{measure}_at_{cutoff}": curve[cutoff].astype(np.float32)
+        for measure, curve in per_query.items()
+        for cutoff in sorted({*CUTOFFS_PER_QUERY, k} & curve.keys())
+    }
+    return values | {"sources": numbered(sources)[0].astype(np.int32)}
+
+
+def exact_answer(per_query: PerQuery, sources: Sequence[str], k: int, folder: Path) -> dict[str, Any]:
+    """Return what a record keeps of the exact neighbours' own relevance: means, and a file of all values.
+
+    The file lies in ``folder/points`` and has the names of a point's: ``hit_rate_at_1``, ``sources``.
+    """
+    path = RunPaths(folder).exact_answer
+    with writing_results(path.parent):
+        kept = save_beside(path, **_values_per_query(per_query, k, sources))
+    curves = {
+        name: {str(cutoff): float(np.nanmean(values)) for cutoff, values in curve.items()}
+        for name, curve in per_query.items()
+    }
+    return {"curves": curves, "values": kept.relative_to(folder).as_posix()}
 
 
 def save_beside(path: Path, **arrays: npt.NDArray[Any]) -> Path:
