@@ -24,7 +24,7 @@ from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_sc
 from lookalike.evaluate.ground_truth import compare_ground_truth
 from lookalike.evaluate.points import k_faults, k_of
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
-from lookalike.evaluate.timing.rounds import time_points
+from lookalike.evaluate.timing.rounds import Candidate, time_points
 from lookalike.index.build import IndexArtifacts, build_index
 from lookalike.index.searchers import BruteForceSearcher, FaissSearcher, load_index
 from lookalike.index.serving import serving_memory
@@ -224,9 +224,9 @@ def search(plan: Plan, index: LoadedIndex, ready: Prepared, progress: Progress) 
     experiment = plan.experiment
     points = [planned.point for planned in plan.to_measure if planned.point]
     extra = ready.relevance.max_ignored + int(experiment.measures.drop_first)
-    return time_points(
-        index.searcher, ready.queries.matrix, points, experiment.search, extra_k=extra, progress=progress
-    )
+    queries = ready.queries.matrix
+    candidates = [Candidate(point, index.searcher, queries, extra) for point in points]
+    return time_points(candidates, experiment.search, progress=progress)
 
 
 def judge(experiment: Experiment, ready: Prepared, found: TimedPoint) -> Evaluation:

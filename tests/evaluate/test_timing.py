@@ -14,7 +14,7 @@ import pytest
 from lookalike import schemas
 from lookalike.evaluate.points import Point
 from lookalike.evaluate.timing.results import TimedPoints, Timing
-from lookalike.evaluate.timing.rounds import time_points
+from lookalike.evaluate.timing.rounds import Candidate, time_points
 from lookalike.machine.environment import cores
 from lookalike.progress import Progress
 
@@ -47,11 +47,23 @@ class Machine:
 
     def time(self, points: list[Point], extra_k: int = 0, **options: Any) -> TimedPoints:
         search = schemas.Search(**{"warm_up": 0, "threads": 1, **options})
-        return time_points(self, QUERIES, points, search, extra_k, clock=lambda: self.now)
+        return time_points(
+            [Candidate(point, self, QUERIES, extra_k) for point in points], search, clock=lambda: self.now
+        )
 
 
 def timing(seconds: list[float], queries_per_call: int = 1) -> Timing:
-    return Timing("single", 1, queries_per_call, np.array(seconds), sum(seconds))
+    numbers = np.arange(len(seconds))
+    return Timing(
+        mode="single",
+        threads=1,
+        queries_per_call=queries_per_call,
+        seconds=np.array(seconds),
+        wall_seconds=sum(seconds),
+        query=numbers.astype(np.int32),
+        turn=(numbers * 3 // len(seconds)).astype(np.int16),
+        query_count=len(seconds),
+    )
 
 
 def test_percentiles_and_throughput_by_hand() -> None:
@@ -74,8 +86,8 @@ def test_p99_needs_a_thousand_samples() -> None:
 def test_single_is_sampled_until_a_thousand_samples() -> None:
     machine = Machine()
     single = machine.time([FAST], modes=["single"], seconds=0.3).points[0].timings["single"]
-    # 3 turns of 334: long enough after 0.1 s (100 calls), but short of samples for a p99
-    assert single.samples == 1002
+    # long enough after 0.3 s (300 calls), but short of samples for a p99
+    assert single.samples == 1000
     assert single.p50_ms == pytest.approx(1)
     assert single.p99_ms == pytest.approx(1)
     assert single.qps == pytest.approx(1000)
@@ -85,7 +97,7 @@ def test_single_is_sampled_until_a_thousand_samples() -> None:
 def test_slow_single_searches_stop_at_ten_times_the_budget() -> None:
     machine = Machine()
     single = machine.time([SLOW], modes=["single"], seconds=0.03).points[0].timings["single"]
-    assert single.samples == 3 * 25  # 0.1 s at 4 ms a turn
+    assert single.samples == 75  # 0.3 s at 4 ms
     assert single.p99_ms is None
 
 
@@ -100,9 +112,10 @@ def test_batches_are_of_one_size_and_cover_all_queries_once_at_least() -> None:
     result = machine.time([SLOW], modes=["batch"], seconds=1e-6, batch_size=4).points[0]
     assert {size for _, size, _ in machine.calls} == {4}
     batch = result.timings["batch"]
-    assert batch.samples == 3 + 1 + 1  # a whole pass in the first turn
+    assert batch.samples == 3  # one pass
     assert (batch.queries_per_call, batch.p50_ms) == (4, pytest.approx(16))
     assert batch.qps == pytest.approx(250)
+    assert batch.distinct_queries == 10
     assert result.rows.tolist() == [[n, n] for n in range(10)]
     assert result.scores.dtype == np.float32
     assert result.rows.dtype == np.int64
@@ -131,14 +144,13 @@ def test_repeats_are_passes_over_the_queries(repeats: int) -> None:
     assert timings["batch"].samples == 2 * repeats
 
 
-def test_points_take_turns_and_the_first_opens_and_closes() -> None:
+def test_points_take_turns_in_a_seeded_order() -> None:
     points = [Point.of(k=2, nprobe=n) for n in (1, 2, 3, 4, 5)]
     machine = Machine()
     result = machine.time(points, modes=["batch"], repeats=6)
     turns = [nprobe for nprobe, _, _ in machine.calls]
     rounds = [turns[start : start + 5] for start in range(0, 30, 5)]
     assert all(sorted(order) == [1, 2, 3, 4, 5] for order in rounds)
-    assert turns[0] == turns[-1] == 1
     assert len({tuple(order) for order in rounds}) > 1
     assert [timed.point for timed in result.points] == points
     assert [timed.timings["batch"].p50_ms for timed in result.points] == pytest.approx([10, 20, 30, 40, 50])
@@ -148,21 +160,97 @@ def test_points_take_turns_and_the_first_opens_and_closes() -> None:
     assert again.calls == machine.calls
 
 
-def test_drift_is_the_first_points_change() -> None:
-    assert Machine().time([FAST, SLOW], modes=["single"], repeats=3).drift == pytest.approx(0)
-    drifting = Machine(slower=lambda call: 1.2 if call >= 40 else 1.0)
-    result = drifting.time([FAST, SLOW], modes=["single"], repeats=3)
-    assert result.drift == pytest.approx(0.2)
-    assert "changed by +20%" in result.flags[0]
-    assert Machine().time([FAST], modes=["single"], repeats=1).drift is None
+def test_a_turn_goes_on_where_the_last_one_ended() -> None:
+    queries = np.arange(5000, dtype=np.float32)[:, None]
+    asked: dict[int, list[int]] = {1: [], 4: []}
+
+    class Noting(Machine):
+        def prepare(self, k: int, settings: Mapping[str, int]) -> Callable[[np.ndarray], Any]:
+            search = super().prepare(k, settings)
+
+            def noting(queries: np.ndarray) -> Any:
+                asked[settings["nprobe"]] += queries[:, 0].astype(int).tolist()
+                return search(queries)
+
+            return noting
+
+    machine = Noting()
+    search = schemas.Search(warm_up=0, threads=1, modes=["single"], seconds=2.0)
+    candidates = [Candidate(point, machine, queries) for point in (FAST, SLOW)]
+    fast, slow = time_points(candidates, search, clock=lambda: machine.now).points
+    for found, nprobe, calls in ((fast, 1, 2000), (slow, 4, 1000)):
+        single = found.timings["single"]
+        assert (single.samples, single.distinct_queries) == (calls, calls)
+        assert single.query.tolist() == asked[nprobe][:calls]
+        assert len(np.unique(single.turn)) == 9
+    assert asked[4][:1000] == asked[1][:1000]  # points are compared on the same queries
+    assert asked[1][:1000] != sorted(asked[1][:1000])
+
+
+def test_points_of_several_indexes_are_timed_in_the_same_rounds() -> None:
+    machine, fewer = Machine(), QUERIES[:4].copy()
+    other = Machine()
+    candidates = [Candidate(FAST, machine, QUERIES), Candidate(SLOW, other, fewer, extra_k=1)]
+    search = schemas.Search(warm_up=0, threads=1, modes=["batch"], repeats=2)
+    first, second = time_points(candidates, search, clock=lambda: machine.now + other.now).points
+    assert first.rows.tolist() == [[n, n] for n in range(10)]
+    assert second.rows.tolist() == [[n, n, n] for n in range(4)]
+    assert second.timings["batch"].p50_ms == pytest.approx(16)
 
 
 @pytest.mark.parametrize(
-    ("drift", "share", "flags"),
-    [(None, None, 0), (0.05, 0.10, 0), (0.06, 0.0, 1), (-0.06, 0.0, 1), (0.0, 0.11, 1), (0.5, 0.5, 2)],
+    "slow",
+    [pytest.param(lambda t: 1 / 3 < t < 2 / 3, id="middle third"), pytest.param(lambda t: t > 0.6, id="end")],
 )
-def test_flags(drift: float | None, share: float | None, flags: int) -> None:
-    assert len(TimedPoints((), drift, share).flags) == flags
+def test_each_point_is_its_own_anchor(slow: Callable[[float], bool]) -> None:
+    """Noise of 2 %, queries that differ by a factor; some turns of some points take a fifth longer."""
+    rng, hard = np.random.default_rng(0), np.random.default_rng(1).lognormal(0, 0.3, 5000)
+    queries = np.arange(5000, dtype=np.float32)[:, None]
+    made: dict[int, int] = dict.fromkeys(range(1, 6), 0)
+
+    slowed = {2, 5}
+
+    class Drifting(Machine):
+        def prepare(self, k: int, settings: Mapping[str, int]) -> Callable[[np.ndarray], Any]:
+            point = settings["nprobe"]
+
+            def search(query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                passed = made[point] / 2000
+                factor = 1.2 if point in slowed and slow(passed) else 1.0
+                self.now += 1e-3 * factor * hard[int(query[0, 0])] * rng.lognormal(0, 0.02)
+                made[point] += 1
+                return np.zeros((len(query), k), np.float32), np.zeros((len(query), k), np.int64)
+
+            return search
+
+    points = [Point.of(k=2, nprobe=n) for n in made]
+    machine = Drifting()
+    search = schemas.Search(warm_up=0, threads=1, modes=["single"], seconds=2.0)
+    timed = time_points(
+        [Candidate(point, machine, queries) for point in points], search, clock=lambda: machine.now
+    )
+    assert [bool(found.flags) for found in timed.points] == [n in slowed for n in made]
+    assert not any("points" in flag for flag in timed.flags)  # two of five: not the run is doubtful
+
+
+def test_steady_noise_raises_no_flag_and_one_turn_tells_nothing() -> None:
+    assert Machine().time([FAST, SLOW], modes=["single"], repeats=3).drift == pytest.approx(0)
+    once = Machine().time([FAST], modes=["single"], repeats=1)
+    assert once.drift is None
+    assert "drift" not in once.points[0].timings["single"].as_dict()
+
+
+def test_a_run_whose_points_all_drift_is_flagged() -> None:
+    slowing = Machine(slower=lambda call: 1.2 if call >= 40 else 1.0)
+    result = slowing.time([FAST, SLOW], modes=["single"], repeats=3)
+    assert result.drift == pytest.approx(0.2)
+    assert "20% longer" in result.points[0].flags[0]
+    assert "2 of 2 points" in result.flags[0]
+
+
+@pytest.mark.parametrize(("share", "flags"), [(None, 0), (0.10, 0), (0.11, 1)])
+def test_flags(share: float | None, flags: int) -> None:
+    assert len(TimedPoints((), share).flags) == flags
 
 
 class Told(Progress):
@@ -184,7 +272,8 @@ class Told(Progress):
 def test_timing_that_takes_long_is_announced(options: dict[str, Any], lines: list[str]) -> None:
     machine, told = Machine(lambda call: 1000.0), Told()
     search = schemas.Search(warm_up=0, threads=1, modes=["single"], **options)
-    time_points(machine, QUERIES, [FAST, SLOW], search, progress=told, clock=lambda: machine.now)
+    candidates = [Candidate(point, machine, QUERIES) for point in (FAST, SLOW)]
+    time_points(candidates, search, progress=told, clock=lambda: machine.now)
     assert told.lines == lines
 
 
@@ -236,7 +325,8 @@ def test_saturated_searches_from_many_threads_with_one_openmp_thread_each() -> N
             return search
 
     search = schemas.Search(modes=["saturated"], threads=3, repeats=2)
-    saturated = time_points(Meeting(), QUERIES, [FAST], search).points[0].timings["saturated"]
+    timed = time_points([Candidate(FAST, Meeting(), QUERIES)], search)
+    saturated = timed.points[0].timings["saturated"]
     assert saturated.samples == 3 * 2 * 10
     assert saturated.threads == 3
     assert seen == {(1, 1)}

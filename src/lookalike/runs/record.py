@@ -56,11 +56,14 @@ class PointRecord:
     by_edit: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Edit -> measure -> cut-off -> mean over the queries edited so."""
     latency: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Mode (single, batch, saturated) -> threads, samples, p50_ms, p95_ms, p99_ms, mean_ms ..."""
+    """Mode (single, batch, saturated) -> threads, samples, distinct_queries, p50_ms, p95_ms, p99_ms, mean_ms,
+    turn_p50_ms (of each turn), drift ..."""
     final_latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     """As ``latency``, of the final timing of the run's sweep; empty for a point that was not in it."""
     counts: dict[str, int] = field(default_factory=dict)
     """queries, without_relevance, relevant_beyond_k, tied_at_k, missing_results."""
+    flags: list[str] = field(default_factory=list)
+    """Why this point's timing is doubtful; what concerns the whole run is in ``Record.timing``."""
     neighbours: str | None = None
     """Raw neighbours and latency samples, relative to the record's folder."""
     mlflow_run_id: str | None = None
@@ -358,8 +361,11 @@ def _check_point(point: PointRecord, where: str) -> None:
     if point.k < 1:
         raise ValueError(f"{where}.settings.k is {point.k}")
     for mode, timing in (*point.latency.items(), *point.final_latency.items()):
-        for name in ("threads", "samples", "queries_per_call"):
+        for name in ("threads", "samples", "queries_per_call", "distinct_queries"):
             read_as(int | None, timing.get(name), f"{where}.latency.{mode}.{name}")
+        read_as(float | None, timing.get("drift"), f"{where}.latency.{mode}.drift")
+        for name in ("turn_p50_ms", "turn_p95_ms", "p50_ms_interval", "p95_ms_interval", "p99_ms_interval"):
+            read_as(list[float] | None, timing.get(name), f"{where}.latency.{mode}.{name}")
     measured: list[Mapping[str, Mapping[str, Any]]]
     measured = [point.curves, point.intervals, *point.by_edit.values()]
     for curves in measured:

@@ -215,6 +215,7 @@ def point_record(
             "tied_at_k": evaluation.tied_at_k,
             "missing_results": evaluation.missing_results,
         },
+        flags=found.flags,
         neighbours=raw.relative_to(folder).as_posix(),
     )
 
@@ -224,13 +225,19 @@ def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
 
 
 def _save_raw(path: Path, found: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> Path:
-    """Rows and scores as they were returned, every latency sample, and what each query scored.
+    """Rows and scores as they were returned, every latency sample with its turn and query, what each query
+    scored.
 
     ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
-    arrays: dict[str, npt.NDArray[Any]]
-    arrays = {f"seconds_{mode}": timing.seconds for mode, timing in found.timings.items()}
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for mode, timing in found.timings.items():
+        arrays |= {
+            f"seconds_{mode}": timing.seconds,
+            f"turn_of_{mode}": timing.turn,
+            f"query_of_{mode}": timing.query,
+        }
     k = found.point.k
     arrays |= _values_per_query(evaluation.per_query, k, sources)
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]

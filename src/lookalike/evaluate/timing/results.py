@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from lookalike.evaluate.points import Floats, Point, Rows
+from lookalike.evaluate.timing.drift import Drift, drift
 
 SAMPLES_FOR_P99 = 1_000
-DRIFT_LIMIT = 0.05
+MANY = 0.5
+"""Share of the points that drift from which on the run is to blame, not the point."""
 BUSY_LIMIT = 0.10
 
 
@@ -27,6 +30,17 @@ class Timing:
     """One sample a call, in the order in which they were taken (``saturated``: thread after thread)."""
     wall_seconds: float
     """What the samples took together: their sum; for ``saturated`` from the first start to the last end."""
+    query: npt.NDArray[np.int32] = field(repr=False)
+    """Row of the query of each sample; of a batch its first one's."""
+    turn: npt.NDArray[np.int16] = field(repr=False)
+    """Round in which each sample was taken, from 0 on; rounds without one are left out."""
+    query_count: int
+    """How many queries there are to be asked."""
+
+    @property
+    def distinct_queries(self) -> int:
+        """How many different queries the samples asked."""
+        return min(len(np.unique(self.query)) * self.queries_per_call, self.query_count)
 
     @property
     def samples(self) -> int:
@@ -58,10 +72,25 @@ class Timing:
         """Queries a second."""
         return self.samples * self.queries_per_call / self.wall_seconds
 
-    def as_dict(self) -> dict[str, float | int | None]:
+    def as_dict(self) -> dict[str, float | int | list[float] | None]:
         """Everything but the raw samples."""
-        names = ("threads", "queries_per_call", "samples", "p50_ms", "p95_ms", "p99_ms", "mean_ms", "qps")
-        return {name: getattr(self, name) for name in names}
+        names = ("threads", "queries_per_call", "samples", "distinct_queries", "p50_ms", "p95_ms", "p99_ms")
+        return (
+            {name: getattr(self, name) for name in (*names, "mean_ms", "qps")}
+            | {f"turn_p{q}_ms": self._of_turns_ms(q) for q in (50, 95)}
+            | ({} if self.drift is None else {"drift": self.drift.change})
+        )
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        """The turns that differ most from the others; None with one turn."""
+        return drift(self.seconds, self.turn)
+
+    def _of_turns_ms(self, q: int) -> list[float]:
+        """A percentile of each turn, in the order of the turns."""
+        return [
+            float(np.percentile(self.seconds[self.turn == turn], q)) * 1e3 for turn in np.unique(self.turn)
+        ]
 
     def _percentile_ms(self, q: int) -> float:
         return float(np.percentile(self.seconds, q)) * 1e3
@@ -79,6 +108,16 @@ class TimedPoint:
     rows: Rows = field(repr=False)
     """int64, same shape, nearest first; −1 where fewer were found."""
 
+    @property
+    def flags(self) -> list[str]:
+        """Why these latencies should be doubted; empty when nothing speaks against them."""
+        return [
+            f"{mode} searches took {found.change:.0%} longer at times than at others; "
+            "time again on a quieter machine, or for longer (search.seconds)"
+            for mode, timing in self.timings.items()
+            if (found := timing.drift) and found.doubtful
+        ]
+
 
 @dataclass(frozen=True)
 class TimedPoints:
@@ -86,20 +125,28 @@ class TimedPoints:
 
     points: tuple[TimedPoint, ...]
     """In the order in which they were given."""
-    drift: float | None
-    """Relative change of the first point's median call from first to last round; None with one round."""
     other_cpu_share: float | None
     """Share of all processors that other processes used meanwhile; None when unknown."""
     other_timings: int | None = None
     """Other processes that timed searches on this machine meanwhile; None when unknown."""
 
     @property
+    def drift(self) -> float | None:
+        """The largest change among all points' single searches (else in their first mode); None with one
+        round.
+        """
+        first = (timed.timings.get("single", next(iter(timed.timings.values()))) for timed in self.points)
+        changes = [timing.drift.change for timing in first if timing.drift]
+        return max(changes, default=None)
+
+    @property
     def flags(self) -> list[str]:
         """Why these latencies should be doubted; empty when nothing speaks against them."""
         found = []
-        if self.drift is not None and abs(self.drift) > DRIFT_LIMIT:
+        drifting = sum(bool(timed.flags) for timed in self.points)
+        if drifting > 1 and drifting >= MANY * len(self.points):
             found.append(
-                f"the first point's latency changed by {self.drift:+.0%} while searches were timed; "
+                f"{drifting} of {len(self.points)} points took longer in some rounds than in others; "
                 "time again on a quieter machine, or for longer (search.seconds)"
             )
         if self.other_cpu_share is not None and self.other_cpu_share > BUSY_LIMIT:
