@@ -30,6 +30,7 @@ from lookalike.index.searchers import BruteForceSearcher, FaissSearcher, load_in
 from lookalike.index.serving import serving_memory
 from lookalike.progress import Progress
 from lookalike.queries import plan_queries
+from lookalike.queries.digests import digests_of
 from lookalike.queries.plan import QueryPlan
 from lookalike.queries.relevance import Relevance, resolve_relevance
 from lookalike.runs.naming import embedded_by, shards_label
@@ -78,7 +79,14 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
     timed = search(plan, index, ready, session.progress)
 
     queries, gallery = ready.valid_queries, ready.query_plan.gallery
-    record.data = describe_data(experiment, queries, ready.gallery, ready.queries, ready.duplicates)
+    digests = session.once(
+        "digests",
+        (data_of(experiment), ready.gallery.key, ready.queries.key),
+        lambda: digests_of(queries, ready.gallery.ids, experiment.queries),
+    )
+    record.data = describe_data(
+        experiment, queries, ready.gallery, ready.queries, ready.duplicates, digests=digests
+    )
     record.model = {"name": embedded_by(experiment), "recipe": ready.embedder.recipe(gallery)}
     record.index = describe_index(experiment.index, index.built, index.serving, index.searcher.load_seconds)
     record.timing = describe_timing(timed)
@@ -91,6 +99,7 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
             config=experiment.index,
             index=record.index,
             sources=queries.sources,
+            digests=digests,
             folder=folder,
         )
         for planned, found in zip(plan.to_measure, timed.points, strict=True)

@@ -22,6 +22,7 @@ from lookalike.evaluate.statistics import numbered
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
+from lookalike.queries.digests import Digests
 from lookalike.queries.plan import QueryPlan
 from lookalike.runs.files import writing_results
 from lookalike.runs.naming import index_settings, run_name
@@ -37,6 +38,8 @@ COSTS = ("build_seconds", "train_seconds", "add_seconds", "save_seconds", "load_
 SIZES = ("index_bytes", "serving_memory_bytes")
 MERGED = ("parts", "merge_seconds")
 """Of an index whose shards were indexed apart."""
+JUDGED = ("query_files", "relevance", "judgements")
+"""Digests that not every run has."""
 CUTOFFS_PER_QUERY = (1, 10)
 """Besides k, where each query's own value is kept: two runs can then be compared query by query."""
 
@@ -93,6 +96,8 @@ def describe_data(
     gallery: Embeddings,
     queries: Embeddings,
     duplicates: npt.NDArray[np.int64] | None,
+    *,
+    digests: Digests,
 ) -> dict[str, Any]:
     """Return what was searched for, and in what: all counts are of that, not of what was planned.
 
@@ -103,9 +108,12 @@ def describe_data(
         "dataset": experiment.dataset.name,
         "gallery_size": len(gallery),
         "gallery_key": gallery.key,
+        "gallery_ids": digests.gallery_ids,
         "dim": gallery.dim,
         "queries": experiment.queries.name,
         "query_count": len(queries),
+        "query_ids": digests.query_ids,
+        "query_seed": experiment.queries.seed,
         "protocol": valid_queries.protocol,
         "protocol_description": valid_queries.describe(len(gallery)) + _mistakes(experiment.measures),
         "duplicates": None if duplicates is None else len(gallery) - len(np.unique(duplicates[gallery.kept])),
@@ -114,6 +122,7 @@ def describe_data(
             {"id": image.id, "location": image.location, "reason": image.reason} for image in bad.values()
         ],
         "notices": [*valid_queries.gallery.notices, *valid_queries.notices],
+        **{name: value for name in JUDGED if (value := getattr(digests, name)) is not None},
     }
 
 
@@ -171,14 +180,16 @@ def point_record(
     config: Index,
     index: Mapping[str, Any],
     sources: Sequence[str],
+    digests: Digests,
     folder: Path,
 ) -> PointRecord:
     """Return the record of one operating point, its raw neighbours and samples written to ``folder/points``.
 
-    ``index`` is :func:`describe_index`'s; ``sources`` are those of the queries: what is resampled.
+    ``index`` is :func:`describe_index`'s; ``sources`` are those of the queries: what is resampled;
+    ``digests`` tell the queries from those of other runs.
     """
     file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', planned.label)}.npz"
-    raw = _save_raw(file, found, evaluation, sources)
+    raw = _save_raw(file, found, evaluation, sources, digests)
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in found.timings.items():
         metrics[f"qps_{mode}"] = timing.qps
@@ -224,11 +235,14 @@ def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()}
 
 
-def _save_raw(path: Path, found: TimedPoint, evaluation: Evaluation, sources: Sequence[str]) -> Path:
+def _save_raw(
+    path: Path, found: TimedPoint, evaluation: Evaluation, sources: Sequence[str], digests: Digests
+) -> Path:
     """Rows and scores as they were returned, every latency sample with its turn and query, what each query
     scored.
 
     ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
+    ``asked`` and ``wanted`` are kept to find the same queries in another run.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -240,6 +254,7 @@ def _save_raw(path: Path, found: TimedPoint, evaluation: Evaluation, sources: Se
         }
     k = found.point.k
     arrays |= _values_per_query(evaluation.per_query, k, sources)
+    arrays |= {"asked": digests.asked, "wanted": digests.wanted}
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
         kept = save_beside(path, rows=found.rows, scores=found.scores, **arrays)
