@@ -19,6 +19,7 @@ from lookalike.embed.embeddings import Embeddings
 from lookalike.embed.models import open_model
 from lookalike.embed.precision import kept_neighbours
 from lookalike.errors import ConfigError
+from lookalike.evaluate.classes import NumberedClasses
 from lookalike.evaluate.evaluation import Evaluation, PerQuery, Reference, evaluate, evaluate_exact
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.evaluate.ground_truth import compare_ground_truth
@@ -122,6 +123,8 @@ class Prepared:
     """Groups of byte-identical gallery images, where the protocol judges relevance."""
     relevance: Relevance
     exact: Neighbours
+    classes: NumberedClasses | None
+    """Of gallery and queries, where relevance is by class."""
 
 
 def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepared:
@@ -147,7 +150,8 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
         lambda made: [made[1]],
     )
     valid = plan.take(queries.kept.tolist())
-    return Prepared(plan, valid, embedder, gallery, queries, duplicates, relevance, exact)
+    classes = None if valid.classes is None else NumberedClasses.of(valid.classes, gallery.kept)
+    return Prepared(plan, valid, embedder, gallery, queries, duplicates, relevance, exact, classes)
 
 
 def open_inputs(experiment: Experiment, session: Session) -> tuple[QueryPlan, Embedder]:
@@ -261,7 +265,8 @@ def judge_exact(experiment: Experiment, ready: Prepared) -> PerQuery:
 
 def _reference(ready: Prepared) -> Reference:
     relevance = ready.relevance if ready.relevance.judged or ready.relevance.max_ignored else None
-    return Reference(ready.exact, relevance, ready.valid_queries.sources, ready.valid_queries.edits)
+    queries = ready.valid_queries
+    return Reference(ready.exact, relevance, queries.sources, queries.edits, ready.classes)
 
 
 def compare(experiment: Experiment, ready: Prepared, session: Session) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.evaluate.exact import Neighbours
+from lookalike.evaluate.classes import ClassResults, NumberedClasses, results_by_class
+from lookalike.evaluate.exact import Neighbours, Rows
 from lookalike.evaluate.measures import (
     AT_R,
     VS_EXACT,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PLACES_AT_ONCE = 1 << 21
 """Bounds memory: queries × neighbours that are judged together."""
+PRECISION_CUTOFF = 10
+"""Where the precision of each class is read, if it is among the cut-offs."""
 Curve = dict[int, float]
 PerQuery = dict[str, dict[int, Values]]
 """Measure → cut-off → one value per query, nan where it does not count."""
@@ -43,6 +46,8 @@ class Reference:
     """Per query, what the bootstrap resamples: edited copies of one image are not independent."""
     edits: Sequence[str] | None = None
     """Per query, the stratum that results are also given for."""
+    classes: NumberedClasses | None = None
+    """Where relevance is by class."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Evaluation:
     """Measure → cut-off → bootstrap confidence interval of that mean."""
     by_edit: dict[str, dict[str, Curve]]
     """Edit → measure → cut-off → mean; empty when the protocol has no edits."""
+    by_class: ClassResults | None
+    """None when relevance is not by class."""
     per_query: PerQuery
     queries: int
     without_relevance: int
@@ -86,12 +93,15 @@ def evaluate(
     cutoffs = sorted({cutoff for cutoff in measures.cutoffs if cutoff < k} | {k})
     names = VS_EXACT if relevance is None else (*VS_EXACT, *VS_RELEVANCE)
     per_query = {name: {at: np.empty(n) for at in ([k] if name in AT_R else cutoffs)} for name in names}
+    first, first_is_right = np.full(n, -1), np.zeros(n, bool)
     tied_at_k = missing_results = 0
     for part in _blocks(n, max(found.depth, reference.exact.depth)):
         judged = _judge(found, reference, part, k=k, metric=metric, dropped=int(measures.drop_first))
         for cutoff in cutoffs:
             for name, values in _measure(judged, cutoff, k, measures.tie_tolerance).items():
                 per_query[name][cutoff][part] = values
+        if judged.hits is not None:
+            first[part], first_is_right[part] = judged.first, judged.hits[:, 0]
         tied_at_k += _count_ties(judged.exact, k, measures.tie_tolerance)
         missing_results += judged.missing
     per_query = {name: curve for name, curve in per_query.items() if not np.isnan(curve[k]).all()}
@@ -99,6 +109,7 @@ def evaluate(
         curves=_mean_curves(per_query, np.ones(n, bool)),
         intervals=_intervals(per_query, reference.sources, measures, seed),
         by_edit=_curves_by_edit(per_query, reference.edits),
+        by_class=_by_class(reference, first, first_is_right, per_query, k),
         per_query=per_query,
         queries=n,
         without_relevance=n if relevance is None else int((relevance.relevant_counts == 0).sum()),
@@ -147,6 +158,8 @@ class _Judged:
     """Places for which nothing was returned though the gallery had a row."""
     hits: Flags | None = None
     """Which returned rows are relevant, shape (queries, k); None without relevance."""
+    first: Rows | None = None
+    """The first of them, whether it is relevant or not."""
     relevant_counts: np.ndarray | None = None
 
 
@@ -156,18 +169,19 @@ def _judge(
     rows, scores = found.rows[part], found.scores[part]
     exact, relevance = reference.exact, reference.relevance
     exact_rows, exact_scores = exact.rows[part], exact.scores[part]
-    hits = counts = None
+    hits = leading = counts = None
     if relevance is not None:
         first = part.start
         rows, scores = drop_ignored(rows, scores, relevance, k + dropped, first)
         exact_rows, exact_scores = drop_ignored(exact_rows, exact_scores, relevance, exact.depth, first)
-        hits = relevant_hits(rows[:, dropped : k + dropped], relevance, first)
+        hits, leading = relevant_hits(rows[:, dropped : k + dropped], relevance, first), rows[:, dropped]
         counts = relevance.relevant_counts[part]
     exact_distances = distances(exact_rows, exact_scores, metric)
     missing = int(((rows[:, :k] < 0) & np.isfinite(exact_distances[:, :k])).sum())
     for mapped in (exact.rows, exact.scores):
         release_pages(mapped)
-    return _Judged(distances(rows[:, :k], scores[:, :k], metric), exact_distances, missing, hits, counts)
+    found_distances = distances(rows[:, :k], scores[:, :k], metric)
+    return _Judged(found_distances, exact_distances, missing, hits, leading, counts)
 
 
 def _measure(judged: _Judged, cutoff: int, k: int, tolerance: float) -> dict[str, Values]:
@@ -204,6 +218,18 @@ def _curves_by_edit(per_query: PerQuery, edits: Sequence[str] | None) -> dict[st
         return {}
     names = np.asarray(edits)
     return {edit: _mean_curves(per_query, names == edit) for edit in dict.fromkeys(edits)}
+
+
+def _by_class(
+    reference: Reference, first: Rows, right: Flags, per_query: PerQuery, k: int
+) -> ClassResults | None:
+    """The results of each class, with means where a table has room: precision at 10, recall at k."""
+    if reference.classes is None or reference.relevance is None or "precision" not in per_query:
+        return None
+    at = PRECISION_CUTOFF if PRECISION_CUTOFF in per_query["precision"] else k
+    means = {f"precision@{at}": per_query["precision"][at]}
+    means[f"relevant_recall@{k}"] = per_query["relevant_recall"][k]
+    return results_by_class(reference.classes, first, right, reference.relevance.relevant_counts, means)
 
 
 def _intervals(
