@@ -75,7 +75,16 @@ def make_point(
             "blur": {"hit_rate": curve(0.7 * recall, 0.95 * recall)},
         },
         "latency": {
-            "single": {"threads": 1, "samples": 2000, "p50_ms": p50_ms, "p95_ms": 1.4 * p50_ms},
+            "single": {
+                "threads": 1,
+                "samples": 2000,
+                "p50_ms": p50_ms,
+                "p95_ms": 1.4 * p50_ms,
+                "p50_ms_interval": [0.99 * p50_ms, 1.01 * p50_ms],
+                "p95_ms_interval": [1.33 * p50_ms, 1.47 * p50_ms],
+                "turn_p50_ms": [1.004 * p50_ms, 0.997 * p50_ms, 0.999 * p50_ms],
+                "turn_p95_ms": [1.38 * p50_ms, 1.43 * p50_ms, 1.39 * p50_ms],
+            },
             "batch": {"threads": 2, "samples": 40, "queries_per_call": 1024},
         },
         "neighbours": "points/made-up.npz",

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageStat
 
 from lookalike.config.planning import plan
 from lookalike.progress import SILENT
+from lookalike.report.front import tiers
 from lookalike.report.html import make_report, write_report
 from lookalike.run import run
 from lookalike.runs.catalog import Run
@@ -70,10 +72,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def column(page: Page, name: str) -> list[str]:
-    """The cells of a column, top to bottom."""
+    """The cells of a column, top to bottom; of the points' names without their marks."""
     heads = [head.strip(" ▾▴") for head in page.locator("#table th").all_inner_texts()]
     place = heads.index(name) + 1
-    return page.locator(f"#table tbody td:nth-child({place})").all_inner_texts()
+    cells = page.locator(f"#table tbody td:nth-child({place})").all_inner_texts()
+    return [cell.lstrip("•≈!") for cell in cells] if name == "operating point" else cells
 
 
 def drawn_values(page: Page, chart: int, axis: str) -> list[float]:
@@ -147,6 +150,32 @@ def test_the_best_is_marked_and_what_cannot_be_told_from_it(tmp_path: Path, open
     page = opened(write_report(make_report(runs, "ties"), tmp_path / "report.html"))
     cells = dict(zip(column(page, "operating point"), column(page, "knn_recall@100"), strict=True))
     assert {name: cell[0] for name, cell in cells.items()} == {"0.99": "★", "0.988": "≈", "0.95": "0"}
+
+
+def test_the_page_has_the_same_front_as_the_table(tmp_path: Path, opened: Opened) -> None:
+    """Thirty points with intervals of many widths, some in doubt: equal ranks in the page and in Python."""
+    rng = np.random.default_rng(0)
+    points = []
+    for number in range(30):
+        p50 = float(f"{rng.uniform(1, 2):.4g}")
+        recall = round(0.8 + 0.1 * p50 - rng.uniform(0, 0.02), 5)
+        reach, width = rng.uniform(0, 0.1), rng.uniform(0, 0.01)
+        ends = [float(f"{p50 * (1 - reach):.4g}"), float(f"{p50 * (1 + reach):.4g}")]
+        made = make_point(label=f"p{number}", trial_key=str(number), recall=recall, p50_ms=p50)
+        made.latency["single"]["p50_ms_interval"] = ends
+        made.intervals["knn_recall"]["100"] = [round(recall - width, 5), round(recall + width, 5)]
+        made.flags = ["slower at times"] if number % 7 == 0 else []
+        points.append(made)
+    report = make_report(save_sweep(tmp_path, [make_record(points)]), "equals")
+    expected = [[row.point.label for row in tier] for tier in tiers(report.rows)]
+    assert any(len(tier) > 1 for tier in expected) and len(expected) > 2
+    page = opened(write_report(report, tmp_path / "report.html"))
+    shown = page.evaluate("latencyTiers().map((tier) => tier.map((number) => points[number].label))")
+    assert shown == expected
+    cells = page.locator("#table tbody td:first-child").all_inner_texts()
+    marks = {cell.lstrip("•≈!"): cell[0] for cell in cells}
+    assert {label for label, mark in marks.items() if mark == "•"} == {tier[0] for tier in expected}
+    assert {label for label, mark in marks.items() if mark == "!"} == {p.label for p in points if p.flags}
 
 
 def test_axes_switch_and_measures_change(opened: Opened, report: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lookalike.machine.filesystems import results_root
-from lookalike.report.front import front
+from lookalike.report.front import ranks
 from lookalike.report.rows import FACETS, Row, comparable, rows_of
 from lookalike.runs.catalog import Run, select
 from lookalike.runs.record import FINISHED, Record
@@ -29,9 +29,10 @@ def points(of: Runs = None, *, root: str | Path | None = None) -> pd.DataFrame:
     (``nlist``, ``nprobe`` ...), costs (``latency_single_p50_ms``, ``index_bytes`` ...), and each measure at
     each cut-off with the ends of its interval: ``knn_recall_at_10``, ``knn_recall_at_10_low``,
     ``knn_recall_at_10_high``. What a point lacks is NaN or None. ``on_front``: no point measured on the same
-    terms is both faster and closer to the exact answer. ``folder``: where the raw samples lie; None for a
-    record. A run that failed before its first point is a row with its ``error``. Raises UserError when
-    nothing is found.
+    terms is both faster and closer to the exact answer, beyond what the intervals leave open; ``front_rank``:
+    its place there from fast to exact, shared by points that are not distinguishable. ``folder``: where the
+    raw samples lie; None for a record. A run that failed before its first point is a row with its ``error``.
+    Raises UserError when nothing is found.
 
         front = lookalike.points("emoji").query("on_front")[["label", "knn_recall_at_10"]]
     """
@@ -58,8 +59,8 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     """Return the points of ``runs`` as :func:`points` does."""
     folders = {run.record.identity: run.folder for run in runs}
     rows = rows_of([run.record for run in runs])
-    fronts = {id(row) for group in comparable(rows) for row in front(group)}
-    lines = [_line(row, folders[row.record.identity], id(row) in fronts) for row in rows]
+    rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
+    lines = [_line(row, folders[row.record.identity], rank_of.get(id(row))) for row in rows]
     lines += [
         {"run": run.record.name, "status": run.record.status, "error": run.record.error}
         for run in runs
@@ -68,12 +69,12 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _line(row: Row, folder: Path | None, on_front: bool) -> dict[str, Any]:
+def _line(row: Row, folder: Path | None, rank: int | None) -> dict[str, Any]:
     record, point = row.record, row.point
     line: dict[str, Any] = {"run": record.name, "label": point.label, "status": record.status}
     line |= {name: facet(record, point) for name, facet in FACETS.items()}
     line |= {"index": row.family, "factory": record.index.get("factory")}
-    line |= point.index_settings | point.settings | {"on_front": on_front}
+    line |= point.index_settings | point.settings | {"on_front": rank is not None, "front_rank": rank}
     line |= row.single_values
     for measure in point.curves:
         for k, value in point.curve(measure).items():
@@ -81,7 +82,7 @@ def _line(row: Row, folder: Path | None, on_front: bool) -> dict[str, Any]:
             if (ends := point.interval(measure, k)) is not None:
                 line[f"{measure}_at_{k}_low"], line[f"{measure}_at_{k}_high"] = ends
     return line | {
-        "flags": "; ".join(map(str, record.timing.get("flags", ()))),
+        "flags": "; ".join(row.doubts),
         "started": pd.Timestamp(record.started),
         "trial_key": point.trial_key,
         "mlflow_run_id": point.mlflow_run_id,

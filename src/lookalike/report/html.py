@@ -41,7 +41,6 @@ from lookalike.report.samples import (
     answers_of,
     distribution,
     latencies_ms,
-    percentile_intervals,
 )
 from lookalike.runs.catalog import Run
 from lookalike.runs.files import result_file
@@ -218,7 +217,7 @@ EDIT_SCALE = 10_000
 def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
     point, record = row.point, row.record
     samples = latencies_ms(folder, point)
-    single = percentile_intervals(samples["single"]) if "single" in samples else {}
+    single = {q: point.latency.get("single", {}).get(f"p{q}_ms_interval") for q in (50, 95, 99)}
     return {
         "run": run,
         "label": point.label,
@@ -236,6 +235,7 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
         "intervals": {
             f"latency_single_p{percentile}_ms": [_significant(end) for end in ends]
             for percentile, ends in single.items()
+            if ends
         },
         "curves": {measure: _curve(row, measure) for measure in point.curves},
         "edits": {
@@ -254,7 +254,7 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
         },
         "batch": batch_terms(row),
         "build": build_terms(row),
-        "in_doubt": bool(record.timing.get("flags")),
+        "in_doubt": bool(row.doubts),
         "mlflow": point.mlflow_run_id,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.report.front import by_front, front
+from lookalike.report.front import EQUAL, IN_DOUBT, by_front, legend, marks, ranks
 from lookalike.report.rows import WARNING, Row, caption, comparable, heading, rows_of
 from lookalike.report.table import LABEL, columns
 from lookalike.runs.record import Record
@@ -21,6 +21,7 @@ _SPECIAL = {
     "·": r"\textperiodcentered{}",
     "×": r"\ensuremath{\times}",
     "−": r"\ensuremath{-}",
+    "≈": r"\ensuremath{\approx}",
 } | {character: "\\" + character for character in "&%$#_{}"}
 
 
@@ -38,11 +39,15 @@ def _table(group: Sequence[Row], title: str, apart: str) -> str:
     import pandas as pd
 
     shown, rows = columns(group), by_front(group)
-    on_front = {id(row) for row in front(group)} if len(group) > 1 else set()
+    on_front, mark_of = (ranks(group), marks(group)) if len(group) > 1 else ({}, {})
     terms = [line for line in caption(group) if not line.startswith(WARNING)]
+    terms += legend(group, "bold")
     described = ". ".join(part for part in (title, apart, *terms) if part)
     frame = pd.DataFrame(
-        [[row.point.label, *(column.cell(row) for column in shown)] for row in rows],
+        [
+            [_marked(row.point.label, mark_of.get(id(row), "")), *(column.cell(row) for column in shown)]
+            for row in rows
+        ],
         columns=[LABEL, *(column.title for column in shown)],
     )
     bold = ["textbf: --rwrap" if id(row) in on_front else "" for row in rows]
@@ -56,6 +61,10 @@ def _table(group: Sequence[Row], title: str, apart: str) -> str:
     # Wider than the line, it is set smaller.
     table = table.replace(r"\begin{tabular}", FITTED + "\n" + r"\begin{tabular}")
     return table.replace(r"\end{tabular}", r"\end{tabular}}")
+
+
+def _marked(label: str, mark: str) -> str:
+    return f"{label} {mark}" if mark in (EQUAL, IN_DOUBT) else label
 
 
 def escaped(text: object) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.index.families import colour_of
-from lookalike.report.front import front
+from lookalike.report.front import front, staircase
 from lookalike.report.rows import Row, caption, common_settings, comparable, heading, rows_of
 from lookalike.runs.files import result_file
 from lookalike.runs.record import Record
@@ -68,23 +68,28 @@ def draw_figure(records: Sequence[Record], title: str) -> Figure:
 
 
 def _draw_group(axes: Any, group: Sequence[Row], title: str, inches: float) -> None:
+    none_is_sure = all(row.doubts for row in group)
     for family, rows in _families(group).items():
         colour = colour_of(family)
-        best = front(rows)
-        beaten = [row for row in rows if not any(row is kept for kept in best)]
-        axes.plot(
-            _xs(best), _ys(best), "-o", color=colour, ms=5, lw=1.5, label=_named(family, rows), zorder=3
-        )
+        sure = [row for row in rows if none_is_sure or not row.doubts]
+        best, steps = front(sure), staircase(sure)
+        beaten = [row for row in sure if not any(row is kept for kept in best)]
+        hollow = [] if none_is_sure else [row for row in rows if row.doubts]
+        axes.plot(_xs(steps), _ys(steps), "-", color=colour, lw=1.5, zorder=3)
+        axes.plot(_xs(best), _ys(best), "o", color=colour, ms=5, label=_named(family, rows), zorder=3)
         axes.plot(_xs(beaten), _ys(beaten), "o", color=colour, ms=4, alpha=0.25, zorder=2)
+        axes.plot(_xs(hollow), _ys(hollow), "o", color=colour, mfc="none", ms=5, alpha=0.5, zorder=2)
         for row in best:
             if row.interval is not None:
                 axes.plot([row.p50_ms] * 2, row.interval, "-", color=colour, lw=1, alpha=0.5, zorder=2)
+            if row.p50_interval is not None:
+                axes.plot(row.p50_interval, [row.recall] * 2, "-", color=colour, lw=1, alpha=0.5, zorder=2)
     cutoff, k = max(row.cutoff or 0 for row in group), group[0].point.k
     of = "" if cutoff == k else f" (first {cutoff} of {k})"
     axes.set_ylabel(f"knn_recall@{cutoff}{of}: share of the exact neighbours")
     axes.set_xlabel(
         "single-query latency, p50 (ms, log scale)\n"
-        + "\n".join(_wrapped(line, inches, 7.5) for line in caption(group)),
+        + "\n".join(_wrapped(line, inches, 7.5) for line in [*_marks(group), *caption(group)]),
         fontsize=7.5,
         parse_math=False,
     )
@@ -99,11 +104,22 @@ def _draw_group(axes: Any, group: Sequence[Row], title: str, inches: float) -> N
         axes.spines[side].set_visible(False)
 
 
+def _marks(group: Sequence[Row]) -> list[str]:
+    """What bars and hollow points say, where there are any."""
+    lines = []
+    if any(row.p50_interval is not None for row in group):
+        lines.append("bars: intervals; points whose bars overlap in both directions are not distinguishable")
+    if any(row.doubts for row in group) and not all(row.doubts for row in group):
+        lines.append("hollow: timing in doubt, left out of the front")
+    return lines
+
+
 def _scale(axes: Any, rows: Sequence[Row]) -> None:
     """The same for all panels: room for labels around the points, and plain numbers on the log axis."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     xs = _xs(rows)
+    xs += [bound for row in rows if row.p50_interval is not None for bound in row.p50_interval]
     ys = _ys(rows) + [bound for row in rows if row.interval is not None for bound in row.interval]
     margin = 0.12 * max(max(ys) - min(ys), 0.2)
     axes.set_xscale("log")
@@ -118,7 +134,7 @@ def _label_points(axes: Any, group: Sequence[Row], renderer: Any) -> None:
     """Write what varies along each front beside its points; a label without room is left out."""
     overall = front(group)
     families = _families(group)
-    fronts = {family: front(rows) for family, rows in families.items()}
+    fronts = {family: staircase(rows) for family, rows in families.items()}
     wanted = [row for best in fronts.values() for row in best]
     wanted.sort(key=lambda row: not any(row is kept for kept in overall))
     if len(wanted) > LONGEST_LABELLED:

@@ -72,6 +72,17 @@ class Row:
         """Median latency of a single query."""
         return self.metric("latency_single_p50_ms")
 
+    @property
+    def p50_interval(self) -> tuple[float, float] | None:
+        """The interval of :attr:`p50_ms`; None where it was not measured."""
+        ends = self.point.latency.get("single", {}).get("p50_ms_interval")
+        return (ends[0], ends[1]) if ends else None
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why the timing is doubtful: what concerns the whole run, then the point itself."""
+        return [*self.record.timing.get("flags", ()), *self.point.flags]
+
     def metric(self, name: str) -> float | None:
         """A single value of the point; None when it was not measured."""
         return self.point.metrics.get(name)

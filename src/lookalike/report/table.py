@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lookalike.report.front import by_front, front
+from lookalike.report.front import EQUAL, IN_DOUBT, by_front, legend, marks, ranks
 from lookalike.report.rows import FACETS, Row, caption, comparable, failures, heading, rows_of
 from lookalike.runs.record import Record
 from lookalike.terminal.printing import NARROWEST, width_of, wrapped
@@ -22,7 +22,6 @@ WIDTH = 100
 LABEL_WIDTH, SHORTEST_LABEL = 26, 12
 """Columns for the label: what it gets before a column of numbers is left out, and when nothing else helps."""
 LABEL = "operating point"
-ON_FRONT = "•"
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def print_table(records: Sequence[Record], console: Console | None = None) -> No
         shown, left_out = _fitting(group, width if console.is_terminal else None)
         console.width = max(width, _width_beside(group, shown) + SHORTEST_LABEL)
         console.print(_rich_table(group, shown, width))
-        for line in _below(shown, left_out):
+        for line in [*legend(group), *_below(shown, left_out)]:
             if line not in printed:
                 write(line, "dim")
             printed.add(line)
@@ -201,11 +200,11 @@ def _rich_table(group: Sequence[Row], shown: Sequence[Column], width: int) -> An
     )
     for column in shown:
         table.add_column("\n".join(column.lines), justify="right", width=column.width(group), no_wrap=True)
-    best = front(group) if marked else []
+    mark_of, on_front = marks(group), ranks(group)
     for row in by_front(group):
-        beaten = marked and not any(row is kept for kept in best)
-        cells = [*(["" if beaten else ON_FRONT] if marked else []), row.point.label]
+        cells = [*([mark_of[id(row)]] if marked else []), row.point.label]
         cells += [column.cell(row) for column in shown]
+        beaten = marked and id(row) not in on_front
         table.add_row(*(Text(cell) for cell in cells), style="dim" if beaten else "")
     return table
 
@@ -217,16 +216,17 @@ def comparison_csv(records: Sequence[Record]) -> str:
     """
     lines: list[dict[str, Any]] = []
     rows = rows_of(records)
-    fronts = [row for group in comparable(rows) for row in front(group)]
+    rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
     for row in rows:
         low, high = row.interval or ("", "")
         line: dict[str, Any] = {"label": row.point.label, "status": row.record.status}
         line |= {name: facet(row.record, row.point) for name, facet in FACETS.items()}
         line |= {"index": row.family, "factory": row.record.index.get("factory")}
         line |= row.point.index_settings | row.point.settings
-        line |= {"on_front": any(row is kept for kept in fronts), "recall_cutoff": row.cutoff}
+        line |= {"on_front": id(row) in rank_of, "front_rank": rank_of.get(id(row), "")}
+        line |= {"recall_cutoff": row.cutoff}
         line |= {"knn_recall": row.recall, "knn_recall_low": low, "knn_recall_high": high} | row.point.metrics
-        line |= {"flags": "; ".join(map(str, row.record.timing.get("flags", ())))}
+        line |= {"flags": "; ".join(row.doubts)}
         line |= {"trial_key": row.point.trial_key, "mlflow_run_id": row.point.mlflow_run_id}
         lines.append(line)
     for record in records:
@@ -250,15 +250,18 @@ def comparison_markdown(records: Sequence[Record], title: str) -> str:
         shown = columns(group)
         lines += ["| operating point | " + " | ".join(_cell(column.title) for column in shown) + " |"]
         lines += ["| --- |" + " ---: |" * len(shown)]
-        best = front(group)
+        mark_of, on_front = marks(group), ranks(group)
         for row in by_front(group):
             label = _cell(row.point.label)
-            label = f"**{label}**" if len(group) > 1 and any(row is kept for kept in best) else label
+            if len(group) > 1:
+                label = f"**{label}**" if id(row) in on_front else label
+                label += f" {mark_of[id(row)]}" if mark_of[id(row)] in (EQUAL, IN_DOUBT) else ""
             lines.append(f"| {label} | " + " | ".join(column.cell(row) for column in shown) + " |")
-        lines += ["", "  \n".join(_cell(line) for line in caption(group)), ""]
+        lines += ["", "  \n".join(_cell(line) for line in [*legend(group, "in bold"), *caption(group)]), ""]
     if len(rows) > 1:
         lines += [
-            "Bold: on the Pareto front (no other point is both faster and closer to the exact answer).",
+            "Bold: on the Pareto front (no other point is both faster and closer to the exact answer, "
+            "beyond what the intervals leave open).",
             "",
         ]
     lines += [f"- {_cell(line)}" for line in failures(records)]

@@ -16,12 +16,12 @@ const COSTS = [
     apart: (point) => point.batch,
   },
   {
-    title: "Recall and memory", less: true, scale: 1e-6,
+    title: "Recall and memory", less: true, scale: 1e-6, timed: false,
     metrics: { serving_memory_bytes: "memory to serve (MB)", index_bytes: "index file (MB)" },
     apart: () => "",
   },
   {
-    title: "Recall and building", less: true, scale: 1,
+    title: "Recall and building", less: true, scale: 1, timed: false,
     metrics: { build_seconds: "train and add (s)", train_seconds: "train (s)", add_seconds: "add (s)" },
     apart: (point) => point.build,
   },
@@ -61,7 +61,7 @@ function hover(point) {
     metrics.latency_single_p50_ms !== undefined && `p50 ${number(metrics.latency_single_p50_ms)} ms, p95 ${number(metrics.latency_single_p95_ms)} ms`,
     metrics.qps_batch !== undefined && `${number(metrics.qps_batch, 0)} queries a second in batches`,
     megabytes !== undefined && `${number(megabytes / 1e6, 1)} MB, built in ${number(metrics.build_seconds, 2)} s`,
-    point.in_doubt && "timings in doubt: see how it was measured",
+    point.in_doubt && "timing in doubt: see how it was measured",
   ];
   return lines.filter(Boolean).join("<br>");
 }
@@ -100,7 +100,7 @@ class FrontChart {
     const shown = measured.filter((point) => !chosen.hidden.has(point.family));
     const { kept, note } = this.onEqualTerms(shown);
     const items = kept
-      .map((point) => ({ point, cost: point.metrics[metric] * this.cost.scale, value: valueOf(point).mean, interval: valueOf(point) }))
+      .map((point) => itemOf(point, metric, this.cost))
       .filter((item) => !chosen.logCost || item.cost > 0);
     const atZero = kept.length - items.length;
     this.note.textContent = [note, atZero ? `${atZero} of cost 0 cannot stand on a log axis` : ""].filter(Boolean).join("; ");
@@ -128,9 +128,11 @@ class FrontChart {
     }
     if (this.chart.querySelector(".empty")) fill(this.chart);
     const front = new Set(frontOf(items, this.cost.less).map((item) => item.point.number));
+    const noneIsSure = items.every((item) => item.doubt);
+    const hollow = new Set(items.filter((item) => item.doubt && !noneIsSure).map((item) => item.point.number));
     const { axis, place } = recallAxis(items);
     const traces = [...new Set(items.map((item) => item.point.family))].flatMap((family) =>
-      this.familyTraces(family, items.filter((item) => item.point.family === family), front, place),
+      this.familyTraces(family, items.filter((item) => item.point.family === family), { front, hollow }, place),
     );
     const xaxis = {
       title: { text: `${this.cost.metrics[metric]}${chosen.logCost ? ", log scale" : ""}`, standoff: 8 },
@@ -139,23 +141,30 @@ class FrontChart {
     Plotly.react(this.chart, traces, layout({ xaxis, yaxis: axis }), CONFIG);
   }
 
-  familyTraces(family, items, front, place) {
+  familyTraces(family, items, { front, hollow }, place) {
     const colour = colourOf(family);
-    const line = frontOf(items, this.cost.less);
+    const line = stepsOf(items.filter((item) => !hollow.has(item.point.number)), this.cost.less);
     const at = (some) => ({ x: some.map((item) => item.cost), y: some.map((item) => place(item.value)) });
     const told = (some) => ({ mode: "markers", name: plain(family), text: some.map((item) => hover(item.point)), hovertemplate: "%{text}<extra></extra>" });
     const best = items.filter((item) => front.has(item.point.number));
     const beaten = items.filter((item) => !front.has(item.point.number));
+    const opacity = (item) => (hollow.has(item.point.number) ? 0.7 : 0.35);
+    const symbol = (item) => (hollow.has(item.point.number) ? "circle-open" : "circle");
+    const reach = (item, end) => Math.abs(item.costs[end] - item.cost);
     const bar = (item, end) => (item.interval.low === null ? 0 : Math.abs(place(item.interval[end]) - place(item.value)));
     const [up, down] = chosen.logRecall ? ["low", "high"] : ["high", "low"];
     return [
       { ...at(line), mode: "lines", line: { color: colour, width: 1.5 }, opacity: 0.6, hoverinfo: "skip" },
-      { ...at(beaten), ...told(beaten), marker: { color: colour, size: 8, opacity: 0.35 } },
+      { ...at(beaten), ...told(beaten), marker: { color: colour, size: 8, opacity: beaten.map(opacity), symbol: beaten.map(symbol) } },
       {
         ...at(best), ...told(best), marker: { color: colour, size: 10, line: { width: 1.5, color: themeColour("text") } },
         error_y: {
           type: "data", symmetric: false, color: colour, thickness: 1, width: 3,
           array: best.map((item) => bar(item, up)), arrayminus: best.map((item) => bar(item, down)),
+        },
+        error_x: {
+          type: "data", symmetric: false, color: colour, thickness: 1, width: 3,
+          array: best.map((item) => reach(item, 1)), arrayminus: best.map((item) => reach(item, 0)),
         },
       },
     ];

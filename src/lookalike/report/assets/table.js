@@ -138,14 +138,26 @@ function marksOf(each, shown) {
 
 // --- drawing -----------------------------------------------------------------------------------------------
 
+const MARKS = { best: "★", equal: "≈" };
+const CLASSES = { "★": "best", "≈": "equal" };
+
+/** Beside a point's name: • on the front, ≈ there too and equal to one above, ! in doubt and left out of it. */
+function standingOf(all, tiers) {
+  const standing = new Map();
+  if (all.length < 2) return standing;
+  if (all.some((point) => !point.in_doubt)) for (const point of all) if (point.in_doubt) standing.set(point.number, "!");
+  for (const tier of tiers) tier.forEach((number, place) => standing.set(number, place ? "≈" : "•"));
+  return standing;
+}
+
 function cell(each, point, mark) {
   const value = each.value(point);
   const text = each.text || typeof value === "string" ? String(value ?? "") : each.showRange || each.id.includes("@") ? share(value) : number(value, each.digits);
   const range = each.showRange ? each.range(point) : null;
   const title = each.range(point) ? `${each.range(point).map((end) => number(end * (each.scale ?? 1))).join(" – ")}` : "";
   return el(
-    "td", { className: [each.text ? "text" : "", mark ?? ""].join(" ").trim(), title },
-    mark ? el("b", { className: "mark" }, mark === "best" ? "★" : "≈") : null, text,
+    "td", { className: [each.text ? "text" : "", (each.id !== "point" && CLASSES[mark]) || ""].join(" ").trim(), title },
+    mark ? el("b", { className: "mark" }, mark) : null, text,
     range ? el("span", { className: "range" }, `${share(range[0])}–${share(range[1])}`) : null,
   );
 }
@@ -168,14 +180,15 @@ function drawTable() {
   const columns = allColumns(all);
   const visible = columns.filter((each) => isShown(each, all));
   const kept = sorted(filteredPoints(), columns);
-  const front = new Set(latencyFront().map((point) => point.number));
+  const tiers = latencyTiers();
+  const standing = standingOf(all, tiers);
   const advised = new Set(report.advice.map((advice) => advice.point));
   const marks = new Map(visible.map((each) => [each.id, marksOf(each, all)]));
   fill(find("#table thead"), el("tr", {}, ...visible.map(heading)));
   const rows = kept.map((point) =>
     el(
-      "tr", { className: [front.has(point.number) ? "front" : "", advised.has(point.number) ? "chosen" : ""].join(" ").trim() },
-      ...visible.map((each) => cell(each, point, marks.get(each.id).get(point.number))),
+      "tr", { className: [tiers.flat().includes(point.number) ? "front" : "", advised.has(point.number) ? "chosen" : ""].join(" ").trim() },
+      ...visible.map((each) => cell(each, point, each.id === "point" ? standing.get(point.number) : MARKS[marks.get(each.id).get(point.number)])),
     ),
   );
   fill(find("#table tbody"), ...rows);

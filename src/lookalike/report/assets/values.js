@@ -22,20 +22,57 @@ function measureName(measure = chosen.measure, k = chosen.k) {
   return `${measure}@${k}` + (k === asked ? "" : ` (first ${k} of ${asked})`);
 }
 
-/** Points that no other beats, the cheapest first; `better` says whether the first cost is. */
-function frontOf(items, less) {
-  const ordered = [...items].sort((a, b) => (less ? a.cost - b.cost : b.cost - a.cost) || b.value - a.value);
-  let best = -Infinity;
-  return ordered.filter((item) => item.value > best && ((best = item.value), true));
+const around = (value, low, high) => [Math.min(value, low ?? value), Math.max(value, high ?? value)];
+const overlap = (one, other) => one[0] <= other[1] && other[0] <= one[1];
+const areEqual = (one, other) => overlap(one.costs, other.costs) && overlap(one.values, other.values);
+const byCost = (items, less) => [...items].sort((a, b) => (less ? a.cost - b.cost : b.cost - a.cost) || b.value - a.value);
+
+/** What a point costs and gives, each with its interval, and whether the cost is in doubt; null if not measured. */
+function itemOf(point, metric, { scale = 1, timed = true } = {}) {
+  const found = valueOf(point);
+  if (!found || point.metrics[metric] === undefined) return null;
+  const cost = point.metrics[metric] * scale;
+  const [low, high] = (point.intervals[metric] ?? [null, null]).map((end) => (end === null ? null : end * scale));
+  return {
+    point, cost, value: found.mean, interval: found, doubt: timed && point.in_doubt,
+    costs: around(cost, low, high), values: around(found.mean, found.low, found.high),
+  };
 }
 
-/** The points on the front of the current measure and the median latency. */
-function latencyFront() {
-  const items = currentPoints()
-    .map((point) => ({ point, cost: point.metrics.latency_single_p50_ms, value: valueOf(point)?.mean }))
-    .filter((item) => item.cost !== undefined && item.value !== undefined);
-  return frontOf(items, true).map((item) => item.point);
+/**
+ * The front in groups of equal rank, the cheapest first: the rule of report/front.py, for any cost. What is at
+ * least as cheap and as good beats, unless the intervals of both overlap: such points are equal.
+ */
+function tiersOf(items, less) {
+  const sure = items.filter((item) => !item.doubt);
+  const tiers = [];
+  const before = [];
+  for (const item of byCost(sure.length ? sure : items, less)) {
+    if (!before.some((other) => other.value >= item.value && !areEqual(other, item))) {
+      const equals = [...tiers].reverse().find((tier) => areEqual(tier[0], item));
+      if (equals) equals.push(item);
+      else tiers.push([item]);
+    }
+    before.push(item);
+  }
+  return tiers;
 }
+
+const frontOf = (items, less) => tiersOf(items, less).flat();
+
+/** What of the front a line joins: by value, each dearer one is better. */
+function stepsOf(items, less) {
+  let best = -Infinity;
+  return byCost(frontOf(items, less), less).filter((item) => item.value > best && ((best = item.value), true));
+}
+
+/** Numbers of the points on the front of the current measure and the median latency, in groups of equal rank. */
+function latencyTiers() {
+  const items = currentPoints().map((point) => itemOf(point, "latency_single_p50_ms")).filter(Boolean);
+  return tiersOf(items, true).map((tier) => tier.map((item) => item.point.number));
+}
+
+const latencyFront = () => latencyTiers().flat().map((number) => ({ ...points[number], number }));
 
 /** Settings that differ among the points that have them, and those that do not. */
 function settingsOf(shown) {
