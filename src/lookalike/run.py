@@ -20,6 +20,7 @@ from lookalike.embed.models import open_model
 from lookalike.embed.precision import kept_neighbours
 from lookalike.errors import ConfigError
 from lookalike.evaluate.classes import NumberedClasses
+from lookalike.evaluate.difficulty import Difficulty, query_difficulty
 from lookalike.evaluate.evaluation import Evaluation, PerQuery, Reference, evaluate, evaluate_exact
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.evaluate.ground_truth import compare_ground_truth
@@ -34,6 +35,7 @@ from lookalike.queries import plan_queries
 from lookalike.queries.digests import digests_of
 from lookalike.queries.plan import QueryPlan
 from lookalike.queries.relevance import Relevance, resolve_relevance
+from lookalike.runs.difficulty import QueriesByDifficulty
 from lookalike.runs.naming import embedded_by, shards_label
 from lookalike.runs.plan import Plan
 from lookalike.runs.record import Record
@@ -89,6 +91,17 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
         experiment, queries, ready.gallery, ready.queries, ready.duplicates, digests=digests
     )
     record.model = {"name": embedded_by(experiment), "recipe": ready.embedder.recipe(gallery)}
+    by_difficulty = QueriesByDifficulty(
+        ready.difficulty,
+        ready.exact,
+        ready.relevance,
+        queries.sources,
+        k=k_of(experiment.search),
+        metric=experiment.index.metric,
+        gallery_size=len(ready.gallery),
+        measures=experiment.measures,
+    )
+    record.data["difficulty"] = by_difficulty.describe()
     record.index = describe_index(experiment.index, index.built, index.serving, index.searcher.load_seconds)
     record.timing = describe_timing(timed)
     record.extras = compare(experiment, ready, session)
@@ -99,8 +112,8 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
             judge(experiment, ready, found),
             config=experiment.index,
             index=record.index,
-            sources=queries.sources,
             digests=digests,
+            difficulty=by_difficulty,
             folder=folder,
         )
         for planned, found in zip(plan.to_measure, timed.points, strict=True)
@@ -123,6 +136,7 @@ class Prepared:
     """Groups of byte-identical gallery images, where the protocol judges relevance."""
     relevance: Relevance
     exact: Neighbours
+    difficulty: Difficulty
     classes: NumberedClasses | None
     """Of gallery and queries, where relevance is by class."""
 
@@ -149,9 +163,16 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
         lambda: exact_neighbours(gallery, queries, metric, depth, store, progress=progress),
         lambda made: [made[1]],
     )
+    difficulty = session.once(
+        "difficulty",
+        (gallery.key, queries.key, metric, depth),
+        lambda: query_difficulty(gallery, queries, exact, metric, store, progress=progress),
+    )
     valid = plan.take(queries.kept.tolist())
     classes = None if valid.classes is None else NumberedClasses.of(valid.classes, gallery.kept)
-    return Prepared(plan, valid, embedder, gallery, queries, duplicates, relevance, exact, classes)
+    return Prepared(
+        plan, valid, embedder, gallery, queries, duplicates, relevance, exact, difficulty, classes
+    )
 
 
 def open_inputs(experiment: Experiment, session: Session) -> tuple[QueryPlan, Embedder]:

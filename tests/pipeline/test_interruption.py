@@ -134,8 +134,8 @@ def test_in_each_later_stage_the_earlier_ones_are_kept(tmp_path: Path, heavy: tu
     }
     left = {
         "exact": ["embeddings", "queries"],
-        "index": ["embeddings", "exact", "queries"],
-        "timing": ["embeddings", "exact", "index", "queries", "serving", "trained"],
+        "index": ["difficulty", "embeddings", "exact", "queries"],
+        "timing": ["difficulty", "embeddings", "exact", "index", "queries", "serving", "trained"],
     }
     reused: set[str] = set()
     for stage, sign in signs.items():
@@ -145,7 +145,7 @@ def test_in_each_later_stage_the_earlier_ones_are_kept(tmp_path: Path, heavy: tu
         assert records(home)[-1]["status"] == "interrupted"
         assert artifacts(home) == left[stage]
         assert reused <= set(ended.err.splitlines())
-        reused = {f"{kind}: reused" for kind in left[stage] if kind != "trained"}
+        reused = {f"{kind}: reused" for kind in left[stage] if kind not in ("difficulty", "trained")}
 
     ended = complete(lookalike(home, *heavy, "search.repeats=1"))
     assert ended.code == 0

@@ -48,7 +48,7 @@ def test_what_was_removed_by_hand_is_built_again(
     assert list(outcomes(record)) == list(outcomes(expected)), "each stage is in the record once"
 
 
-KINDS = ("embeddings", "exact", "index", "serving", "trained")
+KINDS = ("difficulty", "embeddings", "exact", "index", "serving", "trained")
 
 
 def test_a_run_loses_nothing_to_those_who_prune_beside_it(tmp_path: Path) -> None:

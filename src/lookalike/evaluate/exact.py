@@ -135,6 +135,20 @@ def recomputed_scores(gallery: Embeddings, queries: Floats, rows: Rows, metric: 
     return _score_rows(gallery, np.ascontiguousarray(queries, np.float32), rows, _KERNELS[metric])
 
 
+def nearest_vectors(
+    gallery: Embeddings, vectors: Floats, metric: str, depth: int, progress: Progress = SILENT
+) -> Neighbours:
+    """The up to ``depth`` nearest gallery rows of a few ``vectors``, float32 (n, d), held in memory.
+
+    As :func:`exact_neighbours` without its second pass: where vectors tie across the last place, which of
+    them are named may vary with threads; distances do not. Nothing is kept.
+    """
+    search = _Search(gallery, _KERNELS[metric], min(depth, len(gallery)))
+    with progress.bar("neighbours of the gallery", len(vectors) * len(gallery), "pairs") as bar:
+        rows, scores, _ = search.nearest(np.ascontiguousarray(vectors, np.float32), bar)
+    return Neighbours(rows, scores)
+
+
 @dataclass(frozen=True)
 class _Kernels:
     """FAISS's functions for one metric; ``sign`` × score is the smaller, the nearer."""

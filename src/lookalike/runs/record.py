@@ -55,6 +55,12 @@ class PointRecord:
     """Measure -> cut-off -> [low, high]: the bootstrap interval of that mean."""
     by_edit: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Edit -> measure -> cut-off -> mean over the queries edited so."""
+    by_difficulty: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    """Quantity (lid, relative_contrast) -> quarters of the queries, the easiest first: ``low`` and ``high``
+    of the quantity, ``queries``, their ``mean`` knn_recall at k with ``mean_low`` and ``mean_high``.
+    """
+    missed_neighbours: dict[str, float] = field(default_factory=dict)
+    """What ``evaluate.hubness.MissedNeighbours`` has: whether they are hubs or anti-hubs."""
     latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Mode (single, batch, saturated) -> threads, samples, distinct_queries, p50_ms, p95_ms, p99_ms, mean_ms,
     turn_p50_ms (of each turn), drift ..."""
@@ -305,6 +311,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "bad_images": list[dict[str, str]],
         "notices": list[str],
         "exact_answer": dict[str, Any],
+        "difficulty": dict[str, Any],
     },
     "model": {"name": str, "recipe": dict[str, Any]},
     "index": {
@@ -378,6 +385,9 @@ def _check_point(point: PointRecord, where: str) -> None:
         _check_cutoffs(curves, where)
     if any(len(ends) != 2 for by_cutoff in point.intervals.values() for ends in by_cutoff.values()):
         raise ValueError(f"{where}: an interval has not two ends")
+    for quantity, quarters in point.by_difficulty.items():
+        if any(not {"low", "high", "queries", "mean"} <= quarter.keys() for quarter in quarters):
+            raise ValueError(f"{where}: a quarter of {quantity} lacks a number")
     _check_inside(point.neighbours or ".", f"{where}.neighbours")
 
 

@@ -24,6 +24,7 @@ from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
 from lookalike.queries.digests import Digests
 from lookalike.queries.plan import QueryPlan
+from lookalike.runs.difficulty import QueriesByDifficulty
 from lookalike.runs.files import writing_results
 from lookalike.runs.naming import index_settings, run_name
 from lookalike.runs.paths import RunPaths
@@ -179,17 +180,16 @@ def point_record(
     *,
     config: Index,
     index: Mapping[str, Any],
-    sources: Sequence[str],
     digests: Digests,
+    difficulty: QueriesByDifficulty,
     folder: Path,
 ) -> PointRecord:
     """Return the record of one operating point, its raw neighbours and samples written to ``folder/points``.
 
-    ``index`` is :func:`describe_index`'s; ``sources`` are those of the queries: what is resampled;
-    ``digests`` tell the queries from those of other runs.
+    ``index`` is :func:`describe_index`'s; ``digests`` tell the queries from those of other runs.
     """
     file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', planned.label)}.npz"
-    raw = _save_raw(file, found, evaluation, sources, digests)
+    raw = _save_raw(file, found, evaluation, digests, difficulty)
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in found.timings.items():
         metrics[f"qps_{mode}"] = timing.qps
@@ -228,6 +228,7 @@ def point_record(
         },
         flags=found.flags,
         neighbours=raw.relative_to(folder).as_posix(),
+        **difficulty.of_point(found.rows, evaluation.per_query["knn_recall"][found.point.k]),
     )
 
 
@@ -236,12 +237,16 @@ def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
 
 
 def _save_raw(
-    path: Path, found: TimedPoint, evaluation: Evaluation, sources: Sequence[str], digests: Digests
+    path: Path,
+    found: TimedPoint,
+    evaluation: Evaluation,
+    digests: Digests,
+    difficulty: QueriesByDifficulty,
 ) -> Path:
     """Rows and scores as they were returned, every latency sample with its turn and query, what each query
     scored.
 
-    ``sources`` are kept as numbers, equal for queries made from one image: it is all that resampling needs.
+    Sources are kept as numbers, equal for queries made from one image: it is all that resampling needs.
     ``asked`` and ``wanted`` are kept to find the same queries in another run.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
@@ -253,8 +258,9 @@ def _save_raw(
             f"query_of_{mode}": timing.query,
         }
     k = found.point.k
-    arrays |= _values_per_query(evaluation.per_query, k, sources)
+    arrays |= _values_per_query(evaluation.per_query, k, difficulty.sources)
     arrays |= {"asked": digests.asked, "wanted": digests.wanted}
+    arrays |= difficulty.arrays()
     arrays["knn_recall"] = evaluation.per_query["knn_recall"][k]
     with writing_results(path.parent):
         kept = save_beside(path, rows=found.rows, scores=found.scores, **arrays)

@@ -20,6 +20,7 @@ STAGES = (
     "queries",
     "duplicates",
     "exact",
+    "difficulty",
     "trained",
     "part",
     "index",
