@@ -15,7 +15,8 @@ from lookalike import schemas
 from lookalike.evaluate.points import Point
 from lookalike.evaluate.timing.results import TimedPoints, Timing
 from lookalike.evaluate.timing.rounds import Candidate, time_points
-from lookalike.machine.environment import cores
+from lookalike.machine.environment import all_threads
+from lookalike.machine.load import Load
 from lookalike.progress import Progress
 
 QUERIES = np.arange(10, dtype=np.float32)[:, None]
@@ -248,9 +249,20 @@ def test_a_run_whose_points_all_drift_is_flagged() -> None:
     assert "2 of 2 points" in result.flags[0]
 
 
-@pytest.mark.parametrize(("share", "flags"), [(None, 0), (0.10, 0), (0.11, 1)])
-def test_flags(share: float | None, flags: int) -> None:
-    assert len(TimedPoints((), share).flags) == flags
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (Load(), ""),
+        (Load(0.2, 0.9, 0), ""),
+        (Load(1.0, 0.0), "kept 1.0 cores busy while"),
+        (Load(0.1, 1.4), "kept 1.5 cores busy (0.1 of them on the processors of this job)"),
+        (Load(0.0, 0.0, 31), "quota of processor time stopped searches in 31 periods"),
+    ],
+)
+def test_other_load_is_counted_in_cores(load: Load, said: str) -> None:
+    flags = TimedPoints((), load).flags
+    assert len(flags) == bool(said)
+    assert said in "".join(flags)
 
 
 class Told(Progress):
@@ -297,7 +309,7 @@ def test_threads_are_set_for_each_mode_and_given_back() -> None:
 
 def test_all_cores_by_default() -> None:
     result = Machine().time([FAST], modes=["batch"], repeats=1, threads=None)
-    assert result.points[0].timings["batch"].threads == cores()
+    assert result.points[0].timings["batch"].threads == all_threads()
 
 
 def test_the_garbage_collector_waits() -> None:

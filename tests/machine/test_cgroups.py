@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lookalike.machine.cgroups import Limits, cgroup_limits
+from lookalike.machine.cgroups import Limits, cgroup_limits, times_throttled
 
 
 def write(folder: Path, **files: str) -> None:
@@ -28,3 +28,16 @@ def test_control_groups_of_version_1(tmp_path: Path) -> None:
     own = "4:cpu,cpuacct:/job\n3:memory:/job\n"
     assert cgroup_limits(tmp_path, own) == Limits(2.0, None)
     assert cgroup_limits(tmp_path / "none", own) == Limits(None, None)
+
+
+def test_a_quota_tells_how_often_it_stopped_its_processes(tmp_path: Path) -> None:
+    counted = "usage_usec 5\nnr_periods 90\nnr_throttled 31\nthrottled_usec 7"
+    write(tmp_path / "job", cpu__max="200000 100000", cpu__stat=counted)
+    write(tmp_path, cpu__stat="usage_usec 9")
+    assert times_throttled(tmp_path, "0::/job\n") == 31
+    write(
+        tmp_path / "cpu" / "job", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000", cpu__stat=counted
+    )
+    assert times_throttled(tmp_path, "4:cpu,cpuacct:/job\n") == 31
+    write(tmp_path / "job", cpu__max="max 100000")
+    assert times_throttled(tmp_path, "0::/job\n") is None

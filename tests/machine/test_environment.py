@@ -10,13 +10,19 @@ from lookalike.machine import environment
 from lookalike.machine.cgroups import Limits
 
 
-@pytest.mark.parametrize(("quota", "usable"), [(None, 8.0), (1.5, 1.5), (64.0, 8.0)])
+@pytest.mark.parametrize(
+    ("quota", "usable", "count"),
+    [(None, 8.0, 8), (1.5, 1.5, 1), (0.5, 0.5, 1), (2.0, 2.0, 2), (64.0, 8.0, 8)],
+)
 def test_a_quota_below_the_cpuset_is_what_may_be_used(
-    monkeypatch: pytest.MonkeyPatch, quota: float | None, usable: float
+    monkeypatch: pytest.MonkeyPatch, quota: float | None, usable: float, count: int
 ) -> None:
     monkeypatch.setattr(environment, "cores", lambda: 8)
     monkeypatch.setattr(environment, "cgroup_limits", lambda: Limits(quota, None))
     assert environment.usable_cores() == usable
+    assert environment.all_threads() == count
+    with environment.threads(None) as number:
+        assert number == count
 
 
 class Pools:

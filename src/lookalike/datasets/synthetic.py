@@ -24,7 +24,7 @@ from lookalike import schemas
 from lookalike.datasets.ids import RowNumbers, nested_sample
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.source import Source
-from lookalike.machine.environment import cores, threads
+from lookalike.machine.environment import all_threads, threads
 from lookalike.progress import SILENT, Progress
 from lookalike.store.store import Store
 
@@ -110,7 +110,7 @@ class SyntheticRows:
 
         self._centres  # noqa: B018 — made before the threads would each make them
         # Threads with a block each: BLAS's own would wait for each other in every product.
-        with threads(1), ThreadPoolExecutor(cores(), thread_name_prefix="synthetic") as pool:
+        with threads(1), ThreadPoolExecutor(all_threads(), thread_name_prefix="synthetic") as pool:
             list(pool.map(fill, np.split(order, starts[1:]) if len(order) else []))
         return made
 

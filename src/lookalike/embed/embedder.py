@@ -32,7 +32,7 @@ from lookalike.embed.shards import (
     write_vectors,
 )
 from lookalike.errors import DatasetError, ModelError
-from lookalike.machine.environment import cores, keep_freed_memory, threads
+from lookalike.machine.environment import all_threads, keep_freed_memory, threads
 from lookalike.progress import SILENT, Bar, Progress
 from lookalike.store.artifact import Artifact
 from lookalike.store.recipe import Recipe
@@ -60,7 +60,7 @@ class Embedder:
         self.model, self.store, self.progress = model, store, progress
         self.normalize = normalize
         self.batch_size = batch_size
-        self.workers = cores() if workers == "auto" else int(workers)
+        self.workers = all_threads() if workers == "auto" else int(workers)
         self.block_rows = block_rows
         self._probed: int | None = None
         self._outdated_noticed = False

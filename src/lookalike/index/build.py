@@ -32,7 +32,7 @@ from lookalike.index.structure import (
     varies_with_threads,
 )
 from lookalike.index.training import POINTS_PER_CENTROID, code_threads, draw_sample, train
-from lookalike.machine.environment import cores, give_back_memory, threads
+from lookalike.machine.environment import all_threads, give_back_memory, threads
 from lookalike.progress import SILENT, Progress
 from lookalike.schemas import Index
 from lookalike.store.artifact import Artifact
@@ -152,7 +152,7 @@ class _Builder:
         if self.trains:
             parameters["train_size"] = self.sample_size
         if varies_with_threads(blank):
-            count = parameters["threads"] = self.config.threads or cores()
+            count = parameters["threads"] = self.config.threads or all_threads()
             if self.trains and (few := code_threads(blank, self.sample_size, count)) != count:
                 parameters["training_threads"] = few
         return parameters

@@ -20,21 +20,41 @@ def cgroup_limits(root: Path = Path("/sys/fs/cgroup"), own: str | None = None) -
 
     ``own``: the content of ``/proc/self/cgroup``, read there by default.
     """
+    cpus: list[float] = []
+    memory: list[int] = []
+    for folder in _groups(root, own):
+        cpus += _cpus(folder)
+        memory += _memory(folder)
+    return Limits(min(cpus, default=None), min(memory, default=None))
+
+
+def times_throttled(root: Path = Path("/sys/fs/cgroup"), own: str | None = None) -> int | None:
+    """Return in how many periods a quota has stopped processes of this one's control groups; None: no quota.
+
+    ``own``: see :func:`cgroup_limits`. Groups around groups count theirs apart; the largest number is given.
+    """
+    counts = []
+    for folder in _groups(root, own):
+        if _cpus(folder):
+            counted = dict(
+                pair for line in _content(folder / "cpu.stat").splitlines() if len(pair := line.split()) == 2
+            )
+            counts += [int(count) for count in [counted.get("nr_throttled", "")] if count.isdigit()]
+    return max(counts, default=None)
+
+
+def _groups(root: Path, own: str | None) -> Iterator[Path]:
+    """Folders of this process's control groups, each with those around it up to the top."""
     if own is None:
         try:
             own = Path("/proc/self/cgroup").read_text(encoding="utf-8")
         except OSError:
             own = ""
-    cpus: list[float] = []
-    memory: list[int] = []
     for line in own.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, below = rest.partition(":")
         for mounted in [root] if number == "0" else [root / each for each in controllers.split(",")]:
-            for folder in _upwards(mounted, below):
-                cpus += _cpus(folder)
-                memory += _memory(folder)
-    return Limits(min(cpus, default=None), min(memory, default=None))
+            yield from _upwards(mounted, below)
 
 
 def _upwards(mounted: Path, below: str) -> Iterator[Path]:

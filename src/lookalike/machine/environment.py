@@ -1,4 +1,4 @@
-"""The machine a result was measured on: what it is, how busy it was, how much memory was used.
+"""The machine a result was measured on: what it is, and how much memory was used.
 
 Threads are set here, never inherited: OpenMP (FAISS), BLAS (numpy) and torch alike. Peaks of memory are read
 from /proc, because psutil knows present values only and no anonymous memory.
@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -39,35 +38,42 @@ PACKAGES = {
     "pillow": "pillow",
 }
 
-SHORTEST_BUSY_SECONDS = 0.1
-"""The kernel counts processor time in ticks, which say nothing of a shorter time."""
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """As glibc's malloc.h numbers them."""
 
 
+def affinity() -> frozenset[int] | None:
+    """Return the numbers of the processors that this process may run on; None where no system tells."""
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
 def cores() -> int:
     """Return how many processors this process may run on (its cpuset, not the machine's total)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    allowed = affinity()
+    return (os.cpu_count() or 1) if allowed is None else len(allowed)
 
 
 def usable_cores() -> float:
-    """Return how many processors' time this process may use: its cpuset, or a control group's smaller quota.
-
-    Threads start on all of :func:`cores`, and are throttled when a quota allows less.
-    """
+    """Return how many processors' time this process may use: its cpuset, or a group's smaller quota."""
     quota = cgroup_limits().cpus
     return float(cores() if quota is None else min(cores(), quota))
 
 
+def all_threads() -> int:
+    """Return how many threads "all cores" means: whole ones of :func:`usable_cores`, one at least.
+
+    With more of them than a quota allows, the kernel stops them all for most of each period.
+    """
+    return max(1, int(usable_cores()))
+
+
 def cpuset() -> str | None:
     """Return the processors that this process may run on as Linux writes them (``0-3,8``); else None."""
-    if not hasattr(os, "sched_getaffinity"):
+    allowed = affinity()
+    if allowed is None:
         return None
     ranges: list[list[int]] = []
-    for number in sorted(os.sched_getaffinity(0)):
+    for number in sorted(allowed):
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1][1] = number
         else:
@@ -79,11 +85,11 @@ def cpuset() -> str | None:
 def threads(n: int | None) -> Iterator[int]:
     """Set the threads of OpenMP, BLAS and, if it is loaded, torch, and restore them afterwards.
 
-    ``None`` means all cores. Yields the number that was set.
+    ``None`` means :func:`all_threads`. Yields the number that was set.
     """
     import faiss
 
-    count = cores() if n is None else n
+    count = all_threads() if n is None else n
     before = faiss.omp_get_max_threads()
     torch = sys.modules.get("torch")
     torch_before = torch.get_num_threads() if torch else 0
@@ -278,37 +284,3 @@ def _process_status() -> dict[str, int]:
         return {}
     pairs = (line.split() for line in text.splitlines() if line.endswith(" kB"))
     return {name.rstrip(":"): int(size) * 1024 for name, size, _ in pairs}
-
-
-class BusyMeter:
-    """How much of the machine other processes used inside a ``with`` block: a share of all its processors.
-
-    ``other_cpu_share`` is None after blocks of less than ``SHORTEST_BUSY_SECONDS``.
-    """
-
-    def __init__(self) -> None:
-        self.other_cpu_share: float | None = None
-
-    def __enter__(self) -> BusyMeter:
-        self._start = (time.perf_counter(), _busy_seconds(), _own_seconds())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        began, busy_before, own_before = self._start
-        elapsed = time.perf_counter() - began
-        if elapsed < SHORTEST_BUSY_SECONDS:
-            return
-        other = (_busy_seconds() - busy_before) - (_own_seconds() - own_before)
-        self.other_cpu_share = min(1.0, max(0.0, other / (elapsed * (os.cpu_count() or 1))))
-
-
-def _busy_seconds() -> float:
-    """Processor seconds used on the whole machine since it started."""
-    times = psutil.cpu_times()
-    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted in user and nice too
-    return float(sum(times) - guests - times.idle - getattr(times, "iowait", 0.0))
-
-
-def _own_seconds() -> float:
-    own = os.times()
-    return own.user + own.system + own.children_user + own.children_system

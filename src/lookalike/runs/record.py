@@ -327,7 +327,14 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "notices": list[str],
     },
     "final_timing": {"when": str, "points": int, "hostname": str, "cpu": str, "flags": list[str]},
-    "timing": {"drift": float | None, "other_cpu_share": float | None, "flags": list[str]},
+    "timing": {
+        "drift": float | None,
+        "busy_cores": float | None,
+        "busy_cores_here": float | None,
+        "throttled": int | None,
+        "other_cpu_share": float | None,
+        "flags": list[str],
+    },
 }
 """Entries of a record's objects that others read by name, and what they are taken to be."""
 _KNOWN_SETTINGS: dict[str, dict[str, Any]] = {

@@ -167,7 +167,9 @@ def describe_timing(timed: TimedPoints) -> dict[str, Any]:
     """How far the clock can be trusted."""
     return {
         "drift": timed.drift,
-        "other_cpu_share": timed.other_cpu_share,
+        "busy_cores": timed.load.cores,
+        "busy_cores_here": timed.load.cores_here,
+        "throttled": timed.load.throttled,
         "other_timings": timed.other_timings,
         "flags": timed.flags,
     }

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lookalike.datasets.sets import ImageSet
 from lookalike.errors import ImageError
-from lookalike.machine.environment import cores
+from lookalike.machine.environment import all_threads
 from lookalike.store.files import atomic_write
 
 VERSION = 1
@@ -50,7 +50,7 @@ class Thumbnails:
 
     def of(self, images: ImageSet, rows: Sequence[int]) -> list[bytes | None]:
         """A JPEG for each of ``rows``; None for an image that cannot be decoded (any more)."""
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(all_threads()) as pool:
             return list(pool.map(lambda row: self._one(images, row), rows))
 
     def path(self, fingerprint: str) -> Path:

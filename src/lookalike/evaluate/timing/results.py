@@ -11,11 +11,15 @@ import numpy.typing as npt
 
 from lookalike.evaluate.points import Floats, Point, Rows
 from lookalike.evaluate.timing.drift import Drift, drift
+from lookalike.machine.load import Load
 
 SAMPLES_FOR_P99 = 1_000
 MANY = 0.5
 """Share of the points that drift from which on the run is to blame, not the point."""
-BUSY_LIMIT = 0.10
+BUSY_HERE = 0.25
+"""Cores that others may use of those that this process runs on: more, and they keep a search waiting."""
+BUSY_ELSEWHERE = 1.0
+"""Cores that others may use of the machine's other ones: more, and they take memory's and caches' speed."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ class TimedPoints:
 
     points: tuple[TimedPoint, ...]
     """In the order in which they were given."""
-    other_cpu_share: float | None
-    """Share of all processors that other processes used meanwhile; None when unknown."""
+    load: Load = field(default_factory=Load)
+    """What other processes did meanwhile."""
     other_timings: int | None = None
     """Other processes that timed searches on this machine meanwhile; None when unknown."""
 
@@ -149,10 +153,17 @@ class TimedPoints:
                 f"{drifting} of {len(self.points)} points took longer in some rounds than in others; "
                 "time again on a quieter machine, or for longer (search.seconds)"
             )
-        if self.other_cpu_share is not None and self.other_cpu_share > BUSY_LIMIT:
+        here, elsewhere = self.load.cores_here or 0.0, self.load.cores_elsewhere or 0.0
+        if here > BUSY_HERE or elsewhere > BUSY_ELSEWHERE:
+            apart = f" ({here:.1f} of them on the processors of this job)" if elsewhere >= 0.05 else ""
             found.append(
-                f"other processes used {self.other_cpu_share:.0%} of the machine while searches were timed; "
+                f"other processes kept {here + elsewhere:.1f} cores busy{apart} while searches were timed; "
                 "end them and time again"
+            )
+        if self.load.throttled:
+            found.append(
+                f"the container's quota of processor time stopped searches in {self.load.throttled} periods "
+                "while they were timed; raise the quota, or lower search.threads"
             )
         if self.other_timings:
             jobs = "job" if self.other_timings == 1 else "jobs"

@@ -25,7 +25,8 @@ from lookalike.evaluate.timing.sampling import (
     sample_saturated,
 )
 from lookalike.index.searchers import Searcher
-from lookalike.machine.environment import BusyMeter, cores, threads
+from lookalike.machine.environment import all_threads, threads
+from lookalike.machine.load import LoadMeter
 from lookalike.progress import SILENT, Progress
 
 ROUNDS = 9
@@ -87,7 +88,7 @@ def time_points(
     with (
         progress.bar("timing searches", total, "turns") as bar,
         ConcurrentTimings() as concurrent,
-        BusyMeter() as busy,
+        LoadMeter() as meter,
         _no_collector(),
     ):
         for number in range(rounds):
@@ -99,7 +100,7 @@ def time_points(
                         bar.advance()
     with threads(search.threads):
         timed = tuple(stopwatch.read(turn) for turn in turns)
-    return TimedPoints(timed, busy.other_cpu_share, concurrent.others)
+    return TimedPoints(timed, meter.load, concurrent.others)
 
 
 class _Asked:
@@ -176,7 +177,7 @@ class _Stopwatch:
         turn.upcoming[mode] = [own.after(n) for own, n in zip(upcoming, made, strict=True)]
 
     def _searching_threads(self) -> int:
-        return self.options.threads or cores()
+        return self.options.threads or all_threads()
 
     def _warm(self, mode: str, turn: _Turns, first: bool) -> None:
         count = self.options.warm_up // (1 if first or self.options.repeats else LATER_WARM_UP)
@@ -219,7 +220,7 @@ class _Stopwatch:
 
     def _timing(self, mode: str, turn: _Turns) -> Timing:
         taken, asked = turn.samples[mode], turn.asked
-        openmp = self.openmp_threads(mode) or cores()
+        openmp = self.openmp_threads(mode) or all_threads()
         per_call = asked.size if mode == "batch" else 1
         return Timing(
             mode=mode,

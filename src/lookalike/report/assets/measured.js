@@ -13,6 +13,14 @@ function flattened(value, name = "") {
 
 const definitions = (lines) => el("dl", {}, ...lines.flatMap(([name, value]) => [el("dt", {}, name.replace(/_/g, " ")), el("dd", {}, value)]));
 
+const known = (value) => value !== undefined && value !== null;
+
+/** What other programs used while searches were timed; runs of earlier versions have a share of the machine. */
+function load(timing) {
+  if (known(timing.busy_cores)) return `${timing.busy_cores.toFixed(2)} cores`;
+  return known(timing.other_cpu_share) ? `${(100 * timing.other_cpu_share).toFixed(1)} % of the processors` : "not measured";
+}
+
 const STAGE_HEADS = { stage: "stage", outcome: "outcome", reason: "because", seconds: "took now, s", built_seconds: "took when built, s", bytes: "size", peak_rss_bytes: "peak memory", key: "key" };
 
 function stageTable(stages) {
@@ -49,8 +57,9 @@ function stageTable(stages) {
     const facts = [
       ["points", run.points.join("; ")], ["overrides", run.overrides.join(" ")], ...flattened(run.data), ["bad images", String(run.bad_images)],
       ...flattened(run.index).map(([name, value]) => [`index ${name}`, value]),
-      ["drift", run.timing.drift === undefined || run.timing.drift === null ? "not measured" : `${(100 * run.timing.drift).toFixed(1)} %`],
-      ["other programs", run.timing.other_cpu_share === undefined || run.timing.other_cpu_share === null ? "not measured" : `${(100 * run.timing.other_cpu_share).toFixed(1)} % of the processors`],
+      ["drift", known(run.timing.drift) ? `${(100 * run.timing.drift).toFixed(1)} %` : "not measured"],
+      ["other programs", load(run.timing)],
+      ["throttled", known(run.timing.throttled) ? `in ${number(run.timing.throttled, 0)} periods of the quota` : ""],
       ...own,
     ].filter(([, value]) => value);
     const details = el("details", { className: "run" }, el("summary", {}, title));
