@@ -21,7 +21,9 @@ def results(
     per_query: dict[str, np.ndarray] | None = None,
 ) -> ClassResults:
     numbered = NumberedClasses.of(Classes(gallery, queries), np.arange(len(gallery)))
-    right = [row >= 0 and gallery[row] == label is not None for row, label in zip(first, queries, strict=True)]
+    right = [
+        row >= 0 and gallery[row] == label is not None for row, label in zip(first, queries, strict=True)
+    ]
     return results_by_class(
         numbered, np.array(first, np.int64), np.array(right, bool), np.array(relevant), per_query or {}
     )

@@ -39,7 +39,7 @@ def test_copies_are_judged_per_edit(run_of: RunOf) -> None:
     assert record.data["query_count"] == 10 and record.data["gallery_size"] == 80
     assert curves(record) >= RELEVANCE
     by_edit = record.points[0].by_edit
-    assert set(by_edit) == {"colour", "crop"}
+    assert set(by_edit) == {"colour", "crop"} and record.points[0].by_class is None
     overall = record.points[0].curves["hit_rate"]["1"]
     assert overall == pytest.approx(np.mean([by_edit[edit]["hit_rate"]["1"] for edit in by_edit]))
 
@@ -77,6 +77,21 @@ def test_labels_judge_each_image_by_the_others(run_of: RunOf, pictures: Path) ->
     assert record.data["query_count"] == 30
     relevant_recall = record.points[0].curves["relevant_recall"]["10"]
     assert 0 < relevant_recall <= 10 / 39, "39 others share the label and ten can be found"
+    by_class = record.points[0].by_class
+    assert by_class is not None and {line.name for line in by_class.worst} == {"cats", "dogs"}
+    assert sum(line.queries for line in by_class.worst) == 30
+    assert all(line.gallery == 40 for line in by_class.worst)
+    hit_rate = record.points[0].curves["hit_rate"]["1"]
+    assert by_class.not_right_first == pytest.approx(30 * (1 - hit_rate))
+    assert {(line.name, line.other) for line in by_class.confusions} == {("cats", "dogs"), ("dogs", "cats")}
+
+
+def test_held_out_images_with_labels_are_judged_by_class(run_of: RunOf, pictures: Path) -> None:
+    dataset = FolderDataset(root=str(pictures), labels="folder")
+    by_class = run_of(**exact_search(dataset=dataset, queries=HeldOutQueries(n=20))).points[0].by_class
+    assert by_class is not None
+    assert sum(line.queries for line in by_class.worst) == 20
+    assert sum(line.gallery for line in by_class.worst) == 60
 
 
 def test_query_files_with_their_right_answers(run_of: RunOf, tmp_path: Path) -> None:

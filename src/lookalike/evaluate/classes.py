@@ -57,7 +57,7 @@ class NumberedClasses:
 class ClassResults:
     """One value for each class that has queries which count, the worst class first.
 
-    In order: the lowest share of right first results, then the most queries, then as the classes are numbered.
+    In order: the lowest share of right first results, the most queries, then as the classes are numbered.
     """
 
     classes: NumberedClasses

@@ -1,4 +1,4 @@
-"""Results by class in a record: the worst classes and the most frequent confusions, and tables of them all."""
+"""Results by class in a record: the worst classes, the most frequent confusions, and tables of all."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from typing import Any
 
 from lookalike.evaluate.classes import ClassResults
 from lookalike.runs.files import writing_results
-from lookalike.store.files import atomic_write, publish_new
+from lookalike.store.files import atomic_write
 
 WORST, CONFUSIONS, WITH = 20, 30, 3
 """How many classes and confusions a record holds, and with how many others each class."""
 LONGEST_NAME = 80
 """Longer names of classes end in ``…`` in the record; the tables have them whole."""
+
+
+@dataclass
+class Confusion:
+    """Queries of one class whose first result is of another."""
+
+    name: str
+    other: str
+    queries: int
 
 
 @dataclass
@@ -31,17 +40,8 @@ class ClassRecord:
     """Share of its queries whose first result is relevant."""
     means: dict[str, float] = field(default_factory=dict)
     """``precision@10``, ``relevant_recall@100``: mean over its queries."""
-    confused_with: dict[str, int] = field(default_factory=dict)
-    """Classes of the first results that are not relevant -> number of queries, the most frequent first."""
-
-
-@dataclass
-class Confusion:
-    """Queries of one class whose first result is of another."""
-
-    name: str
-    other: str
-    queries: int
+    confused_with: list[Confusion] = field(default_factory=list)
+    """The most frequent first."""
 
 
 @dataclass
@@ -109,7 +109,10 @@ def _class_record(results: ClassResults, place: int) -> ClassRecord:
         gallery=int(results.gallery[place]),
         hit_rate_at_1=float(results.hit_rate[place]),
         means={name: float(mean[place]) for name, mean in results.means.items()},
-        confused_with={_short(name): count for name, count in results.confused_with(number, WITH)},
+        confused_with=[
+            Confusion(_short(results.classes.names[number]), _short(other), count)
+            for other, count in results.confused_with(number, WITH)
+        ],
     )
 
 
@@ -118,8 +121,9 @@ def _short(name: str) -> str:
 
 
 def _save(path: Path, lines: Callable[[], Iterable[Sequence[Any]]]) -> Path:
-    with atomic_write(path, publish_new) as draft, draft.open(
-        "w", encoding="utf-8", errors="backslashreplace", newline=""
-    ) as file:
+    with (
+        atomic_write(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         csv.writer(file, lineterminator="\n").writerows(lines())
     return path

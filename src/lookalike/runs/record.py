@@ -22,6 +22,7 @@ from typing import Any
 
 from lookalike.errors import OtherVersionError, UserError
 from lookalike.machine.credentials import conceal_all, concealed
+from lookalike.runs.by_class import ByClass
 from lookalike.runs.files import as_plain, held, identity_of, load_own_json, read_as, writing_results
 from lookalike.runs.paths import RECORD, RunPaths
 from lookalike.store.files import atomic_write, publish_new, remove_stale_drafts
@@ -55,6 +56,8 @@ class PointRecord:
     """Measure -> cut-off -> [low, high]: the bootstrap interval of that mean."""
     by_edit: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Edit -> measure -> cut-off -> mean over the queries edited so."""
+    by_class: ByClass | None = None
+    """Results of each class, where the protocol judges by class."""
     by_difficulty: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     """Quantity (lid, relative_contrast) -> quarters of the queries, the easiest first: ``low`` and ``high``
     of the quantity, ``queries``, their ``mean`` knn_recall at k with ``mean_low`` and ``mean_high``.
@@ -396,6 +399,9 @@ def _check_point(point: PointRecord, where: str) -> None:
         if any(not {"low", "high", "queries", "mean"} <= quarter.keys() for quarter in quarters):
             raise ValueError(f"{where}: a quarter of {quantity} lacks a number")
     _check_inside(point.neighbours or ".", f"{where}.neighbours")
+    if point.by_class is not None:
+        _check_inside(point.by_class.table or ".", f"{where}.by_class.table")
+        _check_inside(point.by_class.confusions_table or ".", f"{where}.by_class.confusions_table")
 
 
 def _check_cutoffs(curves: Mapping[str, Mapping[str, Any]], where: str) -> None:

@@ -24,6 +24,7 @@ from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
 from lookalike.queries.digests import Digests
 from lookalike.queries.plan import QueryPlan
+from lookalike.runs.by_class import save_by_class
 from lookalike.runs.difficulty import QueriesByDifficulty
 from lookalike.runs.files import writing_results
 from lookalike.runs.naming import index_settings, run_name
@@ -192,6 +193,7 @@ def point_record(
     """
     file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', planned.label)}.npz"
     raw = _save_raw(file, found, evaluation, digests, difficulty)
+    of_classes = evaluation.by_class
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in found.timings.items():
         metrics[f"qps_{mode}"] = timing.qps
@@ -220,6 +222,7 @@ def point_record(
             edit: {name: _by_cutoff(curve) for name, curve in measures.items()}
             for edit, measures in evaluation.by_edit.items()
         },
+        by_class=None if of_classes is None else save_by_class(of_classes, raw, folder),
         latency={mode: timing.as_dict() for mode, timing in found.timings.items()},
         counts={
             "queries": evaluation.queries,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 OVER = ("FINISHED", "FAILED", "KILLED")
 PARENT = "mlflow.parentRunId"
-CONFIG, EDITS, REFERENCE, INDEX = "config.yaml", "by_edit.csv", "index.json", "index"
+CONFIG, EDITS, CLASSES, REFERENCE, INDEX = "config.yaml", "by_edit.csv", "classes.csv", "index.json", "index"
 INCOMPLETE = "lookalike.incomplete"
 """Tag of a run that could not be logged as a whole: `lookalike sync` completes it."""
 UPLOADED = "lookalike.index.uploaded"
@@ -205,6 +205,8 @@ class RunOfPoint:
                 self.client.log_dict(run_id, self.record.config, CONFIG)
             elif name == EDITS and self.point is not None:
                 self.client.log_text(run_id, _csv(content.edits_table(self.point)), EDITS)
+            elif name == CLASSES and (table := self._classes_table()) is not None:
+                self.client.log_text(run_id, table.read_text(encoding="utf-8"), CLASSES)
             elif name == REFERENCE:
                 self.client.log_text(run_id, self._reference(run), REFERENCE)
             else:
@@ -220,8 +222,16 @@ class RunOfPoint:
             return
         if content.edits_table(self.point):
             yield EDITS
+        if self._classes_table() is not None:
+            yield CLASSES
         if content.index_path(self.record):
             yield REFERENCE
+
+    def _classes_table(self) -> Path | None:
+        """The results of each class, where they are kept beside the record."""
+        by_class = self.point and self.point.by_class
+        file = self.folder / by_class.table if by_class and by_class.table else None
+        return file if file is not None and is_plain(file) else None
 
     def _reference(self, run: Run) -> str:
         """Where the index is: in the run that holds it, which may be this one, else in the store."""
