@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lookalike.runs.by_class import ByClass, ClassRecord, Confusion
 from lookalike.runs.record import PointRecord, Record
 
 CUTOFFS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -90,6 +91,22 @@ def make_point(
         "neighbours": "points/made-up.npz",
     }
     return PointRecord(**(values | changes))
+
+
+def make_by_class(*names: str) -> ByClass:
+    """Results of classes called ``names``, each worse than the next, and taken for the last."""
+    last = names[-1]
+    return ByClass(
+        classes=len(names),
+        not_right_first=3 * len(names),
+        worst=[
+            ClassRecord(name, 10, 12, place / len(names), {"precision@10": 0.4}, [Confusion(name, last, 3)])
+            for place, name in enumerate(names)
+        ],
+        confusions=[Confusion(name, last, 3) for name in names],
+        table="points/made-up.classes.csv",
+        confusions_table="points/made-up.confusions.csv",
+    )
 
 
 def make_record(points: list[PointRecord] | None = None, **changes: Any) -> Record:

@@ -19,7 +19,7 @@ from lookalike.runs.catalog import Run
 from lookalike.runs.session import Session
 from lookalike.schemas import Search
 from tests.pipeline.conftest import paint, small_experiment
-from tests.records import make_point, make_record, make_sweep
+from tests.records import make_by_class, make_point, make_record, make_sweep
 from tests.report.raw import save_sweep
 
 if TYPE_CHECKING:
@@ -258,8 +258,33 @@ def test_batches_of_another_size_are_no_part_of_the_front(tmp_path: Path, opened
     assert "set apart: 1" in page.locator("#fronts .card").nth(1).inner_text()
 
 
+def test_classes_of_a_point_are_shown_the_worst_first(tmp_path: Path, opened: Opened) -> None:
+    points = [
+        make_point(recall=0.9, by_class=make_by_class("cat", "dog", "fox")),
+        make_point(search_settings={"nprobe": 32}, recall=0.97, p50_ms=0.2, by_class=make_by_class("hen")),
+    ]
+    page = opened(
+        write_report(make_report(save_sweep(tmp_path, [make_record(points)]), "x"), tmp_path / "report.html")
+    )
+    section = page.locator("#classes")
+    assert section.locator("option").all_inner_texts() == [points[1].label, points[0].label]
+    assert section.locator("tbody").first.locator("td").all_inner_texts()[0] == "hen"
+    page.select_option("#class-point", "1")
+    firsts = section.locator("tbody").first.locator("td:first-child").all_inner_texts()
+    assert firsts == ["cat", "dog", "fox"]
+    assert "not right for 9 queries" in section.inner_text() and "fox (3)" in section.inner_text()
+
+
+def test_without_classes_there_is_no_section_of_them(tmp_path: Path, opened: Opened) -> None:
+    page = opened(write_report(make_report(save_sweep(tmp_path, make_sweep()), "x"), tmp_path / "r.html"))
+    assert not page.locator("#classes").is_visible()
+
+
 def test_markup_is_text(tmp_path: Path, opened: Opened) -> None:
-    points = [make_point(label=EVIL, by_edit={EVIL: {"hit_rate": {"1": 0.5}}}), *make_sweep()[0].points]
+    evil = make_point(
+        label=EVIL, by_edit={EVIL: {"hit_rate": {"1": 0.5}}}, by_class=make_by_class(EVIL, "other")
+    )
+    points = [evil, *make_sweep()[0].points]
     record = make_record(points, name=EVIL, overrides=[EVIL])
     record.data["dataset"] = record.environment["cpu"] = record.index["family"] = EVIL
     runs = save_sweep(tmp_path, [record])
@@ -270,6 +295,7 @@ def test_markup_is_text(tmp_path: Path, opened: Opened) -> None:
     assert EVIL in column(page, "operating point")
     assert page.locator("main img, main script").count() == 0
     assert "<b>bold</b>" in page.locator("#curves").inner_text()
+    assert "<b>bold</b>" in page.locator("#classes").inner_text()
 
 
 def test_lost_queries_show_their_images_and_filter_by_edit(tmp_path: Path, opened: Opened) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lookalike.cli import main
 from lookalike.index.families.flat import FlatIndex
 from lookalike.runs.record import Record
 from lookalike.schemas import (
@@ -84,6 +85,20 @@ def test_labels_judge_each_image_by_the_others(run_of: RunOf, pictures: Path) ->
     hit_rate = record.points[0].curves["hit_rate"]["1"]
     assert by_class.not_right_first == pytest.approx(30 * (1 - hit_rate))
     assert {(line.name, line.other) for line in by_class.confusions} == {("cats", "dogs"), ("dogs", "cats")}
+
+
+def test_the_report_prints_the_classes_that_fare_worst(
+    run_of: RunOf, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = FolderDataset(root=str(pictures), labels="folder")
+    record = run_of(**exact_search(dataset=dataset, queries=LabelsQueries(n=30)))
+    assert main(["report", str(tmp_path / "outputs" / "1"), "--classes", "--no-images"]) == 0
+    printed = capsys.readouterr().out
+    by_class = record.points[0].by_class
+    assert by_class is not None
+    assert f"is not right for {by_class.not_right_first} queries" in printed
+    for line in by_class.worst:
+        assert f"{line.hit_rate_at_1:.3f}" in printed and line.name in printed
 
 
 def test_held_out_images_with_labels_are_judged_by_class(run_of: RunOf, pictures: Path) -> None:

@@ -113,6 +113,7 @@ def test_by_default_the_page_lies_with_the_sweep(root: Path, capsys: Capture) ->
         (["--uri", "http://127.0.0.1:1"], "--uri goes with"),
         (["--filter", "params.k = '1'", "multirun"], "not both"),
         (["--experiment", "x"], "mlflow.db"),
+        (["--classes"], "they come with queries=labels"),
     ],
 )
 def test_what_the_user_can_mend(root: Path, arguments: list[str], told: str, capsys: Capture) -> None:

@@ -18,7 +18,7 @@ from lookalike.report.samples import answers_of, distribution, percentile_interv
 from lookalike.runs.catalog import Run
 from lookalike.runs.record import Record
 from tests.pipeline.conftest import RunOf, pictures, run_of  # noqa: F401 — a small real run
-from tests.records import make_ladder, make_point, make_record, make_sweep
+from tests.records import make_by_class, make_ladder, make_point, make_record, make_sweep
 from tests.report.raw import save_sweep
 
 EVIL = "</script><script>alert(1)</script><!--data--><img src=x onerror=alert(2)>\u2028"
@@ -75,13 +75,15 @@ def test_fifty_runs_of_eight_points_fit_into_five_megabytes(tmp_path: Path) -> N
         for point in record.points:
             point.trial_key += str(number)
             point.by_edit = {f"edit {n}": point.curves for n in range(7)}  # type: ignore[misc]
+            point.by_class = make_by_class(*(f"a class of some length {n}" for n in range(20)))
     page = page_of(tmp_path, save_sweep(tmp_path, records))
     assert len(payload_of(page)["points"]) == 400
     assert len(page.encode()) < 5_000_000
 
 
 def test_markup_in_names_stays_text(tmp_path: Path) -> None:
-    point = make_point(label=EVIL, by_edit={EVIL: {"hit_rate": {"1": 0.5}}})
+    by_class = make_by_class(EVIL)
+    point = make_point(label=EVIL, by_edit={EVIL: {"hit_rate": {"1": 0.5}}}, by_class=by_class)
     record = make_record([point], name=EVIL, overrides=[EVIL], status="failed", error=EVIL)
     record.data["dataset"] = record.environment["cpu"] = EVIL
     page = page_of(tmp_path, save_sweep(tmp_path, [record]), title=EVIL)

@@ -70,6 +70,9 @@ def test_a_sweep_is_a_parent_with_its_points(root: Path, tmp_path: Path) -> None
 
 def test_a_point_holds_params_metrics_curves_input_and_files(root: Path, tmp_path: Path) -> None:
     tracker, record = tracker_in(root), records.make_record(name="one point")
+    by_class = record.points[0].by_class = records.make_by_class("cat", "dog")
+    (tmp_path / "points").mkdir()
+    (tmp_path / str(by_class.table)).write_text("class,queries\ncat,10\n")
     record.save(tmp_path)
     tracker.log(record, tmp_path)
     (run,) = runs_of(tracker, record)
@@ -84,6 +87,7 @@ def test_a_point_holds_params_metrics_curves_input_and_files(root: Path, tmp_pat
         "config.yaml",
         "record.json",
         "by_edit.csv",
+        "classes.csv",
         "index.json",
     }
     assert run.info.end_time - run.info.start_time == 3500

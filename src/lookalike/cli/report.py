@@ -11,13 +11,14 @@ from lookalike.cli.parsing import Parser, add_root_option
 from lookalike.errors import UserError
 from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
+from lookalike.report.classes import most_confused, points_with_classes, worst_classes
 from lookalike.report.html import Report, make_report, write_report
 from lookalike.report.recommend import Requirements
 from lookalike.report.rows import SCOPES
 from lookalike.runs.catalog import Run, Selection, select_all
 from lookalike.runs.paths import REPORT, ReportPaths
 from lookalike.schemas import Paths, Tracking
-from lookalike.terminal.printing import print_wrapped
+from lookalike.terminal.printing import print_table, print_wrapped
 
 MEASURES = tuple(measure for measures in SCOPES.values() for measure in measures)
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     written += _other_files(report, page, options, costs)
     for advice, _ in report.advice:
         print_wrapped(f"{advice.text}\n")
+    if options.classes:
+        _print_classes(report)
     if costs is not None:
         print(costs)
     for path in written:
@@ -83,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         "--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency"
     )
     requirements.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
+    parser.add_argument(
+        "--classes",
+        action="store_true",
+        help="print the classes that fare worst, and what they are taken for, of the recommended point",
+    )
     files = parser.add_argument_group("what to write")
     files.add_argument("--out", metavar="PATH", help=f"default: {REPORT} in the folder of the runs")
     files.add_argument("--title", help="default: the sweep's name")
@@ -100,6 +108,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     files.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
+
+
+def _print_classes(report: Report) -> None:
+    """Print the results by class of one point of each set: the recommended one, else the most exact."""
+    chosen = [found[0] for each in report.advice if (found := points_with_classes([each]))]
+    if not chosen:
+        raise UserError(
+            "no point has results by class; they come with queries=labels, and with held_out or vectors "
+            "where the dataset has labels, of runs by this version"
+        )
+    for row in chosen:
+        by_class = row.point.by_class
+        if by_class is not None:
+            print_wrapped(
+                f"{row.point.label}: of {by_class.classes:,} classes those with the lowest hit_rate@1; "
+                f"the first result is not right for {by_class.not_right_first:,} queries:"
+            )
+            print_table(*worst_classes(by_class))
+            if by_class.confusions:
+                print_table(*most_confused(by_class))
+            print()
 
 
 def _costs(runs: Sequence[Run], reference: str) -> str:

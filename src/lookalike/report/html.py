@@ -22,6 +22,7 @@ from lookalike import __version__
 from lookalike.evaluate.measures import meaning_of
 from lookalike.index.families import families
 from lookalike.progress import SILENT, Progress
+from lookalike.report.classes import classes_payload
 from lookalike.report.losses import losses_payload
 from lookalike.report.recommend import Advice, Requirements, recommend
 from lookalike.report.rows import (
@@ -46,7 +47,16 @@ from lookalike.runs.catalog import Run
 from lookalike.runs.files import result_file
 from lookalike.runs.record import FINISHED
 
-SCRIPTS = ("page.js", "values.js", "table.js", "fronts.js", "curves.js", "losses.js", "measured.js")
+SCRIPTS = (
+    "page.js",
+    "values.js",
+    "table.js",
+    "fronts.js",
+    "curves.js",
+    "classes.js",
+    "losses.js",
+    "measured.js",
+)
 """In the order in which they are put into the page: each uses only what the ones before it define."""
 
 
@@ -99,6 +109,7 @@ def _page(report: Report, losses: dict[str, Any]) -> str:
         "requirements": {"measure": report.requirements.measure, "k": report.requirements.k},
         "advice": [advice_payload(advice, report.rows, members) for advice, members in report.advice],
         "losses": losses,
+        "classes": classes_payload(report.advice, report.rows),
         "runs": runs_payload(report.runs),
         **points_payload(report.rows, folders, report.runs),
     }
