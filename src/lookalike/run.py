@@ -210,6 +210,11 @@ def embed(
             f"{len(gallery.bad):,} of {len(plan.gallery):,} images cannot be used; "
             "record.json names them under bad_images, each with its reason"
         )
+    if zeros := sum(artifact.facts.get("zeros", 0) for artifact in gallery.artifacts):
+        session.notice(
+            f"{zeros:,} of {len(gallery):,} vectors are all zeros and are searched like the others; "
+            "dataset.drop_zeros=true leaves them out"
+        )
     queries = stages.perform(
         "queries", key, lambda: embedder.embed(plan.queries, "queries"), lambda made: made.artifacts
     )

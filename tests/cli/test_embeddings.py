@@ -58,7 +58,7 @@ def test_zero_vectors_are_left_out_of_an_import_on_request(tmp_path: Path, comma
     array = random_vectors()
     array[7] = 0
     np.save(tmp_path / "v.npy", array)
-    refused = imported(command, tmp_path / "v.npy", tmp_path / "out")
+    refused = imported(command, tmp_path / "v.npy", tmp_path / "out", "--cosine")
     assert (refused.code, "row 7 is all zeros" in refused.err) == (2, True)
     assert "--drop-zeros" in refused.err
     done = imported(command, tmp_path / "v.npy", tmp_path / "out", "--drop-zeros")
@@ -202,6 +202,7 @@ def world(tmp_path: Path, command: Command) -> Path:
         *QUICK,
         "dataset=embeddings",
         f"dataset.root={tmp_path / 'gallery.csv'}",
+        "dataset.normalize=true",
         "queries=vectors",
         f"queries.file={tmp_path / 'asked.npy'}",
         "index.threads=1",
@@ -374,10 +375,15 @@ def test_a_dataset_that_changed_is_exported_without_relevance(
 
 def test_files_go_out_without_a_run(tmp_path: Path, command: Command) -> None:
     write_csv(tmp_path / "v.csv", random_vectors())
-    assert exported(command, tmp_path / "out.h5", "--from", tmp_path / "v.csv").code == 0
+    ended = exported(command, tmp_path / "out.h5", "--from", tmp_path / "v.csv")
+    assert ended.code == 0
+    assert "their lengths vary" in ended.err
     again = opened(tmp_path / "out.h5")
     assert whole(again).tolist() == random_vectors().tolist()
-    assert again.normalize
+    assert not again.normalize
+    ended = exported(command, tmp_path / "cosine.h5", "--from", tmp_path / "v.csv", "--cosine")
+    assert "their lengths vary" not in ended.err
+    assert opened(tmp_path / "cosine.h5").normalize
     assert list(again.ids) == list(opened(tmp_path / "v.csv").ids)
 
 

@@ -250,10 +250,13 @@ def ready(array: np.ndarray, **changes: Any) -> VectorSet:
 
 def test_ready_vectors_are_checked_and_scaled(store: Store) -> None:
     array = np.array([[3, 4], [0, 2], [1, 0]], np.float64)
-    scaled = Embedder(Grey(), store).embed(ready(array))
+    scaled = Embedder(Grey(), store).embed(ready(array, normalize=True))
     np.testing.assert_allclose(scaled.matrix, [[0.6, 0.8], [0, 1], [1, 0]], rtol=1e-6)
-    as_they_are = Embedder(Grey(), store).embed(ready(array, normalize=False))
+    assert scaled.unit_length
+    as_they_are = Embedder(Grey(), store).embed(ready(array))
     np.testing.assert_array_equal(as_they_are.matrix, array)
+    assert not as_they_are.unit_length
+    assert Embedder(Grey(), store).embed(ready(array[2:])).unit_length
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
@@ -261,5 +264,5 @@ def test_ready_vectors_that_nothing_can_rank_are_named(store: Store, value: floa
     array = np.ones((3, 2), np.float32)
     array[1] = value
     with pytest.raises(DatasetError, match=r"a\.npy, row 1"):
-        Embedder(Grey(), store).embed(ready(array))
+        Embedder(Grey(), store).embed(ready(array, normalize=True))
     assert not list(store.artifacts())

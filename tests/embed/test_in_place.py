@@ -83,8 +83,8 @@ def test_unit_vectors_are_not_copied(store: Store, tmp_path: Path) -> None:
 def test_vectors_of_any_length_stay_where_they_need_not_be_scaled(store: Store, tmp_path: Path) -> None:
     array = 3 * unit_vectors(50)
     np.save(tmp_path / "v.npy", array)
-    assert in_place(embed(store, opened(tmp_path / "v.npy", normalize=False))) == [True]
-    scaled = embed(store, opened(tmp_path / "v.npy"))
+    assert in_place(embed(store, opened(tmp_path / "v.npy"))) == [True]
+    scaled = embed(store, opened(tmp_path / "v.npy", normalize=True))
     assert in_place(scaled) == [False]
     np.testing.assert_allclose(scaled.matrix, array / 3, rtol=1e-6)
 
@@ -93,7 +93,7 @@ def test_one_vector_that_is_too_long_has_its_shard_converted(store: Store, tmp_p
     array = unit_vectors(50)
     array[49] *= 1.001
     np.save(tmp_path / "v.npy", array)
-    embeddings = embed(store, opened(tmp_path / "v.npy", shard_size=20))
+    embeddings = embed(store, opened(tmp_path / "v.npy", shard_size=20, normalize=True))
     assert in_place(embeddings) == [True, True, False]
     np.testing.assert_allclose(np.linalg.norm(embeddings.matrix, axis=1), 1, atol=1e-6)
 
@@ -206,7 +206,7 @@ def test_a_vector_that_nothing_can_rank_is_named_and_nothing_is_published(
     array[READ_ROWS + 5] = value
     np.save(tmp_path / "v.npy", array)
     with pytest.raises(DatasetError, match=rf"v\.npy, row {READ_ROWS + 5}\b"):
-        embed(store, opened(tmp_path / "v.npy"))
+        embed(store, opened(tmp_path / "v.npy", normalize=True))
     assert list(store.artifacts()) == []
 
 

@@ -170,20 +170,26 @@ def test_efficientnet_lite0_comes_with_its_weights(bare: BarePython, world: Path
     assert not any("+" in line for line in needed), "a local build is not on PyPI"
 
 
-def test_a_run_of_ready_vectors_is_asked_for_vectors(bare: BarePython, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cosine", [True, False])
+def test_a_run_of_ready_vectors_is_asked_for_vectors(cosine: bool, bare: BarePython, tmp_path: Path) -> None:
     gallery = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     np.save(tmp_path / "gallery.npy", gallery)
     np.save(tmp_path / "query.npy", 3 * gallery[7])
     folder = exported(
         tmp_path,
         tmp_path,
-        dataset=EmbeddingsDataset(root=str(tmp_path / "gallery.npy")),
+        dataset=EmbeddingsDataset(root=str(tmp_path / "gallery.npy"), normalize=cosine or None),
         queries=VectorsQueries(file=str(tmp_path / "gallery.npy")),
         index=FlatIndex(),
     )
     row, id_, score, _ = served(bare, folder, str(tmp_path / "query.npy"))[0]
-    assert (row, id_) == (7, "7")
-    assert score == pytest.approx(0, abs=1e-6)
+    if cosine:
+        assert (row, id_) == (7, "7")
+        assert score == pytest.approx(0, abs=1e-6)
+    else:
+        distances = ((gallery - 3 * gallery[7]) ** 2).sum(axis=1)
+        assert row == distances.argmin()
+        assert score == pytest.approx(distances.min(), rel=1e-5)
     refused = bare.run(str(folder / "serve.py"), "cat.jpg", cwd=tmp_path)
     assert (refused.returncode, refused.stderr) == (
         1,

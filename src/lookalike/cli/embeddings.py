@@ -85,6 +85,9 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-column", help="column of the source's parquets to pass on as labels")
     parser.add_argument("--caption-column", help="column of the source's parquets to pass on as captions")
     parser.add_argument(
+        "--cosine", action="store_true", help="the source's vectors are compared by cosine, whatever it says"
+    )
+    parser.add_argument(
         "--drop-zeros", action="store_true", help="leave out (and count) vectors that are all zeros"
     )
     parser.add_argument(
@@ -102,6 +105,7 @@ def _bundle(options: argparse.Namespace, progress: Progress) -> Bundle:
         id_column=options.id_column,
         label_column=options.label_column,
         caption_column=options.caption_column,
+        normalize=True if options.cosine else None,
         drop_zeros=options.drop_zeros,
     )
     return bundle_of_files(config, progress)
@@ -110,7 +114,9 @@ def _bundle(options: argparse.Namespace, progress: Progress) -> Bundle:
 def _overrides(bundle: Bundle, folder: Path) -> str:
     """What searches an imported folder as its source wanted it searched."""
     parts = ["dataset=embeddings", pasted("dataset.root", str(folder))]
-    if not bundle.of_directions:
+    if bundle.of_directions:
+        parts.append("dataset.normalize=true")
+    elif bundle.metric is not None:  # else nobody said what the vectors are compared by
         parts.append("dataset.normalize=false")
     if bundle.metric == "ip" and not bundle.of_directions:
         parts.append("index.metric=ip")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lookalike import schemas
 from lookalike.config.faults import emptiness_faults, known_dim, known_faults, size_faults
-from lookalike.datasets import count_rows, open_dataset
+from lookalike.datasets import count_rows, open_dataset, source_of
 from lookalike.errors import ConfigError, UserError
 from lookalike.progress import SILENT, Progress
 from lookalike.runs.plan import Plan, cover_points, plan_points
@@ -38,6 +38,8 @@ def plan(experiment: Experiment, progress: Progress = SILENT, count: Count | Non
         faults += [fault for point in points for fault in point.faults]
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
+    if experiment.sweep.rows is None:  # of a sweep's job the sweep has said it
+        notices += source_of(resolved.dataset).notices(resolved.index.metric)
     return Plan(resolved, dim, cover_points(points, experiment.sweep), tuple(notices))
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lookalike import schemas
 from lookalike.datasets.fingerprints import file_fingerprint
@@ -20,6 +21,14 @@ from lookalike.datasets.ready_files import find_tables, find_vector_files
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.source import Source, root_fault
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
+from lookalike.datasets.treatment import (
+    in_doubt,
+    other_metric,
+    rounded,
+    sampled_lengths,
+    scaled_by,
+    unit_length,
+)
 from lookalike.errors import DatasetError
 from lookalike.progress import SILENT, Progress
 from lookalike.store.store import Store
@@ -64,13 +73,21 @@ class EmbeddingsSource(Source[schemas.EmbeddingsDataset]):
             arrays=[one.rows for one in opened],
             files=[str(file) for file in files],
             file_fingerprints=[file_fingerprint(file) for file in files],
-            normalize=_normalize(config, files, opened),
+            normalize=unit_length(config, files, opened),
             drop_zeros=config.drop_zeros,
             labels=columns.get("label"),
             captions=columns.get("caption"),
             duplicate_of=columns.get(DUPLICATES_COLUMN),
             shard_size=config.shard_size,
-            notices=tuple(dict.fromkeys(_notices(opened, empty))),
+            notices=tuple(
+                dict.fromkeys(
+                    [
+                        *_notices(opened, empty),
+                        *scaled_by(config, files, opened),
+                        *rounded(files, opened),
+                    ]
+                )
+            ),
         )
         if config.drop_zeros:
             vectors = _without_zeros(vectors, progress)
@@ -109,6 +126,19 @@ class EmbeddingsSource(Source[schemas.EmbeddingsDataset]):
         if config.drop_zeros:
             return None
         return sum(len(one.rows) for one in opened), opened[0].rows.shape[1]
+
+    def notices(self, metric: str) -> list[str]:
+        config = self.config
+        try:
+            files = find_vector_files(Path(config.root or "").expanduser(), config.format)
+            opened, empty = _open_all(files, config, SILENT)
+            filled = [file for file in files if file not in empty]
+            if config.normalize is not None or any(one.distance is not None for one in opened):
+                return list(dict.fromkeys(other_metric(filled, opened, metric)))
+            known = tuple((file, file_fingerprint(file)) for file in filled)
+            return in_doubt(_lengths_once(known, config.format, config.array), metric)
+        except DatasetError:  # opening it to be searched says what is wrong
+            return []
 
     def annotation_fault(self, kind: str) -> str | None:
         column = {"labels": "label_column", "captions": "caption_column"}.get(kind)
@@ -207,6 +237,16 @@ def _open_once(file: Path, fingerprint: str, format_: str, array: str | None) ->
     return open_vector_file(file, format_, array)
 
 
+@lru_cache(maxsize=64)
+def _lengths_once(
+    files: tuple[tuple[Path, str], ...], format_: str, array: str | None
+) -> npt.NDArray[np.float64]:
+    """Sample the lengths in files (each with its fingerprint) once a process: a sweep asks for each point."""
+    formats = [format_of(file) if format_ == "auto" else format_ for file, _ in files]
+    opened = [_open_once(*file, of, array) for file, of in zip(files, formats, strict=True)]
+    return sampled_lengths([one.rows for one in opened])
+
+
 def _read_all(
     tables: Sequence[Path],
     files: Sequence[Path],
@@ -272,15 +312,3 @@ def _ids(column: Sequence[str | None] | None, opened: Sequence[VectorFile]) -> S
         id_, times = Counter(ids).most_common(1)[0]
         raise DatasetError(f"the id {id_} stands at {times:,} vectors; set dataset.id_column to unique ids")
     return ids
-
-
-def _normalize(
-    config: schemas.EmbeddingsDataset, files: Sequence[Path], opened: Sequence[VectorFile]
-) -> bool:
-    """As the config says, else as the files do, else yes."""
-    announced = {one.of_directions for one in opened} - {None}
-    if config.normalize is not None:
-        return config.normalize
-    if len(announced) > 1:
-        raise DatasetError(f"the files beside {files[0]} are for several distances; set dataset.normalize")
-    return announced != {False}

@@ -183,7 +183,7 @@ class VectorSet:
     """The file of each array, for messages."""
     file_fingerprints: Sequence[str]
     """One for each array."""
-    normalize: bool = True
+    normalize: bool = False
     """Whether vectors are to be scaled to unit length after they are read; ``blocks`` does not do it."""
     drop_zeros: bool = False
     """Whether vectors that are all zeros were left out, and are to be left out of its queries."""

@@ -47,6 +47,13 @@ class Source(ABC, Generic[Config]):
         """Return (rows, dimensions) of ready vectors where they are known without reading them; else None."""
         return None
 
+    def notices(self, metric: str) -> list[str]:
+        """Return what the user should know, before any work, of searching the rows by ``metric``.
+
+        A sentence each; at most a few rows are read.
+        """
+        return []
+
     def annotation_fault(self, kind: str) -> str | None:
         """Return why the rows have no ``kind`` (labels, groups, captions), with the cure, to follow "needs".
 

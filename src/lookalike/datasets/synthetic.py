@@ -52,6 +52,7 @@ class SyntheticSource(Source[schemas.SyntheticDataset]):
             arrays=[rows],
             files=["synthetic vectors"],
             file_fingerprints=[rows.fingerprint],
+            normalize=True,
             shard_size=config.shard_size,
         )
         if config.limit is None:

@@ -65,6 +65,14 @@ class Embeddings:
         )
 
     @property
+    def unit_length(self) -> bool:
+        """Whether every vector is known to have unit length: scaled to it, or found to have it already."""
+        return bool(self.artifacts) and all(
+            artifact.facts.get("unit_length", artifact.manifest["parameters"].get("normalize", False))
+            for artifact in self.artifacts
+        )
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all vectors."""
         return len(self) * self.dim * 4

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lookalike.datasets.fingerprints import (
     EMBEDDED_KINDS,
@@ -142,16 +143,19 @@ def write_vectors(
 
     Files that hold just that are not copied; the facts then have ``in_place`` and ``parts``: each part's file
     with its size and mtime_ns, the byte where its rows begin and how many they are. ``files``: what the
-    vectors were read from, each with its fingerprint and the SHA-256 that ``file_hash`` gives. Memory: one
-    block.
+    vectors were read from, each with its fingerprint and the SHA-256 that ``file_hash`` gives.
+    ``unit_length``: whether all vectors are kept at unit length; ``zeros``: how many are all zeros. Memory:
+    one block.
     """
     facts: dict[str, Any] = {"vectors": len(inputs)}
     parts = inputs.mapped_parts() or []
     described = [_describe_part(part) for part in parts]  # before the check: what changes later shows
-    if parts and _can_stay(inputs, parts, title, progress):
+    lengths = _check_parts(inputs, parts, title, progress) if parts else None
+    if lengths is not None:
         facts |= {"in_place": True, "dim": inputs.dim, "parts": described}
     else:
-        _convert(inputs, draft, title, progress)
+        lengths = _convert(inputs, draft, title, progress)
+    facts |= {"unit_length": inputs.normalize or lengths.all_one, "zeros": lengths.zeros}
     facts["files"] = [
         {
             "name": file["name"],
@@ -217,32 +221,52 @@ def _is_there(part: Mapping[str, Any]) -> bool:
     return (status.st_size, status.st_mtime_ns) == (part["bytes"], part["mtime_ns"])
 
 
-def _can_stay(inputs: VectorSet, parts: Sequence[Floats], title: str, progress: Progress) -> bool:
-    """Whether all vectors are as they have to be; checks them on the way."""
-    row = 0
+@dataclass
+class _Lengths:
+    """Of the vectors that were seen."""
+
+    all_one: bool = True
+    """Whether each has unit length."""
+    zeros: int = 0
+
+    def see(self, squares: npt.NDArray[np.float64]) -> None:
+        """Take note of the squared lengths of some vectors."""
+        self.all_one &= not (np.abs(np.sqrt(squares) - 1) > UNIT_TOLERANCE).any()
+        self.zeros += int((squares == 0).sum())
+
+
+def _check_parts(
+    inputs: VectorSet, parts: Sequence[Floats], title: str, progress: Progress
+) -> _Lengths | None:
+    """Check all vectors where they lie; None as soon as one has to be scaled."""
+    row, lengths = 0, _Lengths()
     with progress.bar(f"checking {title}", len(inputs), "vectors") as bar:
         for part in parts:
             for start in range(0, len(part), READ_ROWS):
                 block = part[start : start + READ_ROWS]
-                squares = check_vectors(block, row, inputs.location, inputs.normalize)
+                lengths.see(check_vectors(block, row, inputs.location, inputs.normalize))
                 release_pages(block)
-                if inputs.normalize and (np.abs(np.sqrt(squares) - 1) > UNIT_TOLERANCE).any():
-                    return False
+                if inputs.normalize and not lengths.all_one:
+                    return None
                 row += len(block)
                 bar.advance(len(block))
-    return True
+    return lengths
 
 
-def _convert(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> None:
+def _convert(inputs: VectorSet, draft: Path, title: str, progress: Progress) -> _Lengths:
+    """Write all vectors as float32, scaled where they are to be."""
+    seen = _Lengths()
     vectors = _open(draft, len(inputs), inputs.dim)
     with progress.bar(f"reading {title}", len(inputs), "vectors") as bar:
         for start, block in inputs.blocks(READ_ROWS):
             squares = check_vectors(block, start, inputs.location, inputs.normalize)
+            seen.see(squares)
             lengths = np.sqrt(squares)[:, None] if inputs.normalize else 1
             np.divide(block, lengths, out=vectors[start : start + len(block)], casting="same_kind")
             release_pages(vectors)
             bar.advance(len(block))
     vectors.flush()
+    return seen
 
 
 def _describe_part(part: Floats) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from lookalike import schemas
 from lookalike.evaluate.points import Point
 from lookalike.index.families.factory import FactoryIndex
-from lookalike.schemas import CaptionsQueries, Experiment, SyntheticDataset, VectorDataset
+from lookalike.schemas import CaptionsQueries, EmbeddingsDataset, Experiment, SyntheticDataset, VectorDataset
 
 UNTIMED = ("k", "ladder", "nprobe", "ef_search", "k_factor")
 """Fields of ``search`` that the point itself carries."""
@@ -19,6 +19,10 @@ LAYOUT = ("shard_size", "shards")
 """Fields of ``dataset`` that say in which portions it is embedded."""
 TELLING = ("nlist", "pq_m", "hnsw_m")
 """Index settings that a label always shows; others only when they are not the family's usual value."""
+AS_FILES_SAY = "as the files say"
+"""In place of ``dataset.normalize=null``, which up to 0.1.0 scaled vectors whose files say nothing: that was
+another trial.
+"""
 WORKERS = ("device", "batch_size", "workers")
 """Fields of ``model`` that change how fast an embedding is made, not what it is."""
 
@@ -105,8 +109,11 @@ def _gallery(experiment: Experiment) -> dict[str, Any]:
     texts = isinstance(experiment.queries, CaptionsQueries)
     if texts or not isinstance(experiment.dataset, VectorDataset):
         model = {name: value for name, value in asdict(experiment.model).items() if name not in WORKERS}
+    dataset = {k: v for k, v in asdict(experiment.dataset).items() if k not in LAYOUT}
+    if isinstance(experiment.dataset, EmbeddingsDataset) and experiment.dataset.normalize is None:
+        dataset["normalize"] = AS_FILES_SAY
     return {
-        "dataset": {k: v for k, v in asdict(experiment.dataset).items() if k not in LAYOUT},
+        "dataset": dataset,
         "model": model,
         "queries": asdict(experiment.queries),
     }

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from lookalike.runs.stored import (
     stored_vectors,
     with_paths_of,
 )
-from lookalike.schemas import Experiment, ImageDataset, VectorDataset
+from lookalike.schemas import EmbeddingsDataset, Experiment, ImageDataset, VectorDataset
 from lookalike.store.recipe import Recipe, differences
 
 SPARE = 16
@@ -76,11 +76,22 @@ def open_point(found: RunPoint, root: Path, progress: Progress = SILENT) -> Fini
     Where the run lies below another root, it is that one's store. Raises UserError for a config of another
     version.
     """
-    experiment = experiment_of(found.record.config)
+    experiment = _as_searched(experiment_of(found.record.config), found.record)
     home = root_of(found.folder.resolve(), root.expanduser().resolve(), experiment.paths.store)
     experiment = with_paths_of(experiment, home)
     store = ReadOnlyStore(home / experiment.paths.store, progress=progress)
     return FinishedRun(found.folder, found.record, found.point, experiment, store, progress)
+
+
+def _as_searched(experiment: Experiment, record: Record) -> Experiment:
+    """The experiment with what was done to ready vectors, where its config left that open.
+
+    What is done then is not the same in each version: the record of the run tells.
+    """
+    dataset, scaled = experiment.dataset, record.model.get("recipe", {}).get("normalize")
+    if not isinstance(dataset, EmbeddingsDataset) or dataset.normalize is not None or scaled is None:
+        return experiment
+    return replace(experiment, dataset=replace(dataset, normalize=bool(scaled)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -301,6 +301,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "gallery_key": str,
         "gallery_ids": str,
         "dim": int,
+        "unit_length": bool,
         "queries": str,
         "query_count": int,
         "query_ids": str,

@@ -112,6 +112,7 @@ def describe_data(
         "gallery_key": gallery.key,
         "gallery_ids": digests.gallery_ids,
         "dim": gallery.dim,
+        "unit_length": gallery.unit_length,
         "queries": experiment.queries.name,
         "query_count": len(queries),
         "query_ids": digests.query_ids,

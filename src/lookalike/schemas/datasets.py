@@ -132,9 +132,9 @@ class EmbeddingsDataset(VectorDataset):
     """Column of the parquet; null: ``label``, if there is one."""
     caption_column: str | None = None
     normalize: bool | None = None
-    """Scale every vector to unit length; null: unless the file says that it is for another distance."""
+    """Scale every vector to unit length; null: only where the file says that it is for directions."""
     drop_zeros: bool = False
-    """Leave out, and count, vectors that are all zeros, which have no direction; else they are an error."""
+    """Leave out, and count, vectors that are all zeros; else they are an error where vectors are scaled."""
 
 
 @dataclass

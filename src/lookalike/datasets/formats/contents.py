@@ -18,6 +18,8 @@ from lookalike.errors import DatasetError
 
 CAST = "write it by numpy.save(file, array.astype('float32'))"
 """The cure for an array of another type."""
+OF_DIRECTIONS = {"angular": True, "cosine": True, "euclidean": False, "l2": False, "ip": False, "dot": False}
+"""The distances that a file may be for, and whether they compare directions or the vectors as they are."""
 MAX_DIM = 1 << 20
 """A header that announces longer vectors is damaged, or of another format."""
 
@@ -30,12 +32,17 @@ class VectorFile:
     """Floats of 16, 32 or 64 bits, uint8 or int8; read when asked for."""
     ids: Sequence[str] | None = None
     """One for each row; None: the format has none."""
-    of_directions: bool | None = None
-    """Whether the file says that angles are compared (True) or the vectors as they are (False)."""
+    distance: str | None = None
+    """What the file says that it is for, a key of :data:`OF_DIRECTIONS`; None: it does not say."""
     notices: tuple[str, ...] = ()
     """What the user should know, a sentence each."""
     columns: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     """What else the file says of each row: ``label``, ``duplicate_of``."""
+
+    @property
+    def of_directions(self) -> bool | None:
+        """Whether angles are compared (True) or the vectors as they are (False); None: not said."""
+        return None if self.distance is None else OF_DIRECTIONS[self.distance]
 
 
 def size_of(file: Path) -> int:

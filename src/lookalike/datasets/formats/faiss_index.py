@@ -57,8 +57,9 @@ def open_index(file: Path) -> VectorFile:
     just row numbers.
 
     A flat index is mapped in place, others are reconstructed when read. Where codes are stored
-    instead of vectors, these are approximations, and a notice says so. DatasetError when the file is no
-    index, or one whose vectors cannot be had back. A hostile file can crash the process.
+    instead of vectors, these are approximations, and a notice says so. The index's metric is the distance
+    that the file is for. DatasetError when the file is no index, or one whose vectors cannot be had back. A
+    hostile file can crash the process.
     """
     index = _read(file)
     with _readable(file):
@@ -71,10 +72,24 @@ def open_index(file: Path) -> VectorFile:
         raise DatasetError(
             f"{file} holds several vectors of the id {ids[twice[0]]}; give each vector its own id"
         )
-    notices = () if held.exact else (_approximate(file, index),)
+    distance, foreign = _distance_of(index, file)
+    notices = foreign if held.exact else (_approximate(file, index), *foreign)
     counted = np.array_equal(ids, np.arange(len(ids)))
     named = None if counted else RowNumbers(ids)
-    return VectorFile(_rows(held.index, keys, file, index), named, notices=notices)
+    return VectorFile(_rows(held.index, keys, file, index), named, distance, notices)
+
+
+def _distance_of(index: Any, file: Path) -> tuple[str | None, tuple[str, ...]]:
+    """What an index compares by, and what the user should know where nothing here does."""
+    import faiss
+
+    known = {faiss.METRIC_L2: "l2", faiss.METRIC_INNER_PRODUCT: "ip"}
+    if index.metric_type in known:
+        return known[index.metric_type], ()
+    return None, (
+        f"{file.name} compares by FAISS's metric {index.metric_type}, which is not measured here: its "
+        "vectors are compared by index.metric",
+    )
 
 
 def _approximate(file: Path, index: Any) -> str:

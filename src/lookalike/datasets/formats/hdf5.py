@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lookalike.datasets.formats.bounded import read_in_child_first
 from lookalike.datasets.formats.contents import (
+    OF_DIRECTIONS,
     RowsInRuns,
     VectorFile,
     check_not_empty,
@@ -43,8 +44,6 @@ TOP = frozenset(
     }
 )
 MAGIC = b"\x89HDF\r\n\x1a\n"
-OF_DIRECTIONS = {"angular": True, "cosine": True, "euclidean": False, "l2": False, "ip": False, "dot": False}
-"""What the attribute ``distance`` may say, and whether it compares directions."""
 MOST_FOLD = 1_100
 """A dataset that claims to be packed tighter than deflate packs is damaged or a bomb."""
 
@@ -52,7 +51,7 @@ MOST_FOLD = 1_100
 def open_hdf5(file: Path, array: str | None = None) -> VectorFile:
     """Open the dataset ``array`` (``train``) of vectors, mapped in place unless it is chunked or packed.
 
-    The attribute ``distance`` tells whether directions are compared; ids: the dataset ``ids``. DatasetError
+    The attribute ``distance`` tells what vectors are compared by; ids: the dataset ``ids``. DatasetError
     when the file is damaged, the dataset is missing or lies outside the file, or h5py is not installed.
     """
     name = array or GALLERY
@@ -60,12 +59,12 @@ def open_hdf5(file: Path, array: str | None = None) -> VectorFile:
         dataset = find(root, file, name)
         what = f"{name} of {file}"
         check_vectors_shape(what, dataset.shape, dataset.dtype)
-        of_directions, notices = _meaning(distance_of(root, file), file)
+        distance = distance_of(root, file)
         ids, columns = None, {}
         if name == GALLERY:
             ids = read_texts(root, file, IDS, len(dataset))
             columns = read_columns(root, file, COLUMNS, len(dataset))
-        return VectorFile(_rows(file, dataset, what), ids, of_directions, notices, columns)
+        return VectorFile(_rows(file, dataset, what), ids, distance, columns=columns)
 
 
 def read_matrix(root: Any, file: Path, name: str, kinds: str) -> npt.NDArray[Any] | None:
@@ -183,14 +182,6 @@ def distance_of(root: Any, file: Path) -> str | None:
             f"{', '.join(OF_DIRECTIONS)}"
         )
     return distance
-
-
-def _meaning(distance: str | None, file: Path) -> tuple[bool | None, tuple[str, ...]]:
-    """What a distance asks of its vectors: whether directions are compared, and what the user has to do."""
-    if distance is None or OF_DIRECTIONS[distance]:
-        return (None if distance is None else True), ()
-    metric = "ip" if distance in ("ip", "dot") else "l2"
-    return False, (f"{file.name} is for the distance {distance}: compare by index.metric={metric}",)
 
 
 def read_columns(root: Any, file: Path, names: Mapping[str, str], count: int) -> dict[str, list[str | None]]:

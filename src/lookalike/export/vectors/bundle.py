@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.datasets import open_dataset
+from lookalike.datasets import open_dataset, source_of
 from lookalike.datasets.formats.neighbours import open_neighbours
 from lookalike.datasets.sets import VectorSet
 from lookalike.datasets.usable import check_vectors
@@ -76,13 +76,12 @@ def bundle_of_run(run: FinishedRun) -> Bundle:
     Raises UserError when one of them is no longer in the store.
     """
     gallery = run.gallery
-    normalized = gallery.normalize if isinstance(gallery, VectorSet) else run.experiment.model.normalize
     depth = min(run.exact_neighbours.depth, len(run.vectors))
     plan, notices = _plan_of(run)
     labels = gallery.labels if plan is None else _labels_of(run.vectors.ids, plan, gallery.labels)
     return Bundle(
         gallery=run.vectors,
-        of_directions=normalized,
+        of_directions=run.vectors.unit_length and run.queries.unit_length,
         labels=labels,
         captions=gallery.captions,
         duplicate_of=None if plan is None else _duplicates_of(run, plan),
@@ -142,7 +141,7 @@ def bundle_of_files(config: EmbeddingsDataset, progress: Progress = SILENT) -> B
         gallery.labels,
         gallery.captions,
         gallery.duplicate_of,
-        notices=gallery.notices,
+        notices=(*gallery.notices, *source_of(config).notices("l2")),
     )
     file = None if config.array is not None else own_queries([Path(name) for name in gallery.files])
     if file is None:
@@ -151,7 +150,7 @@ def bundle_of_files(config: EmbeddingsDataset, progress: Progress = SILENT) -> B
     if not isinstance(plan.queries, VectorSet):
         raise DatasetError(f"{file} holds no query vectors; leave it out")
     bundle = replace(
-        bundle, queries=Checked(plan.queries), plan=plan, notices=(*gallery.notices, *plan.notices)
+        bundle, queries=Checked(plan.queries), plan=plan, notices=(*bundle.notices, *plan.notices)
     )
     neighbours = neighbours_beside(file)
     return bundle if neighbours is None else _with_neighbours(bundle, neighbours)
