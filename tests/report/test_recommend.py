@@ -10,6 +10,7 @@ from lookalike.evaluate.statistics import split_halves
 from lookalike.report.recommend import Requirements, recommend
 from lookalike.report.rows import Row, rows_of
 from lookalike.report.samples import Answers
+from lookalike.report.shares import MinShare
 from tests.records import make_point, make_record
 
 SOURCES = tuple(str(query // 2) for query in range(400))
@@ -46,6 +47,57 @@ def test_the_fastest_that_has_the_recall() -> None:
 def test_nothing_asked_for_means_nineteen_of_twenty_neighbours() -> None:
     rows = [row("good", 0.96, 0.5), row("rough", 0.9, 0.1)]
     assert recommend(rows, Requirements(), Queries()).headline.startswith("For knn_recall@100 ≥ 0.95: good")
+
+
+class Uneven(Queries):
+    """Each point fails wholly on a share of the queries of either half, and answers the others."""
+
+    def __call__(self, row: Row, measure: str, k: int) -> Answers:
+        values = np.ones(len(SOURCES))
+        for half, failing in zip((FIRST, SECOND), self.given[row.point.label], strict=True):
+            places = np.flatnonzero(half)
+            values[places[: round(failing * len(places))]] = 0.5
+        return Answers(values.astype(np.float32).astype(np.float64), SOURCES)
+
+
+def test_a_share_of_the_queries_may_be_required_whatever_the_mean_is() -> None:
+    rows = [row("even", 0.99, 0.5), row("uneven", 0.98, 0.1)]
+    queries = Uneven(even=(0.0, 0.01), uneven=(0.05, 0.05))
+    assert recommend(rows, Requirements(min_recall=0.95), queries).row is rows[1]
+    advice = recommend(rows, Requirements(min_shares=(MinShare(0.8, 0.99),)), queries)
+    assert advice.row is rows[0]
+    assert advice.headline.startswith("For knn_recall@100 of 0.8 or more for 99 % of the queries: even")
+    assert "It has 0.8 or more for 99.00% on the other half of the queries." in advice.lines
+    both = Requirements(min_recall=0.9, min_shares=(MinShare(0.5, 1), MinShare(0.51, 0.9)))
+    assert recommend(rows, both, queries).row is rows[1], "the fastest that meets all"
+    advice = recommend(
+        rows, Requirements(min_shares=(MinShare(0.8, 1),)), Uneven(even=(0, 0.02), uneven=(1, 1))
+    )
+    assert "98.00% on the other half of the queries, fewer than was asked." in advice.text
+    nothing = Uneven(even=(0.5, 0.5), uneven=(1, 1))
+    assert recommend(rows, Requirements(min_shares=(MinShare(0.8, 0.99),)), nothing).row is None
+
+
+def test_shares_of_runs_without_values_per_query_come_from_the_record() -> None:
+    rows = [row("even", 0.99, 0.5), row("uneven", 0.98, 0.1)]
+    for each, share in zip(rows, (1.0, 0.9), strict=True):
+        each.point.metrics["knn_recall_at_100_share_0.8"] = share
+    required = Requirements(min_shares=(MinShare(0.8, 0.99),))
+    assert recommend(rows, required, lambda row, measure, k: None).row is rows[0]
+    unknown = Requirements(min_shares=(MinShare(0.77, 0.5),))
+    assert recommend(rows, unknown, lambda row, measure, k: None).row is None
+
+
+def test_a_value_kept_in_32_bits_is_what_it_was() -> None:
+    values = np.array([0.9, 0.9, 0.8, np.nan]).astype(np.float32).astype(np.float64)
+    assert MinShare(0.9, 0.5).of(values, row("x", 0.9, 1.0), "knn_recall", 100) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("text", ["0.8", "0.8=2", "0.8=x", "nan=0.5", "=", "0.8=0.9=0.9"])
+def test_a_share_that_is_none(text: str) -> None:
+    with pytest.raises(UserError, match=r"is not RECALL=SHARE; 0\.8=0\.99 asks"):
+        MinShare.parse(text)
+    assert MinShare.parse("0.8=0.99") == MinShare(0.8, 0.99)
 
 
 def test_it_is_chosen_on_one_half_and_stated_on_the_other() -> None:

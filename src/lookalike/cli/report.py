@@ -15,6 +15,7 @@ from lookalike.report.classes import most_confused, points_with_classes, worst_c
 from lookalike.report.html import Report, make_report, write_report
 from lookalike.report.recommend import Requirements
 from lookalike.report.rows import SCOPES
+from lookalike.report.shares import MinShare
 from lookalike.runs.catalog import Run, Selection, select_all
 from lookalike.runs.paths import REPORT, ReportPaths
 from lookalike.schemas import Paths, Tracking
@@ -28,7 +29,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     root = results_root(options.root)
     measure, k = _measure(options.measure)
-    requirements = Requirements(measure, k, options.min_recall, options.max_p95_ms, options.max_gb)
+    requirements = Requirements(
+        measure,
+        k,
+        options.min_recall,
+        options.max_p95_ms,
+        options.max_gb,
+        tuple(map(MinShare.parse, options.min_share)),
+    )
     selection = _selection(root, options)
     if not selection.runs:
         raise UserError(f"nothing was found for {selection.name}; loosen the filter or name other runs")
@@ -86,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         "--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency"
     )
     requirements.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
+    requirements.add_argument(
+        "--min-share",
+        action="append",
+        default=[],
+        metavar="RECALL=SHARE",
+        help="the fastest point where so many queries have it: 0.8=0.99 is 0.8 for 99 %% of them; repeatable",
+    )
     parser.add_argument(
         "--classes",
         action="store_true",

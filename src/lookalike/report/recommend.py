@@ -17,6 +17,7 @@ from lookalike.errors import UserError
 from lookalike.evaluate.statistics import Values, bootstrap_interval, holm, paired_difference, split_halves
 from lookalike.report.rows import Row
 from lookalike.report.samples import Answers
+from lookalike.report.shares import MinShare
 
 USUAL_RECALL = 0.95
 """Asked of ``knn_recall`` when nothing else is."""
@@ -42,6 +43,8 @@ class Requirements:
     max_p95_ms: float | None = None
     max_gb: float | None = None
     """Of memory to serve the index, 10⁹ bytes."""
+    min_shares: tuple[MinShare, ...] = ()
+    """Of the measure's values of single queries; all have to be met."""
 
     def __post_init__(self) -> None:
         if self.min_recall is not None and not 0 <= self.min_recall <= 1:
@@ -53,7 +56,8 @@ class Requirements:
     @property
     def is_open(self) -> bool:
         """Whether nothing is required."""
-        return self.min_recall is None and self.max_p95_ms is None and self.max_gb is None
+        limits = (self.min_recall, self.max_p95_ms, self.max_gb)
+        return all(limit is None for limit in limits) and not self.min_shares
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,9 @@ class _Candidate:
 def recommend(rows: Sequence[Row], requirements: Requirements, answers_of: AnswersOf) -> Advice:
     """Choose among ``rows``, which are of one comparable set, and say so.
 
-    With a ``min_recall``: the fastest point (median of single queries) that has it. Without: the highest
-    recall within the limits. Without any requirement, for ``knn_recall`` and ``nn_recall``, a recall of 0.95.
+    With a ``min_recall`` or ``min_shares``: the fastest point (median of single queries) that meets them.
+    Without: the highest recall within the limits. Without any requirement, for ``knn_recall`` and
+    ``nn_recall``, a recall of 0.95.
     """
     k = requirements.k or rows[0].point.k
     name = f"{requirements.measure}@{k}" + (
@@ -104,17 +109,22 @@ def recommend(rows: Sequence[Row], requirements: Requirements, answers_of: Answe
     min_recall = requirements.min_recall
     if requirements.is_open and requirements.measure.endswith("nn_recall"):
         min_recall = USUAL_RECALL
-    within = [candidate for candidate in candidates if _within_limits(candidate.row, requirements)]
+    within = [
+        candidate
+        for candidate in candidates
+        if _within_limits(candidate.row, requirements) and _enough_for_most(candidate, requirements, k)
+    ]
     meeting = [candidate for candidate in within if min_recall is None or candidate.to_choose >= min_recall]
     wanted = _in_words(name, min_recall, requirements)
     if not meeting:
         return _no_point(within or candidates, wanted, name, bool(within))
-    if min_recall is None:
+    if min_recall is None and not requirements.min_shares:
         chosen = max(meeting, key=lambda c: (c.to_choose, -(c.row.p50_ms or 0)))
     else:
         chosen = min(meeting, key=lambda c: (c.row.p50_ms or 0, -c.to_choose))
     lines = [
         _stated_recall(chosen, min_recall, name, is_split),
+        *_stated_shares(chosen, requirements, k),
         *_alternatives(chosen, candidates, name),
         *_runners_up(chosen, meeting),
     ]
@@ -154,14 +164,47 @@ def _within_limits(row: Row, requirements: Requirements) -> bool:
     )
 
 
+def _enough_for_most(candidate: _Candidate, requirements: Requirements, k: int) -> bool:
+    """Whether so many of the queries that choose are answered as well as is asked for."""
+    return all(
+        (share := _share_of(candidate, required, requirements.measure, k)) is not None
+        and share >= required.share
+        for required in requirements.min_shares
+    )
+
+
+def _share_of(
+    candidate: _Candidate, required: MinShare, measure: str, k: int, unseen: bool = False
+) -> float | None:
+    answers = candidate.answers
+    values = None
+    if answers is not None:
+        values = answers.values[candidate.unseen if unseen else ~candidate.unseen]
+    return required.of(values, candidate.row, measure, k)
+
+
+def _stated_shares(chosen: _Candidate, requirements: Requirements, k: int) -> list[str]:
+    """What the half that chose nothing says of each required share."""
+    lines = []
+    for required in requirements.min_shares:
+        share = _share_of(chosen, required, requirements.measure, k, unseen=True)
+        where = "over all queries" if chosen.answers is None else "on the other half of the queries"
+        if share is not None:
+            below = "" if share >= required.share else ", fewer than was asked"
+            lines.append(f"It has {required.least:g} or more for {share:.2%} {where}{below}.")
+    return lines
+
+
 def _in_words(name: str, min_recall: float | None, requirements: Requirements) -> str:
     limits = []
     if requirements.max_p95_ms is not None:
         limits.append(f"p95 ≤ {requirements.max_p95_ms:g} ms")
     if requirements.max_gb is not None:
         limits.append(f"memory ≤ {requirements.max_gb:g} GB")
-    if min_recall is not None:
-        return " and ".join([f"{name} ≥ {min_recall:g}", *limits])
+    recalls = [] if min_recall is None else [f"{name} ≥ {min_recall:g}"]
+    recalls += [f"{name} of {required}" for required in requirements.min_shares]
+    if recalls:
+        return " and ".join([*recalls, *limits])
     return f"the highest {name}" + (f" with {' and '.join(limits)}" if limits else "")
 
 
