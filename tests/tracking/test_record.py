@@ -289,6 +289,31 @@ def test_one_odd_record_is_named_and_left_out_by_whoever_reads_many(
         find_point(tmp_path, str(sweep / "odd"))
 
 
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"lid": [1.0, 2.0]}, "lid has not 3 numbers"),
+        ({"lid": [1.0, "2", 3.0]}, "lid.1. is not a float"),
+        ({"distance_ratio": "far"}, "distance_ratio is not a float"),
+        ({"rank": 1.5}, "rank is not a int"),
+    ],
+)
+def test_a_difficulty_that_is_none_is_refused(tmp_path: Path, known: dict[str, Any], said: str) -> None:
+    record = records.make_record()
+    record.data["difficulty"] = known
+    record.save(tmp_path)
+    with pytest.raises(UserError, match=said):
+        Record.load(tmp_path)
+
+
+def test_a_quarter_that_lacks_a_number_is_refused(tmp_path: Path) -> None:
+    quarters = records.quarters(0.9, 0.8)
+    del quarters[2]["mean"]
+    records.make_record([records.make_point(by_difficulty={"lid": quarters})]).save(tmp_path)
+    with pytest.raises(UserError, match="a quarter of lid lacks a number"):
+        Record.load(tmp_path)
+
+
 def test_a_raw_path_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     records.make_record([records.make_point(neighbours="../../other/points.npz")]).save(tmp_path)
     with pytest.raises(UserError, match="leads out of the record's folder"):

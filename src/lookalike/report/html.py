@@ -23,6 +23,7 @@ from lookalike.evaluate.measures import meaning_of
 from lookalike.index.families import families
 from lookalike.progress import SILENT, Progress
 from lookalike.report.classes import classes_payload
+from lookalike.report.difficulty import difficulty_payload
 from lookalike.report.losses import losses_payload
 from lookalike.report.recommend import Advice, Requirements, recommend
 from lookalike.report.rows import (
@@ -54,6 +55,7 @@ SCRIPTS = (
     "fronts.js",
     "curves.js",
     "classes.js",
+    "why.js",
     "losses.js",
     "measured.js",
 )
@@ -108,6 +110,7 @@ def _page(report: Report, losses: dict[str, Any]) -> str:
         "version": __version__,
         "requirements": {"measure": report.requirements.measure, "k": report.requirements.k},
         "advice": [advice_payload(advice, report.rows, members) for advice, members in report.advice],
+        "difficulty": difficulty_payload(report.advice, report.rows),
         "losses": losses,
         "classes": classes_payload(report.advice, report.rows),
         "runs": runs_payload(report.runs),
@@ -257,6 +260,10 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
                 for measure, curve in measures.items()
             }
             for edit, measures in point.by_edit.items()
+        },
+        "difficulty": {
+            quantity: [{name: _significant(value) for name, value in quarter.items()} for quarter in quarters]
+            for quantity, quarters in point.by_difficulty.items()
         },
         "ecdf": {
             mode: [_significant(value) for value in distribution(values)]

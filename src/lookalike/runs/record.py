@@ -347,6 +347,12 @@ _KNOWN_SETTINGS: dict[str, dict[str, Any]] = {
     "sweep": {"name": str | None},
     "measures": {"confidence": float},
 }
+_KNOWN_DIFFICULTY: dict[str, Any] = {
+    **dict.fromkeys(("neighbours", "rank", "queries", "with_equals", "with_near_equals"), int),
+    **dict.fromkeys(("distance_ratio", "hubness_skewness", "hubness_skewness_by_chance"), float),
+}
+_DIFFICULTY_LISTS = {"lid": 3, "relative_contrast": 3, "distance_ratio_interval": 2}
+"""Numbers of ``data.difficulty``, and lists of so many."""
 _NEEDED = {"data": ("dataset", "gallery_size"), "model": ("name",), "index": ("family",)}
 """Those that a record with operating points cannot be without."""
 
@@ -364,6 +370,7 @@ def _check(record: Record) -> None:
     for group, known in _KNOWN_SETTINGS.items():
         for key in known.keys() & record.config.get(group, {}).keys():
             read_as(known[key], record.config[group][key], f"record.config.{group}.{key}")
+    _check_difficulty(record.data.get("difficulty", {}), "record.data.difficulty")
     for i, stage in enumerate(record.stages):
         read_as(str, stage["stage"], f"record.stages[{i}].stage")
     if "shards" in record.extras:
@@ -377,6 +384,14 @@ def _check(record: Record) -> None:
         _check_inside(read_as(str, exact["values"], f"{where}.values"), f"{where}.values")
     for i, point in enumerate(record.points):
         _check_point(point, f"record.points[{i}]")
+
+
+def _check_difficulty(known: dict[str, Any], where: str) -> None:
+    for key in _KNOWN_DIFFICULTY.keys() & known.keys():
+        read_as(_KNOWN_DIFFICULTY[key], known[key], f"{where}.{key}")
+    for key in _DIFFICULTY_LISTS.keys() & known.keys():
+        if len(read_as(list[float], known[key], f"{where}.{key}")) != _DIFFICULTY_LISTS[key]:
+            raise ValueError(f"{where}.{key} has not {_DIFFICULTY_LISTS[key]} numbers")
 
 
 def _check_point(point: PointRecord, where: str) -> None:

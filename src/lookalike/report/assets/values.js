@@ -130,5 +130,5 @@ if (points.length) {
     fill(find("#sets .choices"), ...buttons);
   });
 } else {
-  for (const part of ["#toolbar", "#fronts", "#table", "#curves"]) find(part).hidden = true;
+  for (const part of ["#toolbar", "#fronts", "#table", "#curves", "#why"]) find(part).hidden = true;
 }
