@@ -109,6 +109,22 @@ def make_by_class(*names: str) -> ByClass:
     )
 
 
+def quarters(easiest: float, hardest: float, reach: float = 0.02) -> list[dict[str, float]]:
+    """An entry of ``by_difficulty``: four quarters of 350 queries each, with intervals of ± ``reach``."""
+    means = [easiest + (hardest - easiest) * part / 3 for part in range(4)]
+    return [
+        {
+            "low": 10 * part,
+            "high": 10 * part + 10,
+            "queries": 350,
+            "mean": mean,
+            "mean_low": mean - reach,
+            "mean_high": mean + reach,
+        }
+        for part, mean in enumerate(means)
+    ]
+
+
 def make_record(points: list[PointRecord] | None = None, **changes: Any) -> Record:
     """A finished run of the default experiment with ``points`` (one by default)."""
     points = [make_point()] if points is None else points

@@ -19,7 +19,7 @@ from lookalike.runs.catalog import Run
 from lookalike.runs.session import Session
 from lookalike.schemas import Search
 from tests.pipeline.conftest import paint, small_experiment
-from tests.records import make_by_class, make_point, make_record, make_sweep
+from tests.records import make_by_class, make_point, make_record, make_sweep, quarters
 from tests.report.raw import save_sweep
 
 if TYPE_CHECKING:
@@ -332,3 +332,27 @@ def test_light_and_dark(tmp_path: Path, opened: Opened, report: Path) -> None:
     page.click("#theme")
     assert brightness(page) > 180
     assert page.locator("#fronts .chart").first.evaluate(font) != dark
+
+
+def test_why_recall_is_lost(tmp_path: Path, opened: Opened) -> None:
+    lost = {"lid": quarters(0.98, 0.71), "relative_contrast": quarters(0.95, 0.8)}
+    record = make_record([make_point(recall=0.9, label=EVIL, by_difficulty=lost)])
+    ratio = {"rank": 10, "distance_ratio": 3.1, "distance_ratio_interval": [2.9, 3.3]}
+    record.data = record.data | {"difficulty": ratio}
+    runs = save_sweep(tmp_path, [record, *make_sweep()])
+    page = opened(write_report(make_report(runs, "why"), tmp_path / "report.html"))
+    why = page.locator("#why")
+    assert "they lie 3.10 × as far from it" in why.inner_text()
+    assert "<b>bold</b>" in why.inner_text() and page.title() == "why"
+    assert "0.710 (0.690–0.730) in the quarter of highest local intrinsic dimension" in why.inner_text()
+    assert "The record does not say" in why.inner_text(), "of the points of the other runs"
+    for place in (0, 1):
+        chart = why.locator(".chart").nth(place)
+        assert chart.locator(".scatterlayer .trace").count() == 1
+        assert chart.locator(".xtick").all_text_contents() == ["easiest", "second", "third", "hardest"]
+
+
+def test_reports_of_runs_that_do_not_know_why_say_so(report: Path, opened: Opened) -> None:
+    why = opened(report).locator("#why")
+    assert "do not say how hard their queries are" in why.inner_text()
+    assert not why.locator(".grid").is_visible()

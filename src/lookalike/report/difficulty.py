@@ -8,11 +8,13 @@ left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike.report.front import front
-from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row
+
+if TYPE_CHECKING:
+    from lookalike.report.recommend import Advice
 
 NAMES = {"lid": "local intrinsic dimension", "relative_contrast": "relative contrast"}
 """What orders queries by difficulty, in words."""
@@ -74,15 +76,15 @@ def reasons(row: Row) -> list[str]:
 
 
 def short_reason(rows: Sequence[Row]) -> str | None:
-    """Return the loss among hard queries of the best point on the front that shows one, in one line."""
+    """Return what the best point on the front that loses among hard queries does there; None without one."""
     for row in sorted(front(rows), key=lambda row: -(row.recall or 0)):
         found = _clearest(row)
         if found is not None and found[2]["mean"] < found[1]["mean"]:
-            name, easy, hard = found
+            _, easy, hard = found
             where = f" ({row.point.label})" if len(rows) > 1 else ""
             return (
-                f"hard queries: recall {hard['mean']:.3f} in the quarter of {HARDEST[name]} {NAMES[name]}, "
-                f"{easy['mean']:.3f} in the opposite one{where}"
+                f"recall@{row.point.k} {hard['mean']:.3f} in the hardest quarter of the queries, "
+                f"{easy['mean']:.3f} in the easiest{where}"
             )
     return None
 
@@ -107,7 +109,8 @@ def _of_all_queries(members: Sequence[Row]) -> list[str]:
     """Once for each model: its vectors are what is easy or hard."""
     by_model: dict[str, list[str]] = {}
     for row in members:
-        by_model.setdefault(str(row.record.model.get("name")), query_sentences(row.record.data))
+        model = str(row.record.model.get("name"))
+        by_model[model] = by_model.get(model) or query_sentences(row.record.data)
     if len(by_model) == 1:
         return next(iter(by_model.values()))
     return [f"{model}: {line}" for model, lines in by_model.items() for line in lines]
@@ -121,8 +124,8 @@ def _origin(known: Mapping[str, Any]) -> str | None:
     basis = f"{low:.2f}–{high:.2f}; medians of the distance to neighbour {known['rank']}"
     if low > ELSEWHERE:
         return (
-            f"The queries come from elsewhere: they lie {ratio:.2f} × as far from the gallery as its own "
-            f"vectors from each other ({basis})."
+            f"The queries are not like the gallery: they lie {ratio:.2f} × as far from it as its own vectors "
+            f"from each other ({basis})."
         )
     if high < 1 / ELSEWHERE:
         return (

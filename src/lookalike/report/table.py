@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lookalike.report.difficulty import short_reason
 from lookalike.report.front import EQUAL, IN_DOUBT, by_front, legend, marks, ranks
 from lookalike.report.rows import FACETS, Row, caption, comparable, failures, heading, rows_of
 from lookalike.runs.record import Record
@@ -146,6 +147,8 @@ def print_table(records: Sequence[Record], console: Console | None = None) -> No
             printed.add(line)
         for number, line in enumerate(caption(group)):
             write(line, "dim" if number < 2 else "yellow")
+        if reason := short_reason(group):
+            write(reason, "dim")
         console.print()
     for line in failures(records):
         write(line, "red")
@@ -257,7 +260,9 @@ def comparison_markdown(records: Sequence[Record], title: str) -> str:
                 label = f"**{label}**" if id(row) in on_front else label
                 label += f" {mark_of[id(row)]}" if mark_of[id(row)] in (EQUAL, IN_DOUBT) else ""
             lines.append(f"| {label} | " + " | ".join(column.cell(row) for column in shown) + " |")
-        lines += ["", "  \n".join(_cell(line) for line in [*legend(group, "in bold"), *caption(group)]), ""]
+        reason = short_reason(group)
+        below = [*legend(group, "in bold"), *caption(group), *([reason] if reason else [])]
+        lines += ["", "  \n".join(map(_cell, below)), ""]
     if len(rows) > 1:
         lines += [
             "Bold: on the Pareto front (no other point is both faster and closer to the exact answer, "

@@ -17,7 +17,7 @@ function byDifficulty(quantity, drawnPoints) {
     const bars = known
       ? { error_y: { type: "data", symmetric: false, array: quarters.map((each) => each.mean_high - each.mean), arrayminus: quarters.map((each) => each.mean - each.mean_low), thickness: 1, width: 3 } }
       : {};
-    return [{ x: ["easiest quarter", "second", "third", "hardest quarter"], y: quarters.map((quarter) => quarter.mean), ...bars, mode: "lines+markers", text, hovertemplate: "%{text}<extra></extra>", line: { color: colour, width: 2, dash }, marker: { size: 6 } }];
+    return [{ x: ["easiest", "second", "third", "hardest"], y: quarters.map((quarter) => quarter.mean), ...bars, mode: "lines+markers", text, hovertemplate: "%{text}<extra></extra>", line: { color: colour, width: 2, dash }, marker: { size: 6 } }];
   });
 }
 
@@ -42,7 +42,7 @@ if (points.length) {
     const traces = cards.map((card) => byDifficulty(card.quantity, shown));
     basis.hidden = grid.hidden = traces.every((each) => !each.length);
     cards.forEach((card, place) => {
-      if (!grid.hidden) Plotly.react(card.chart, traces[place], layout({ xaxis: { type: "category", title: { text: "queries" } }, yaxis: { title: { text: "knn_recall" }, tickformat: ".3~f" } }), CONFIG);
+      if (!grid.hidden) Plotly.react(card.chart, traces[place], layout({ xaxis: { type: "category", title: { text: "quarters of the queries" } }, yaxis: { title: { text: "knn_recall" }, tickformat: ".3~f" } }), CONFIG);
     });
   });
 }
