@@ -140,8 +140,18 @@ def test_an_interval_for_every_mean_that_has_one():
     result = evaluate(ROWS, SCORES, EXACT, make_relevance([[0], []]), k=3, sources=["a", "b"], **options)
     assert set(result.intervals) == {"knn_recall", "nn_recall"}, "one source says nothing of relevance"
     low, high = result.intervals["nn_recall"][1]
-    assert (low, high) == (0.0, 1.0)
+    assert (low, high) == pytest.approx((0.0126, 0.9874), abs=0.0005), "one of two hit: Clopper and Pearson"
     assert set(result.intervals["knn_recall"]) == {1, 2, 3}
+
+
+def test_what_was_missed_is_counted():
+    """Of the second query's exact neighbours two of three are missed; relevance counts queries."""
+    result = evaluate(ROWS, SCORES, EXACT, make_relevance([[1, 3], []]), k=3, sources=["a", "b"], **OPTIONS)
+    assert result.missed == {
+        "knn_recall": {1: (1, 2), 2: (2, 4), 3: (2, 6)},
+        "nn_recall": {1: (1, 2), 2: (1, 2), 3: (1, 2)},
+        "hit_rate": {1: (1, 1), 2: (0, 1), 3: (0, 1)},
+    }
 
 
 @pytest.mark.parametrize(("k", "message"), [(5, "search for 5 and keep at least 6"), (4, "search for 5")])

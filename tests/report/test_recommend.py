@@ -34,7 +34,7 @@ class Queries:
 
     def __call__(self, row: Row, measure: str, k: int) -> Answers:
         first, second = self.given.get(row.point.label, (row.point.curve(measure)[k],) * 2)
-        return Answers(np.where(FIRST, first, second) + NOISE, SOURCES)
+        return Answers(np.clip(np.where(FIRST, first, second) + NOISE, 0, 1), SOURCES)
 
 
 def test_the_fastest_that_has_the_recall() -> None:

@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.evaluate.intervals import Values
 from lookalike.evaluate.measures import Flags
-from lookalike.evaluate.statistics import Values
 from lookalike.queries.plan import Classes
 
 Numbers = npt.NDArray[np.int32]

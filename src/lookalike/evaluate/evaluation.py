@@ -10,8 +10,10 @@ import numpy as np
 
 from lookalike.evaluate.classes import ClassResults, NumberedClasses, results_by_class
 from lookalike.evaluate.exact import Neighbours, Rows
+from lookalike.evaluate.intervals import Values, mean_intervals
 from lookalike.evaluate.measures import (
     AT_R,
+    HIT_OR_MISS,
     VS_EXACT,
     VS_RELEVANCE,
     Flags,
@@ -19,7 +21,6 @@ from lookalike.evaluate.measures import (
     drop_ignored,
     relevant_hits,
 )
-from lookalike.evaluate.statistics import Values, bootstrap_intervals
 from lookalike.machine.mapping import release_pages
 from lookalike.schemas import Measures
 
@@ -43,7 +44,7 @@ class Reference:
     relevance: Relevance | None
     """None: the answers are compared with the exact ones only."""
     sources: Sequence[str]
-    """Per query, what the bootstrap resamples: edited copies of one image are not independent."""
+    """Per query, equal for those that may be alike: edited copies of one image, images of one class."""
     edits: Sequence[str] | None = None
     """Per query, the stratum that results are also given for."""
     classes: NumberedClasses | None = None
@@ -57,7 +58,10 @@ class Evaluation:
     curves: dict[str, Curve]
     """Measure → cut-off → mean over the queries that count."""
     intervals: dict[str, dict[int, tuple[float, float]]]
-    """Measure → cut-off → bootstrap confidence interval of that mean."""
+    """Measure → cut-off → confidence interval of that mean."""
+    missed: dict[str, dict[int, tuple[int, int]]]
+    """Measure → cut-off → how many were missed, of how many: exact neighbours of all queries together for
+    knn_recall, queries for measures that are 1 or 0; other measures count nothing."""
     by_edit: dict[str, dict[str, Curve]]
     """Edit → measure → cut-off → mean; empty when the protocol has no edits."""
     by_class: ClassResults | None
@@ -77,7 +81,7 @@ class Evaluation:
 
 
 def evaluate(
-    found: Neighbours, reference: Reference, *, k: int, metric: str, measures: Measures, seed: int = 0
+    found: Neighbours, reference: Reference, *, k: int, metric: str, measures: Measures
 ) -> Evaluation:
     """Return all measures of one operating point, at the cut-offs of ``measures`` up to k and at k itself.
 
@@ -85,7 +89,7 @@ def evaluate(
     deep or deeper, where ignored is the largest number of rows that any query ignores, and one more with
     ``measures.drop_first``, behind whose row relevance is judged. The exact neighbours of ``reference`` are
     at least k + ignored + 1 deep (−1 beyond the gallery's end). Without its relevance there are knn_recall
-    and nn_recall only; ``measures.bootstrap=0`` leaves the intervals out. ``seed`` draws the resamples.
+    and nn_recall only; ``measures.bootstrap=0`` leaves the intervals out.
     Raises ValueError when found or exact neighbours are not deep enough.
     """
     relevance, n = reference.relevance, len(found)
@@ -94,12 +98,16 @@ def evaluate(
     names = VS_EXACT if relevance is None else (*VS_EXACT, *VS_RELEVANCE)
     per_query = {name: {at: np.empty(n) for at in ([k] if name in AT_R else cutoffs)} for name in names}
     first, first_is_right = np.full(n, -1), np.zeros(n, bool)
+    missed = dict.fromkeys(cutoffs, (0, 0))
     tied_at_k = missing_results = 0
     for part in _blocks(n, max(found.depth, reference.exact.depth)):
         judged = _judge(found, reference, part, k=k, metric=metric, dropped=int(measures.drop_first))
         for cutoff in cutoffs:
             for name, values in _measure(judged, cutoff, k, measures.tie_tolerance).items():
                 per_query[name][cutoff][part] = values
+            places = np.isfinite(judged.exact[:, :cutoff]).sum(axis=1)
+            lost = np.nansum((1 - per_query["knn_recall"][cutoff][part]) * places)
+            missed[cutoff] = (missed[cutoff][0] + round(lost), missed[cutoff][1] + int(places.sum()))
         if judged.hits is not None:
             first[part], first_is_right[part] = judged.first, judged.hits[:, 0]
         tied_at_k += _count_ties(judged.exact, k, measures.tie_tolerance)
@@ -107,7 +115,8 @@ def evaluate(
     per_query = {name: curve for name, curve in per_query.items() if not np.isnan(curve[k]).all()}
     return Evaluation(
         curves=_mean_curves(per_query, np.ones(n, bool)),
-        intervals=_intervals(per_query, reference.sources, measures, seed),
+        intervals=_intervals(per_query, reference.sources, measures),
+        missed=({"knn_recall": missed} if "knn_recall" in per_query else {}) | _missed(per_query),
         by_edit=_curves_by_edit(per_query, reference.edits),
         by_class=_by_class(reference, first, first_is_right, per_query, k),
         per_query=per_query,
@@ -232,17 +241,27 @@ def _by_class(
     return results_by_class(reference.classes, first, right, reference.relevance.relevant_counts, means)
 
 
+def _missed(per_query: PerQuery) -> dict[str, dict[int, tuple[int, int]]]:
+    """Of the measures that are 1 or 0: the queries that missed, and those that count."""
+    return {
+        name: {
+            cutoff: (int((values == 0).sum()), int((~np.isnan(values)).sum()))
+            for cutoff, values in curve.items()
+        }
+        for name, curve in per_query.items()
+        if name in HIT_OR_MISS
+    }
+
+
 def _intervals(
-    per_query: PerQuery, sources: Sequence[str], measures: Measures, seed: int
+    per_query: PerQuery, sources: Sequence[str], measures: Measures
 ) -> dict[str, dict[int, tuple[float, float]]]:
-    """All intervals from the same resamples; those that are not defined (one source) are left out."""
+    """All intervals; those that are not defined (one source) are left out."""
     columns = [(name, cutoff) for name, curve in per_query.items() for cutoff in curve]
     if not measures.bootstrap or not columns:
         return {}
     values = [per_query[name][cutoff] for name, cutoff in columns]
-    ends = bootstrap_intervals(
-        values, sources, resamples=measures.bootstrap, confidence=measures.confidence, seed=seed
-    )
+    ends = mean_intervals(values, sources, confidence=measures.confidence)
     intervals: dict[str, dict[int, tuple[float, float]]] = {}
     for (name, cutoff), (low, high) in zip(columns, ends.T.tolist(), strict=True):
         if not np.isnan(low):

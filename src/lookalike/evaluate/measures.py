@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.evaluate.exact import Floats, Rows
-from lookalike.evaluate.statistics import Values
+from lookalike.evaluate.intervals import Values
 
 if TYPE_CHECKING:
     from lookalike.queries.relevance import Relevance
@@ -220,6 +220,8 @@ VS_RELEVANCE = MappingProxyType(
 )
 AT_R = frozenset({"r_precision", "map_at_r"})
 """Measures whose cut-off is each query's own R: they are read once, as deep as the search went."""
+HIT_OR_MISS = frozenset({"nn_recall", "hit_rate"})
+"""Measures that are 1 or 0 for a query, so that misses can be counted."""
 
 
 def meaning_of(measure: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lookalike.evaluate.statistics import Values
+from lookalike.evaluate.intervals import Values
 
 OF_MEASURES = ("knn_recall", "relevant_recall")
 LEAST = (0.5, 0.8, 0.9)

@@ -40,7 +40,7 @@ class QueryPlan:
     gallery: ImageSet | VectorSet
     queries: ImageSet | TextSet | VectorSet
     sources: Sequence[str]
-    """Per query, what the bootstrap resamples: edited copies of one image are not independent."""
+    """Per query, equal for those that may be alike: edited copies of one image, images of one class."""
     edits: Sequence[str] | None = None
     """Per query, the stratum that results are also given for."""
     relevant_ids: Sequence[Sequence[str]] | None = None

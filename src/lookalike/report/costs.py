@@ -101,7 +101,7 @@ def costs_markdown(costs: Costs) -> str:
         "",
         f"{data.get('dataset')}: {data.get('gallery_size', 0):,} images · {data.get('protocol')}: "
         f"{data.get('query_count', 0):,} queries. Differences in points of a hundred from the first line, "
-        "paired by query, with 95 % bootstrap intervals.",
+        "paired by query, with 95 % confidence intervals.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import UserError
-from lookalike.evaluate.statistics import Values, bootstrap_interval, holm, paired_difference, split_halves
+from lookalike.evaluate.intervals import Values, mean_interval
+from lookalike.evaluate.statistics import holm, paired_difference, split_halves
 from lookalike.report.rows import Row
 from lookalike.report.samples import Answers
 from lookalike.report.shares import MinShare
@@ -224,7 +225,7 @@ def _stated_recall(chosen: _Candidate, min_recall: float | None, name: str, is_s
             f"Its {name} is {chosen.to_choose:.3f} over all queries. These runs kept no recall per query, so "
             "it was chosen and is stated on the same ones, which flatters it; run again to have them apart."
         )
-    low, high = bootstrap_interval(_only(chosen.unseen, chosen.answers), chosen.answers.sources)
+    low, high = mean_interval(_only(chosen.unseen, chosen.answers), chosen.answers.sources)
     sure = "" if np.isnan(low) else f" ({low:.3f}–{high:.3f})"
     text = (
         f"Chosen on one half of the queries ({chosen.to_choose:.3f}); "

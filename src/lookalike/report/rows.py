@@ -64,7 +64,7 @@ class Row:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The bootstrap interval of :attr:`recall`."""
+        """The confidence interval of :attr:`recall`."""
         return None if self.cutoff is None else self.point.interval("knn_recall", self.cutoff)
 
     @property

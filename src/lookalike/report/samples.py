@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import UserError, foreign_parser
-from lookalike.evaluate.statistics import Values
+from lookalike.evaluate.intervals import Values
 from lookalike.runs.record import PointRecord
 
 PROBABILITIES = np.unique(np.concatenate([np.linspace(0, 1, 101), [0.995, 0.999]]))
@@ -24,7 +24,7 @@ class Answers:
     """How well each query was answered."""
 
     values: Values
-    """float64, one a query; nan: it does not count."""
+    """float64 between 0 and 1, one a query; nan: it does not count."""
     sources: tuple[str, ...]
     """Per query, the image it was made from: what is resampled and split."""
 
@@ -56,7 +56,10 @@ def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) ->
     raw = arrays_of(folder, point, (name, "sources"))
     if len(raw) < 2 or len(raw[name]) != len(raw["sources"]):
         return None
-    return Answers(raw[name].astype(np.float64), tuple(map(str, raw["sources"].tolist())))
+    values = raw[name].astype(np.float64)
+    if ((values < 0) | (values > 1)).any():
+        return None
+    return Answers(values, tuple(map(str, raw["sources"].tolist())))
 
 
 def latencies_ms(folder: Path | None, point: PointRecord) -> dict[str, npt.NDArray[np.float64]]:

@@ -53,7 +53,9 @@ class PointRecord:
     curves: dict[str, dict[str, float]] = field(default_factory=dict)
     """Measure -> cut-off -> mean over the queries."""
     intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """Measure -> cut-off -> [low, high]: the bootstrap interval of that mean."""
+    """Measure -> cut-off -> [low, high]: the confidence interval of that mean."""
+    missed: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """Measure -> cut-off -> [missed, of how many]: all queries' exact neighbours (knn_recall), or queries."""
     by_edit: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Edit -> measure -> cut-off -> mean over the queries edited so."""
     by_class: ByClass | None = None
@@ -87,9 +89,17 @@ class PointRecord:
         return dict(sorted((int(k), value) for k, value in self.curves.get(measure, {}).items()))
 
     def interval(self, measure: str, k: int) -> tuple[float, float] | None:
-        """The bootstrap interval of ``measure`` at ``k``, or None when there is none."""
+        """The confidence interval of ``measure`` at ``k``, or None when there is none.
+
+        Where nothing was missed its upper end is 1: it is a lower bound.
+        """
         bounds = {int(cutoff): pair for cutoff, pair in self.intervals.get(measure, {}).items()}.get(k)
         return (bounds[0], bounds[1]) if bounds else None
+
+    def misses(self, measure: str, k: int) -> tuple[int, int] | None:
+        """How many ``measure`` missed at ``k``, and of how many; None where it counts none."""
+        counts = {int(cutoff): pair for cutoff, pair in self.missed.get(measure, {}).items()}.get(k)
+        return (counts[0], counts[1]) if counts else None
 
 
 @dataclass
@@ -406,7 +416,7 @@ def _check_point(point: PointRecord, where: str) -> None:
         for name in ("turn_p50_ms", "turn_p95_ms", "p50_ms_interval", "p95_ms_interval", "p99_ms_interval"):
             read_as(list[float] | None, timing.get(name), f"{where}.latency.{mode}.{name}")
     measured: list[Mapping[str, Mapping[str, Any]]]
-    measured = [point.curves, point.intervals, *point.by_edit.values()]
+    measured = [point.curves, point.intervals, point.missed, *point.by_edit.values()]
     for curves in measured:
         _check_cutoffs(curves, where)
     if any(len(ends) != 2 for by_cutoff in point.intervals.values() for ends in by_cutoff.values()):
@@ -414,6 +424,8 @@ def _check_point(point: PointRecord, where: str) -> None:
     for quantity, quarters in point.by_difficulty.items():
         if any(not {"low", "high", "queries", "mean"} <= quarter.keys() for quarter in quarters):
             raise ValueError(f"{where}: a quarter of {quantity} lacks a number")
+    if any(len(pair) != 2 for by_cutoff in point.missed.values() for pair in by_cutoff.values()):
+        raise ValueError(f"{where}: missed is not two numbers")
     _check_inside(point.neighbours or ".", f"{where}.neighbours")
     if point.by_class is not None:
         _check_inside(point.by_class.table or ".", f"{where}.by_class.table")

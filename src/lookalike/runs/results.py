@@ -17,8 +17,8 @@ from lookalike.datasets.sets import ImageSet
 from lookalike.embed.embeddings import Embeddings
 from lookalike.errors import UserError
 from lookalike.evaluate.evaluation import Evaluation, PerQuery
+from lookalike.evaluate.intervals import numbered
 from lookalike.evaluate.robustness import robustness_metrics
-from lookalike.evaluate.statistics import numbered
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
@@ -218,6 +218,10 @@ def point_record(
         intervals={
             name: {str(k): list(ends) for k, ends in by_cutoff.items()}
             for name, by_cutoff in evaluation.intervals.items()
+        },
+        missed={
+            name: {str(k): list(counts) for k, counts in by_cutoff.items()}
+            for name, by_cutoff in evaluation.missed.items()
         },
         by_edit={
             edit: {name: _by_cutoff(curve) for name, curve in measures.items()}
