@@ -182,7 +182,7 @@ def test_quarters_go_from_easy_to_hard_and_hold_the_queries_that_count() -> None
     low = by_quarter(quantity, recall, sources, hardest="low")
     assert [part.mean for part in low] == [part.mean for part in high[::-1]]
     assert by_quarter(quantity[:43], recall[:43], sources[:43], hardest="high") == []
-    [bare, *_] = by_quarter(quantity, recall, sources, hardest="high", resamples=0)
+    [bare, *_] = by_quarter(quantity, recall, sources, hardest="high", confidence=None)
     assert np.isnan([bare.mean_low, bare.mean_high]).all()
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.evaluate.statistics import (
+    bootstrap_interval,
     holm,
     paired_difference,
     split_halves,
@@ -96,6 +97,26 @@ def test_the_interval_of_a_difference_holds(better, worse):
         difference = paired_difference(a, b, sources, permutations=1)
         held += difference.low <= better - worse <= difference.high
     assert held / 200 >= 0.93
+
+
+def test_the_bootstrap_is_of_a_ratio():
+    """Sources of 1 value of 8 and 3 values of 0: a resampled mean is 0, 2, 2 or 8, equally often."""
+    values, sources = np.array([8.0, 0.0, 0.0, 0.0, NAN]), ["a", "b", "b", "b", "c"]
+    assert bootstrap_interval(values, sources, resamples=4000, confidence=0.4) == (2, 2)
+    assert bootstrap_interval(values, sources, resamples=4000, confidence=0.95) == (0, 8)
+    assert np.isnan(bootstrap_interval(values, ["a", "a", "a", "a", "b"])).all()
+
+
+def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    sources = np.repeat(np.arange(60), 7).tolist()
+    held = 0
+    for _ in range(300):
+        low, high = bootstrap_interval(
+            np.repeat(rng.normal(0, 1, 60), 7) + rng.normal(0, 1, 420), sources, resamples=400, confidence=0.9
+        )
+        held += low <= 0 <= high
+    assert 0.85 <= held / 300 <= 0.94
 
 
 def test_holm_by_hand():

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.evaluate.exact import Floats, Neighbours, Rows, nearest_vectors, recomputed_scores
-from lookalike.evaluate.statistics import Values, bootstrap_intervals, numbered
+from lookalike.evaluate.intervals import Values, mean_intervals, numbered
 from lookalike.progress import SILENT, Progress
 from lookalike.store.recipe import Recipe
 from lookalike.store.store import Store
@@ -122,14 +122,14 @@ def by_quarter(
     sources: Sequence[str],
     *,
     hardest: str,
-    resamples: int = 1000,
-    confidence: float = 0.95,
+    confidence: float | None = 0.95,
 ) -> list[Quarter]:
     """Return the mean of ``values`` in quarters of the queries, from the easiest to the hardest.
 
     ``quantity``: what orders the queries, (queries,); ``hardest``: ``high`` or ``low``. Queries at which
-    either is nan do not count; equal quantities stay in the order of the queries. Intervals resample
-    ``sources``. Empty where a quarter would have fewer than 10 queries.
+    either is nan do not count; equal quantities stay in the order of the queries. ``values`` lie between 0
+    and 1; queries of one of the ``sources`` may be alike. ``confidence`` None: without intervals. Empty where
+    a quarter would have fewer than 10 queries.
     """
     known = np.flatnonzero(np.isfinite(quantity) & np.isfinite(values))
     sign = 1 if hardest == "high" else -1
@@ -142,8 +142,8 @@ def by_quarter(
         column[quarter] = values[quarter]
         columns.append(column)
     ends = np.full((2, QUARTERS), np.nan)
-    if resamples:
-        ends = bootstrap_intervals(columns, sources, resamples=resamples, confidence=confidence)
+    if confidence is not None:
+        ends = mean_intervals(columns, sources, confidence=confidence)
     return [
         Quarter(
             low=float(quantity[quarter].min()),

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.evaluate.exact import Neighbours, Rows
+from lookalike.evaluate.intervals import Values
 from lookalike.evaluate.measures import distances, drop_ignored
-from lookalike.evaluate.statistics import Values, bootstrap_interval
+from lookalike.evaluate.statistics import bootstrap_interval
 from lookalike.queries.relevance import Relevance
 
 COMPARED_AT_ONCE = 1 << 24

@@ -1,8 +1,8 @@
-"""Whether one operating point is really better than another.
+"""Whether one operating point is really better than another, and how sure a mean without bounds is.
 
-Queries are not independent: seven edited copies of one image fail together. So what is compared, permuted and
-halved is always the query's *source* (the image it was made from). Per-query values are float64; nan means
-that the query does not count for that value.
+Queries are not independent: seven edited copies of one image fail together. So what is permuted, resampled
+and halved is always the query's *source* (the image it was made from). Per-query values are float64; nan
+means that the query does not count for that value.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from lookalike.evaluate.intervals import Values, mean_intervals, numbered
 
-SIGNS_AT_ONCE = 1 << 24
-"""Bounds memory: permutations × sources that are weighed together."""
+AT_ONCE = 1 << 20
+"""Bounds memory: resamples, or permutations, × sources that are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,30 @@ def paired_difference(
     )
 
 
+def bootstrap_interval(
+    values: Values, sources: Sequence[str], *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile confidence interval of a mean of values without bounds, resampling sources.
+
+    ``values``: shape (queries,), nan = not counted; ``sources``: one name per query. As sources may have
+    different numbers of queries, each resample's mean is a ratio (sum of values over number of values). Of
+    values that are nearly all the same it is too narrow: those between 0 and 1 have
+    :func:`lookalike.evaluate.intervals.mean_intervals`. Fewer than two sources with a value: nan.
+    Source: Davison & Hinkley, Bootstrap Methods and their Application (1997), §3.8 (resampling clusters).
+    """
+    counted = ~np.isnan(values)
+    source, different = numbered([name for name, counts in zip(sources, counted, strict=True) if counts])
+    if different < 2:
+        return float("nan"), float("nan")
+    sums, counts = np.bincount(source, values[counted]), np.bincount(source)
+    rng, means = np.random.default_rng(seed), []
+    for size in _batches(resamples, different):
+        drawn = rng.integers(0, different, (size, different))
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return low, high
+
+
 def holm(p_values: Sequence[float]) -> Values:
     """Adjusted p-values, in the given order: reject those ≤ α and the chance of any false alarm is ≤ α.
 
@@ -99,7 +123,7 @@ def split_halves(
     return first, ~first
 
 
-def _batches(permutations: int, sources: int) -> Iterator[int]:
-    most = max(1, SIGNS_AT_ONCE // max(1, sources))
-    for start in range(0, permutations, most):
-        yield min(most, permutations - start)
+def _batches(draws: int, sources: int) -> Iterator[int]:
+    most = max(1, AT_ONCE // max(1, sources))
+    for start in range(0, draws, most):
+        yield min(most, draws - start)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookalike.errors import UserError
+from lookalike.evaluate.intervals import Values
 from lookalike.evaluate.robustness import share_at_least, share_name
-from lookalike.evaluate.statistics import Values
 from lookalike.report.rows import Row
 
 DIGITS = 6

@@ -19,8 +19,8 @@ from lookalike.evaluate.hubness import (
     skewness,
     skewness_by_chance,
 )
+from lookalike.evaluate.intervals import Values
 from lookalike.evaluate.measures import drop_ignored
-from lookalike.evaluate.statistics import Values
 from lookalike.queries.relevance import Relevance
 from lookalike.schemas import Measures
 
@@ -81,8 +81,7 @@ class QueriesByDifficulty:
                 recall,
                 self.sources,
                 hardest=hardest,
-                resamples=self.measures.bootstrap,
-                confidence=self.measures.confidence,
+                confidence=self.measures.confidence if self.measures.bootstrap else None,
             )
             for name, hardest in HARDEST.items()
         }

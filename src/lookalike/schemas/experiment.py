@@ -71,7 +71,7 @@ class Measures:
     extra_depth: int = bounded(20, minimum=1)
     """Exact neighbours are kept this much deeper than k, so that ties at k are seen."""
     bootstrap: int = bounded(1000, minimum=0)
-    """0: no confidence intervals. They draw no resamples any more: any other number means the same."""
+    """Resamples behind the intervals of means without bounds; 0: no confidence intervals at all."""
     confidence: float = bounded(0.95, above=0.0, below=1.0)
 
 
