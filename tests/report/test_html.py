@@ -105,8 +105,8 @@ def test_models_are_apart_for_exact_neighbours_and_together_for_relevance(tmp_pa
     assert sorted(sets_of(page, "exact")) == [["efficientnet_lite0"], ["pixels"]]
     assert sets_of(page, "relevance") == [["efficientnet_lite0", "pixels"]]
     assert {each["apart"] for each in payload_of(page)["sets"]["exact"]} == {
-        "model efficientnet_lite0",
-        "model pixels",
+        "efficientnet_lite0",
+        "pixels",
     }
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from lookalike.machine.filesystems import results_root
 from lookalike.report.front import ranks
-from lookalike.report.rows import FACETS, Row, comparable, rows_of
+from lookalike.report.rows import Row, comparable, rows_of
+from lookalike.report.values import facts_of, settings_of
 from lookalike.runs.catalog import Run, select
 from lookalike.runs.record import FINISHED, Record
 
@@ -28,11 +29,12 @@ def points(of: Runs = None, *, root: str | Path | None = None) -> pd.DataFrame:
     Columns: ``run``, ``label``, what it was measured on (``dataset``, ``model``, ``cpu`` ...), settings
     (``nlist``, ``nprobe`` ...), costs (``latency_single_p50_ms``, ``index_bytes`` ...), and each measure at
     each cut-off with the ends of its interval: ``knn_recall_at_10``, ``knn_recall_at_10_low``,
-    ``knn_recall_at_10_high``. What a point lacks is NaN or None. ``on_front``: no point measured on the same
-    terms is both faster and closer to the exact answer, beyond what the intervals leave open; ``front_rank``:
-    its place there from fast to exact, shared by points that are not distinguishable. ``folder``: where the
-    raw samples lie; None for a record. A run that failed before its first point is a row with its ``error``.
-    Raises UserError when nothing is found.
+    ``knn_recall_at_10_high``. What a point lacks is NaN or None. A trial that was repeated on equal terms is
+    a row each time, with their number as ``repeats``. ``on_front``: no point measured on the same terms is
+    both faster and closer to the exact answer, beyond what the intervals leave open, of repeats the medians;
+    ``front_rank``: its place there from fast to exact, shared by points that are not distinguishable.
+    ``folder``: where the raw samples lie; None for a record. A run that failed before its first point is a
+    row with its ``error``. Raises UserError when nothing is found.
 
         front = lookalike.points("emoji").query("on_front")[["label", "knn_recall_at_10"]]
     """
@@ -60,7 +62,11 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     folders = {run.record.identity: run.folder for run in runs}
     rows = rows_of([run.record for run in runs])
     rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
-    lines = [_line(row, folders[row.record.identity], rank_of.get(id(row))) for row in rows]
+    lines = [
+        _line(each, folders[each.record.identity], rank_of.get(id(row)), len(row.each))
+        for row in rows
+        for each in row.each
+    ]
     lines += [
         {"run": run.record.name, "status": run.record.status, "error": run.record.error}
         for run in runs
@@ -69,12 +75,11 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _line(row: Row, folder: Path | None, rank: int | None) -> dict[str, Any]:
+def _line(row: Row, folder: Path | None, rank: int | None, repeats: int) -> dict[str, Any]:
     record, point = row.record, row.point
     line: dict[str, Any] = {"run": record.name, "label": point.label, "status": record.status}
-    line |= {name: facet(record, point) for name, facet in FACETS.items()}
-    line |= {"index": row.family, "factory": record.index.get("factory")}
-    line |= point.index_settings | point.settings | {"on_front": rank is not None, "front_rank": rank}
+    line |= facts_of(row) | settings_of(row)
+    line |= {"on_front": rank is not None, "front_rank": rank, "repeats": repeats}
     line |= row.single_values
     for measure in point.curves:
         for k, value in point.curve(measure).items():

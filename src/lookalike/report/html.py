@@ -22,6 +22,7 @@ from lookalike import __version__
 from lookalike.evaluate.measures import meaning_of
 from lookalike.index.families import families
 from lookalike.progress import SILENT, Progress
+from lookalike.report.captions import caption
 from lookalike.report.classes import classes_payload
 from lookalike.report.difficulty import difficulty_payload
 from lookalike.report.losses import losses_payload
@@ -31,10 +32,9 @@ from lookalike.report.rows import (
     Row,
     batch_terms,
     build_terms,
-    caption,
+    heading,
     rows_of,
     scope_of,
-    set_apart_by,
     sets_of,
 )
 from lookalike.report.samples import (
@@ -163,7 +163,7 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
         "sets": {
             scope: [
                 {
-                    "apart": set_apart_by(members, rows, scope),
+                    "apart": heading(members, rows, scope),
                     "caption": caption(members),
                     "points": [numbers[id(row)] for row in members],
                 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lookalike.report.captions import WARNING, caption
+from lookalike.report.columns import columns
 from lookalike.report.front import EQUAL, IN_DOUBT, by_front, legend, marks, ranks
-from lookalike.report.rows import WARNING, Row, caption, comparable, heading, rows_of
-from lookalike.report.table import LABEL, columns
+from lookalike.report.rows import Row, comparable, heading, rows_of
+from lookalike.report.table import LABEL
 from lookalike.runs.record import Record
 
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
@@ -25,20 +27,21 @@ _SPECIAL = {
 } | {character: "\\" + character for character in "&%$#_{}"}
 
 
-def latex_table(records: Sequence[Record], title: str) -> str:
+def latex_table(records: Sequence[Record], title: str, chosen: Sequence[str] | None = None) -> str:
     r"""Return tables to ``\input`` below ``\usepackage{booktabs}``; points on the Pareto front are bold.
 
-    Each caption says on which data, queries, threads and processor the group was measured.
+    Each caption says on which terms the group was measured. ``chosen``: the columns by name, see
+    :func:`~lookalike.report.columns.columns`.
     """
     rows = rows_of(records)
-    tables = [_table(group, title, heading(group, among=rows)) for group in comparable(rows)]
+    tables = [_table(group, title, heading(group, among=rows), chosen) for group in comparable(rows)]
     return "% needs \\usepackage{booktabs} and \\usepackage{graphicx}\n" + "\n".join(tables)
 
 
-def _table(group: Sequence[Row], title: str, apart: str) -> str:
+def _table(group: Sequence[Row], title: str, apart: str, chosen: Sequence[str] | None) -> str:
     import pandas as pd
 
-    shown, rows = columns(group), by_front(group)
+    shown, rows = columns(group, chosen), by_front(group)
     on_front, mark_of = (ranks(group), marks(group)) if len(group) > 1 else ({}, {})
     terms = [line for line in caption(group) if not line.startswith(WARNING)]
     terms += legend(group, "bold")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.index.families import colour_of
+from lookalike.report.captions import caption
 from lookalike.report.front import front, staircase
-from lookalike.report.rows import Row, caption, common_settings, comparable, heading, rows_of
+from lookalike.report.rows import Row, common_settings, comparable, heading, rows_of
 from lookalike.runs.files import result_file
 from lookalike.runs.record import Record
 
@@ -33,7 +34,7 @@ def pareto_figure(records: Sequence[Record], path: Path, title: str) -> None:
     """Draw recall against single-query latency (log axis) into ``path``, a PNG.
 
     One colour a family, its front connected, dominated points faint. Points that were not measured on
-    equal terms (another gallery, model, protocol, k, machine or thread setting) get panels of their own.
+    equal terms (:mod:`lookalike.runs.terms`) get panels of their own.
     Raises :class:`ValueError` when no point has both a recall and a latency.
     """
     figure = draw_figure(records, title)

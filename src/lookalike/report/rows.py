@@ -2,50 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
 from lookalike.evaluate.measures import VS_EXACT, VS_RELEVANCE
 from lookalike.runs.record import PointRecord, Record
+from lookalike.runs.terms import BATCH_TERMS, EXACT, RELEVANCE, TIME_TERMS, Term, recall_terms
 from lookalike.terminal.crash import LONGEST_REASON
-
-Facet = Callable[[Record, PointRecord], object]
 
 _ON_CURVE = re.compile(r"_at_\d+$")
 
-WARNING = "warning: "
-"""How a line below a table begins that says why its timings should be doubted."""
-
-
-def _single_threads(record: Record, point: PointRecord) -> object:
-    return point.latency.get("single", {}).get("threads")
-
-
-FACETS: dict[str, Facet] = {
-    "dataset": lambda record, point: record.data.get("dataset"),
-    "gallery": lambda record, point: record.data.get("gallery_size"),
-    "model": lambda record, point: record.model.get("name"),
-    "queries": lambda record, point: record.data.get("queries"),
-    "protocol": lambda record, point: record.data.get("protocol_description"),
-    "n_queries": lambda record, point: record.data.get("query_count"),
-    "k": lambda record, point: point.k,
-    "threads": _single_threads,
-    "cpu": lambda record, point: record.environment.get("cpu"),
-    "gallery_key": lambda record, point: record.data.get("gallery_key"),
-    "metric": lambda record, point: record.index.get("metric"),
-}
-"""What has to be equal before a recall and a latency of one point stand beside those of another."""
+SCOPES: dict[str, tuple[str, ...]] = {EXACT: tuple(VS_EXACT), RELEVANCE: tuple(VS_RELEVANCE)}
+"""Measures by what they are relative to."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One operating point together with the run that measured it."""
+    """One operating point together with the run that measured it, or with all that measured it alike.
+
+    Of several, ``record`` and ``point`` are those with the median latency (of an even number the faster of
+    the two in the middle), single values are medians, and raw samples are the one point's own. Where only
+    some timings are in doubt, medians are of the others.
+    """
 
     record: Record
     point: PointRecord
+    repeats: tuple[Row, ...] = ()
+    """Where the trial was repeated on equal terms: all that measured it, in the order of the records."""
+
+    @property
+    def each(self) -> tuple[Row, ...]:
+        """The row, or its repeats."""
+        return self.repeats or (self,)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The machines that it was measured on, each once."""
+        return list(dict.fromkeys(str(row.record.environment.get("hostname")) for row in self.each))
 
     @property
     def family(self) -> str:
@@ -60,7 +55,7 @@ class Row:
     @property
     def recall(self) -> float | None:
         """``knn_recall`` at :attr:`cutoff`."""
-        return None if self.cutoff is None else self.point.curve("knn_recall")[self.cutoff]
+        return None if self.cutoff is None else self.value("knn_recall", self.cutoff)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -74,7 +69,9 @@ class Row:
 
     @property
     def p50_interval(self) -> tuple[float, float] | None:
-        """The interval of :attr:`p50_ms`; None where it was not measured."""
+        """The interval of :attr:`p50_ms`, of repeats their range; None where it was not measured."""
+        if self.repeats:
+            return self.spread("latency_single_p50_ms")
         ends = self.point.latency.get("single", {}).get("p50_ms_interval")
         return (ends[0], ends[1]) if ends else None
 
@@ -84,83 +81,119 @@ class Row:
         return [*self.record.timing.get("flags", ()), *self.point.flags]
 
     def metric(self, name: str) -> float | None:
-        """A single value of the point; None when it was not measured."""
-        return self.point.metrics.get(name)
+        """A single value of the point, of repeats the median; None when it was not measured."""
+        return _median([row.point.metrics.get(name) for row in _sure(self.each)])
+
+    def value(self, measure: str, k: int) -> float | None:
+        """``measure`` at the cut-off ``k``, of repeats the median; None when it was not measured."""
+        return _median([row.point.curve(measure).get(k) for row in self.each])
+
+    def spread(self, name: str) -> tuple[float, float] | None:
+        """The lowest and the highest of a single value over repeats; None of fewer than two."""
+        known = [value for row in self.each if (value := row.point.metrics.get(name)) is not None]
+        return (min(known), max(known)) if len(known) > 1 else None
 
     @property
     def single_values(self) -> dict[str, float]:
         """The metrics that are no point of a curve: costs, latencies, shares of queries, percentiles."""
-        return {name: value for name, value in self.point.metrics.items() if not _ON_CURVE.search(name)}
+        return {
+            name: value
+            for name in self.point.metrics
+            if not _ON_CURVE.search(name) and (value := self.metric(name)) is not None
+        }
 
-    @property
-    def terms(self) -> tuple[object, ...]:
-        """The value of every facet."""
-        return tuple(facet(self.record, self.point) for facet in FACETS.values())
+    def terms(self, scope: str = EXACT) -> tuple[object, ...]:
+        """What has to be equal before its measures of ``scope``, and its latency, stand beside another's."""
+        return tuple(term.value(self.record, self.point) for term in terms_for(scope).values())
+
+
+def _sure(rows: Sequence[Row]) -> Sequence[Row]:
+    """Those whose timing is not in doubt; all when none is sure."""
+    return [row for row in rows if not row.doubts] or rows
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def terms_for(scope: str) -> Mapping[str, Term]:
+    """Return the terms of a measure of ``scope`` and of a single query's latency together."""
+    return recall_terms(scope) | TIME_TERMS
 
 
 def rows_of(records: Sequence[Record]) -> list[Row]:
-    """Return every measured point of ``records``; of a trial repeated on equal terms, the last."""
-    rows = [Row(record, point) for record in records for point in record.points]
-    latest: dict[object, Row] = {}
-    for row in sorted(rows, key=lambda row: row.record.finished):
-        latest[row.point.trial_key, row.point.label, row.terms] = row
-    return [row for row in rows if latest[row.point.trial_key, row.point.label, row.terms] is row]
+    """Return every measured point of ``records``, in order; a trial repeated on equal terms is one row.
+
+    Equal terms are those of recall, of time and of batches. A record that is there twice counts once.
+    """
+    trials: dict[object, dict[object, Row]] = {}
+    for record in records:
+        for place, point in enumerate(record.points):
+            row = Row(record, point)
+            terms = (row.terms(EXACT), row.terms(RELEVANCE), batch_terms(row))
+            trial = trials.setdefault((point.trial_key, point.label, terms), {})
+            trial.setdefault((record.identity, place), row)
+    return [_one_of(tuple(rows.values())) for rows in trials.values()]
 
 
-def comparable(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return ``rows`` in groups that agree in every facet, in order of first appearance."""
+def _one_of(rows: tuple[Row, ...]) -> Row:
+    if len(rows) == 1:
+        return rows[0]
+    timed = sorted((row for row in _sure(rows) if row.p50_ms is not None), key=lambda row: row.p50_ms or 0)
+    middle = timed[(len(timed) - 1) // 2] if timed else max(rows, key=lambda row: row.record.finished)
+    return replace(middle, repeats=rows)
+
+
+def comparable(rows: Sequence[Row], scope: str = EXACT) -> list[list[Row]]:
+    """Return ``rows`` in groups that agree in every term of the scope, in order of first appearance."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(row.terms, []).append(row)
+        groups.setdefault(row.terms(scope), []).append(row)
     return list(groups.values())
 
 
-def heading(rows: Sequence[Row], among: Sequence[Row]) -> str:
-    """Return what sets ``rows`` apart ``among`` all: ``model pixels · 1 thread``; '' for nothing."""
-    parts = []
-    for name, facet in FACETS.items():
-        values = {facet(row.record, row.point) for row in among}
-        if len(values) > 1 and name != "gallery_key":
-            value = facet(rows[0].record, rows[0].point)
-            shown = f"{value:,}" if isinstance(value, int) else str(value)
-            parts.append(f"{name} {shown}")
+def heading(rows: Sequence[Row], among: Sequence[Row], scope: str = EXACT) -> str:
+    """Return what sets one group apart ``among`` all rows: ``pixels · 64 cores``; '' for nothing.
+
+    What differs and cannot be told apart in words, as other images of the same number, is told by the
+    beginning of its digest, where the words do not suffice.
+    """
+    terms = terms_for(scope)
+    differing = [
+        name for name, term in terms.items() if len({term.value(row.record, row.point) for row in among}) > 1
+    ]
+
+    varying = [
+        name for name in differing if len({terms[name].text(row.record, row.point) for row in among}) > 1
+    ]
+
+    def words(row: Row) -> list[str]:
+        return [terms[name].text(row.record, row.point) or f"{name} unknown" for name in varying]
+
+    mine = rows[0]
+    parts = words(mine)
+    if any(words(row) == words(mine) and row.terms(scope) != mine.terms(scope) for row in among):
+        parts += [
+            f"{name} {str(terms[name].value(mine.record, mine.point))[:8]}"
+            for name in differing
+            if name not in varying
+        ]
     return " · ".join(parts)
 
 
-def caption(rows: Sequence[Row]) -> list[str]:
-    """Return the terms of one group: data and protocol; then k, threads and machine; then flags."""
-    record, point = rows[0].record, rows[0].point
-    data = record.data
-    model, metric, cpu = record.model.get("name"), record.index.get("metric"), record.environment.get("cpu")
-    protocol = f"{data.get('query_count', 0):,} queries ({data.get('protocol_description')})"
-    gallery = f"{data.get('gallery_size', 0):,} images, {model}"
-    if str(model).endswith(" vectors"):  # ready or synthetic ones
-        gallery = f"{data.get('gallery_size', 0):,} {model}"
-    lines = [
-        f"{data.get('dataset')}: {gallery} ({data.get('dim')}-d, {metric}) · "
-        f"{data.get('protocol')}: {protocol}",
-        " · ".join([f"k = {point.k}", *_modes(point), str(cpu)]),
-    ]
-    return lines + _warnings([row.record for row in rows])
+def batch_terms(row: Row) -> str:
+    """Return what throughput depends on besides: ``batches of 1024 on 2 threads``; '' without batches."""
+    return " ".join(text for term in BATCH_TERMS.values() if (text := term.text(row.record, row.point)))
 
 
-def _modes(point: PointRecord) -> list[str]:
-    """How each mode searched: its batch and its threads."""
-    modes = []
-    for mode, timing in point.latency.items():
-        calls = f"batches of {timing.get('queries_per_call', '?')}" if mode == "batch" else f"{mode} queries"
-        modes.append(f"{calls} on {_count(timing.get('threads'), 'thread')}")
-    return modes
-
-
-def _warnings(records: Sequence[Record]) -> list[str]:
-    """Why timings should be doubted: of one run all reasons, of several how many and the first of them."""
-    runs = {record.identity: record for record in records}
-    doubtful = [record for record in runs.values() if record.timing.get("flags")]
-    if len(doubtful) <= 1:
-        return [WARNING + flag for record in doubtful for flag in record.timing["flags"]]
-    first = doubtful[0].timing["flags"][0]
-    return [f"{WARNING}timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]
+def build_terms(row: Row) -> str:
+    """Return where and how the index was built, perhaps elsewhere than it was searched."""
+    record = row.record
+    environment, config = record.environment, record.config.get("index", {})
+    cpu = record.index.get("built_on", environment).get("cpu")
+    threads = record.index.get("build_threads") or config.get("threads") or environment.get("cores")
+    return f"{cpu}, {threads} threads"
 
 
 def common_settings(rows: Sequence[Row]) -> dict[str, object]:
@@ -184,77 +217,11 @@ def _on_one_line(reason: str | None) -> str:
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
-def _count(n: object, noun: str) -> str:
-    return f"{'?' if n is None else n} {noun}{'' if n == 1 else 's'}"
-
-
-SCOPES: dict[str, tuple[str, ...]] = {"exact": tuple(VS_EXACT), "relevance": tuple(VS_RELEVANCE)}
-"""What a measure is relative to: one model's own exact neighbours, or what the protocol calls relevant."""
-OF_THE_MODEL = ("model", "gallery_key", "metric")
-"""Terms that relevance does not depend on: it may compare models."""
-NOT_SHAPING = ("shard_size", "fingerprint")
-"""Settings of a dataset that leave its images as they are."""
-
-
 def scope_of(measure: str) -> str:
     """Return what ``measure`` is relative to: ``exact`` or ``relevance``."""
     return next(scope for scope, measures in SCOPES.items() if measure in measures)
 
 
-def facets_of(scope: str) -> dict[str, Facet]:
-    """Return what has to be equal for two points to stand in one front of the scope's measures."""
-    if scope == "exact":
-        return FACETS
-    kept = {name: facet for name, facet in FACETS.items() if name not in OF_THE_MODEL}
-    return kept | {"data": lambda record, point: _data(record.config)}
-
-
 def sets_of(rows: Sequence[Row], scope: str) -> list[list[Row]]:
-    """Return ``rows`` in sets that agree in every facet of the scope, the largest first."""
-    facets = facets_of(scope)
-    sets: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        terms = tuple(facet(row.record, row.point) for facet in facets.values())
-        sets.setdefault(terms, []).append(row)
-    return sorted(sets.values(), key=len, reverse=True)
-
-
-def set_apart_by(rows: Sequence[Row], among: Sequence[Row], scope: str) -> str:
-    """Return what tells one set from the others: ``model pixels · k 10``; '' when there is only one."""
-    parts = []
-    hidden = ""
-    for name, facet in facets_of(scope).items():
-        values = {facet(row.record, row.point) for row in among}
-        value = facet(rows[0].record, rows[0].point)
-        if len(values) > 1 and name in ("gallery_key", "data"):
-            hidden = f"images or queries {_short(rows[0])}"
-        elif len(values) > 1:
-            parts.append(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}")
-    return " · ".join(parts) or hidden
-
-
-def batch_terms(row: Row) -> str:
-    """Return what throughput depends on beside the facets: ``batches of 1024 on 2 threads``."""
-    batch = row.point.latency.get("batch", {})
-    saturated = row.point.latency.get("saturated", {}).get("threads")
-    text = f"batches of {batch.get('queries_per_call', '?')} on {batch.get('threads', '?')} threads"
-    return text if saturated is None else f"{text}, saturated by {saturated}"
-
-
-def build_terms(row: Row) -> str:
-    """Return where and how the index was built, perhaps elsewhere than it was searched."""
-    record = row.record
-    environment, config = record.environment, record.config.get("index", {})
-    cpu = record.index.get("built_on", environment).get("cpu")
-    threads = record.index.get("build_threads") or config.get("threads") or environment.get("cores")
-    return f"{cpu}, {threads} threads"
-
-
-def _data(config: Mapping[str, Any]) -> str:
-    """The gallery and the queries as composed; both shape what is relevant."""
-    dataset = {k: v for k, v in config.get("dataset", {}).items() if k not in NOT_SHAPING}
-    return json.dumps([dataset, config.get("queries", {})], sort_keys=True, default=str)
-
-
-def _short(row: Row) -> str:
-    return f"of {row.record.data.get('dataset')} ({str(row.record.data.get('gallery_key'))[:8]})"
+    """Return ``rows`` in sets that agree in every term of the scope, the largest first."""
+    return sorted(comparable(rows, scope), key=len, reverse=True)

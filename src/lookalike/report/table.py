@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lookalike.report.captions import WARNING, caption
+from lookalike.report.columns import Column, columns
 from lookalike.report.difficulty import short_reason
 from lookalike.report.front import EQUAL, IN_DOUBT, by_front, legend, marks, ranks
-from lookalike.report.rows import FACETS, Row, caption, comparable, failures, heading, rows_of
+from lookalike.report.rows import Row, comparable, failures, heading, rows_of
+from lookalike.report.values import facts_of, settings_of
 from lookalike.runs.record import Record
 from lookalike.terminal.printing import NARROWEST, width_of, wrapped
 
@@ -25,105 +27,15 @@ LABEL_WIDTH, SHORTEST_LABEL = 26, 12
 LABEL = "operating point"
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a comparison: how it is headed and how a row fills it ('' when not measured)."""
-
-    title: str
-    """The whole heading, with the measure's full name."""
-    short: str
-    """What heads it on a terminal; a ``|`` begins a line below."""
-    cell: Callable[[Row], str]
-    rank: int
-    """On a narrow terminal, columns of a lower rank are kept."""
-
-    @property
-    def lines(self) -> list[str]:
-        """The short heading's lines."""
-        return self.short.split("|")
-
-    def width(self, rows: Sequence[Row]) -> int:
-        """Return how many columns of a terminal hold the heading and every number of ``rows``."""
-        return max(len(text) for text in [*self.lines, *(self.cell(row) for row in rows)])
-
-
-def _number(metric: str, form: str, scale: float = 1.0) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        value = row.metric(metric)
-        return "" if value is None else format(value * scale, form)
-
-    return cell
-
-
-def _milliseconds(metric: str) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        value = row.metric(metric)
-        return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:,.1f}"
-
-    return cell
-
-
-def _recall(row: Row) -> str:
-    return "" if row.recall is None else f"{row.recall:.3f}"
-
-
-def _interval(row: Row) -> str:
-    if row.interval is None:
-        return ""
-    return "–".join(f"{bound:.3f}".removeprefix("0").replace("1.000", "1") for bound in row.interval)
-
-
-def _of(cutoff: int, k: int) -> str:
-    """A lower cut-off read off a search for k is not a search for the cut-off, and says so."""
-    return "" if cutoff == k else f" (first {cutoff} of {k})"
-
-
-def columns(rows: Sequence[Row]) -> list[Column]:
-    """Return the columns that at least one of ``rows`` (one comparable group) can fill."""
-    k = rows[0].point.k
-    cutoff = max((row.cutoff for row in rows if row.cutoff is not None), default=k)
-    confidence = f"{_confidence(rows):.0%}"
-    found = [
-        Column(f"knn_recall@{cutoff}{_of(cutoff, k)}", f"recall@{cutoff}", _recall, 0),
-        Column(f"{confidence} interval", f"{confidence}|interval", _interval, 3),
-    ]
-    for measure, short in (("hit_rate", "hit"), ("relevant_recall", "relevant")):
-        curve = rows[0].point.curve(measure)
-        if curve:
-            first = min(curve)
-            title = f"{measure}@{first}{_of(first, k)}"
-            found.append(Column(title, f"{short}@{first}", _at(measure, first), 2))
-            break
-    found += [
-        Column("p50 ms", "p50|ms", _milliseconds("latency_single_p50_ms"), 1),
-        Column("p95 ms", "p95|ms", _milliseconds("latency_single_p95_ms"), 4),
-        Column("batch QPS", "batch|QPS", _number("qps_batch", ",.0f"), 5),
-        Column("build s", "build|s", _number("build_seconds", ",.1f"), 8),
-        Column("index MB", "index|MB", _number("index_bytes", ",.1f", 1e-6), 7),
-        Column("serving MB", "serving|MB", _number("serving_memory_bytes", ",.1f", 1e-6), 6),
-    ]
-    return [column for column in found if any(column.cell(row) for row in rows)]
-
-
-def _confidence(rows: Sequence[Row]) -> float:
-    return float(rows[0].record.config.get("measures", {}).get("confidence", 0.95))
-
-
-def _at(measure: str, k: int) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        value = row.point.curve(measure).get(k)
-        return "" if value is None else f"{value:.3f}"
-
-    return cell
-
-
-def print_table(records: Sequence[Record], console: Console | None = None) -> None:
+def print_table(
+    records: Sequence[Record], console: Console | None = None, chosen: Sequence[str] | None = None
+) -> None:
     """Print what a run or a sweep ends with on standard output.
 
     One table a comparable group, its Pareto front first (marked), from fast to exact; under it the names of
     its measures and the terms it was measured on; under all of them the runs that did not finish. A terminal
     gets as many columns of numbers as it has room for, and the names of the others; what goes to a file or
-    a program has all of them.
+    a program has all of them. ``chosen``: the columns by name, see :func:`columns`.
     """
     from rich.console import Console
 
@@ -138,15 +50,15 @@ def print_table(records: Sequence[Record], console: Console | None = None) -> No
     for group in comparable(rows):
         if title := heading(group, among=rows):
             write(title, "bold")
-        shown, left_out = _fitting(group, width if console.is_terminal else None)
+        shown, left_out = _fitting(group, chosen, width if console.is_terminal else None)
         console.width = max(width, _width_beside(group, shown) + SHORTEST_LABEL)
         console.print(_rich_table(group, shown, width))
         for line in [*legend(group), *_below(shown, left_out)]:
             if line not in printed:
                 write(line, "dim")
             printed.add(line)
-        for number, line in enumerate(caption(group)):
-            write(line, "dim" if number < 2 else "yellow")
+        for line in caption(group):
+            write(line, "yellow" if line.startswith(WARNING) else "dim")
         if reason := short_reason(group):
             write(reason, "dim")
         console.print()
@@ -154,9 +66,11 @@ def print_table(records: Sequence[Record], console: Console | None = None) -> No
         write(line, "red")
 
 
-def _fitting(group: Sequence[Row], width: int | None) -> tuple[list[Column], list[Column]]:
+def _fitting(
+    group: Sequence[Row], chosen: Sequence[str] | None, width: int | None
+) -> tuple[list[Column], list[Column]]:
     """The columns that ``width`` has room for beside the labels, in their order, and the others."""
-    shown = columns(group)
+    shown = columns(group, chosen)
     if width is None:
         return shown, []
     longest = _longest_label(group)
@@ -213,25 +127,16 @@ def _rich_table(group: Sequence[Row], shown: Sequence[Column], width: int) -> An
 
 
 def comparison_csv(records: Sequence[Record]) -> str:
-    """Return every point with every single value: facets, settings, metrics, its recall's interval.
+    """Return every point with every single value: terms, settings, metrics, its recall's interval.
 
-    Columns are the union over all points, in order of first appearance; what a point lacks is blank.
+    Every repeat of a trial is a line; ``repeats`` says how many there are, and ``on_front`` is of their
+    medians. Columns are the union over all points, in order of first appearance; what a point lacks is blank.
     """
     lines: list[dict[str, Any]] = []
     rows = rows_of(records)
     rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
     for row in rows:
-        low, high = row.interval or ("", "")
-        line: dict[str, Any] = {"label": row.point.label, "status": row.record.status}
-        line |= {name: facet(row.record, row.point) for name, facet in FACETS.items()}
-        line |= {"index": row.family, "factory": row.record.index.get("factory")}
-        line |= row.point.index_settings | row.point.settings
-        line |= {"on_front": id(row) in rank_of, "front_rank": rank_of.get(id(row), "")}
-        line |= {"recall_cutoff": row.cutoff}
-        line |= {"knn_recall": row.recall, "knn_recall_low": low, "knn_recall_high": high} | row.point.metrics
-        line |= {"flags": "; ".join(row.doubts)}
-        line |= {"trial_key": row.point.trial_key, "mlflow_run_id": row.point.mlflow_run_id}
-        lines.append(line)
+        lines += [_line(each, rank_of.get(id(row)), len(row.each)) for each in row.each]
     for record in records:
         if record.status != "finished" and not record.points:
             lines.append({"label": record.name, "status": record.status, "error": record.error})
@@ -243,14 +148,26 @@ def comparison_csv(records: Sequence[Record]) -> str:
     return text.getvalue()
 
 
-def comparison_markdown(records: Sequence[Record], title: str) -> str:
+def _line(row: Row, rank: int | None, repeats: int) -> dict[str, Any]:
+    """One point as it was measured once; ``rank`` on the front, of all its repeats together."""
+    low, high = row.interval or ("", "")
+    line: dict[str, Any] = {"label": row.point.label, "status": row.record.status}
+    line |= facts_of(row) | settings_of(row)
+    line |= {"on_front": rank is not None, "front_rank": "" if rank is None else rank, "repeats": repeats}
+    line |= {"recall_cutoff": row.cutoff}
+    line |= {"knn_recall": row.recall, "knn_recall_low": low, "knn_recall_high": high} | row.point.metrics
+    line |= {"flags": "; ".join(row.doubts)}
+    return line | {"trial_key": row.point.trial_key, "mlflow_run_id": row.point.mlflow_run_id}
+
+
+def comparison_markdown(records: Sequence[Record], title: str, chosen: Sequence[str] | None = None) -> str:
     """Return the closing table as Markdown, as MLflow shows it and a README can quote it."""
     rows = rows_of(records)
     lines = [f"# {_cell(title)}", ""]
     for group in comparable(rows):
         apart = heading(group, among=rows)
         lines += [f"## {_cell(apart)}", ""] if apart else []
-        shown = columns(group)
+        shown = columns(group, chosen)
         lines += ["| operating point | " + " | ".join(_cell(column.title) for column in shown) + " |"]
         lines += ["| --- |" + " ---: |" * len(shown)]
         mark_of, on_front = marks(group), ranks(group)

@@ -355,7 +355,8 @@ _KNOWN_SETTINGS: dict[str, dict[str, Any]] = {
     "paths": {"root": str, "store": str, "mlruns": str},
     "tracking": {"kind": str, "uri": str | None, "experiment": str, "parent": str | None},
     "sweep": {"name": str | None},
-    "measures": {"confidence": float},
+    "measures": {"confidence": float, "tie_tolerance": float, "drop_first": bool},
+    "queries": {"duplicates": str},
 }
 _KNOWN_DIFFICULTY: dict[str, Any] = {
     **dict.fromkeys(("neighbours", "rank", "queries", "with_equals", "with_near_equals"), int),

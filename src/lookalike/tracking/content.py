@@ -18,6 +18,7 @@ from typing import Any
 
 from lookalike.index.families import families, is_exact
 from lookalike.runs.record import PointRecord, Record
+from lookalike.runs.terms import terms_of, values_of
 from lookalike.schemas import Paths
 from lookalike.store.layout import Layout
 
@@ -34,6 +35,15 @@ _KEY = re.compile(r"[0-9a-f]{16,64}")
 _AT_CUTOFF = re.compile(r"(\w+?)_at_(\d+)$")
 _NOT_LOGGED = re.compile(r"relevant_recall_at_\d+_(share|p)")
 """Where one image is relevant, these say no more than the hit rate; the record and the report have them."""
+IN_WORDS = (
+    "gallery_key",
+    "gallery_ids",
+    "query_ids",
+    "threads",
+    "batch_threads",
+    "saturated_threads",
+)
+"""Terms that the params have under other names, or that tags hold as digests."""
 _NAMING_GROUPS = ("dataset", "model", "queries")
 
 
@@ -86,7 +96,9 @@ def _lot(text: str) -> float:
 
 
 def params(record: Record, point: PointRecord) -> dict[str, str]:
-    """What was chosen, flat: data, model, protocol, index and search settings, threads."""
+    """What was chosen, flat: data, model, protocol, index and search settings, threads; and on which terms it
+    was measured, see :mod:`lookalike.runs.terms`.
+    """
     config, data = record.config, record.data
     chosen: dict[str, Any] = {
         "dataset": data.get("dataset"),
@@ -104,6 +116,9 @@ def params(record: Record, point: PointRecord) -> dict[str, str]:
         "batch_size": point.latency.get("batch", {}).get("queries_per_call"),
         **{f"threads_{mode}": timing.get("threads") for mode, timing in point.latency.items()},
     }
+    said = terms_of(record, point)
+    values = {name: value for name, value in values_of(record, point).items() if name in said}
+    chosen |= {name: value for name, value in values.items() if name not in (*IN_WORDS, *chosen)}
     return {name: _short(value, MAX_PARAM) for name, value in chosen.items() if value is not None}
 
 
@@ -122,6 +137,7 @@ def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
         "mlflow.source.git.commit": environment.get("git_commit"),
         "mlflow.source.name": "lookalike",
         "mlflow.source.type": "LOCAL",
+        **_unsaid_terms(record, point),
         **{f"lookalike.index.{name}": value for name, value in index_reference(record).items()},
     }
     for stage in record.stages:
@@ -132,6 +148,15 @@ def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
     if point is not None:
         found["mlflow.runColor"] = colour(record, point)
     return {name: _short(value, MAX_TAG) for name, value in found.items() if value is not None}
+
+
+def _unsaid_terms(record: Record, point: PointRecord | None) -> dict[str, Any]:
+    """Digests of ids, and other terms that are compared and not read."""
+    if point is None:
+        return {}
+    said = terms_of(record, point).keys() - {"gallery_key", "gallery_ids", "query_ids"}
+    values = values_of(record, point)
+    return {f"lookalike.{name}": value for name, value in values.items() if name not in said}
 
 
 def index_reference(record: Record) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""What is said below a table and a figure: the terms that its points share, and what to doubt in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lookalike.report.rows import Row
+from lookalike.runs.record import Record
+from lookalike.runs.terms import ALL_TERMS, BATCH_TERMS
+
+WARNING = "warning: "
+"""How a line below a table begins that says why its timings should be doubted."""
+SAID = (
+    ("gallery_ids",),
+    ("model", "unit_length", "metric"),
+    ("query_ids", "query_seed"),
+    ("duplicates",),
+    ("tie_tolerance",),
+)
+"""Terms of recall, in the order and the parts of a caption's first line."""
+TIMED = (("k",), ("threads",), tuple(BATCH_TERMS), ("cpu", "cores"), ("faiss", "faiss_options"), ("blas",))
+"""Terms of time, likewise of its second."""
+
+
+def caption(rows: Sequence[Row]) -> list[str]:
+    """Return the terms that all ``rows`` share: of recall; then of time; then why to doubt the timings.
+
+    What differs among them is left to a column.
+    """
+    lines = [" · ".join(filter(None, (_part(rows, names) for names in line))) for line in (SAID, TIMED)]
+    return [line for line in lines if line] + _warnings([each.record for row in rows for each in row.each])
+
+
+def _part(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """Terms that belong together: ``pixels (768-d, unit length, l2)``, ``batches of 1024 on 2 threads``."""
+    texts = {name: text for name in names if (text := shared_text(rows, name))}
+    if "model" in names:
+        dims = {row.record.data.get("dim") for row in rows}
+        inside = [f"{dim}-d" for dim in dims if len(dims) == 1] + [
+            text for name, text in texts.items() if name != "model"
+        ]
+        return (
+            f"{texts.get('model') or _models(rows)} ({', '.join(inside)})"
+            if inside
+            else texts.get("model", "")
+        )
+    if set(names) == set(BATCH_TERMS):
+        lead = "batches " if "batch_threads" in texts and "batch_size" not in texts else ""
+        return lead + " ".join(texts.values())
+    if names[0] == "faiss":
+        return " ".join(texts.values())
+    return ", ".join(texts.values())
+
+
+def shared_text(rows: Sequence[Row], name: str) -> str:
+    """Return what a term says of ``rows``; '' where it says nothing, or not the same of all."""
+    texts = {ALL_TERMS[name].text(row.record, row.point) for row in rows}
+    return texts.pop() if len(texts) == 1 else ""
+
+
+def _models(rows: Sequence[Row]) -> str:
+    return f"{len({row.record.model.get('name') for row in rows})} models"
+
+
+def _warnings(records: Sequence[Record]) -> list[str]:
+    """Why timings should be doubted: of one run all reasons, of several how many and the first of them."""
+    runs = {record.identity: record for record in records}
+    doubtful = [record for record in runs.values() if record.timing.get("flags")]
+    if len(doubtful) <= 1:
+        return [WARNING + flag for record in doubtful for flag in record.timing["flags"]]
+    first = doubtful[0].timing["flags"][0]
+    return [f"{WARNING}timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]
