@@ -25,6 +25,7 @@ from lookalike.evaluate.evaluation import Evaluation, PerQuery, Reference, evalu
 from lookalike.evaluate.exact import Neighbours, exact_neighbours, recomputed_scores
 from lookalike.evaluate.ground_truth import compare_ground_truth
 from lookalike.evaluate.points import k_faults, k_of
+from lookalike.evaluate.timing.encoding import Encoding, encoding_of
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.evaluate.timing.rounds import Candidate, time_points
 from lookalike.index.build import IndexArtifacts, build_index
@@ -103,7 +104,7 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
     )
     record.data["difficulty"] = by_difficulty.describe()
     record.index = describe_index(experiment.index, index.built, index.serving, index.searcher.load_seconds)
-    record.timing = describe_timing(timed)
+    record.timing = describe_timing(timed, ready.encoding)
     record.extras = compare(experiment, ready, session)
     record.points = [
         point_record(
@@ -114,6 +115,7 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
             index=record.index,
             digests=digests,
             difficulty=by_difficulty,
+            encoding=ready.encoding,
             folder=folder,
         )
         for planned, found in zip(plan.to_measure, timed.points, strict=True)
@@ -137,6 +139,8 @@ class Prepared:
     relevance: Relevance
     exact: Neighbours
     difficulty: Difficulty
+    encoding: Encoding | None
+    """How long a query takes to encode; None for ready vectors, and where it was not measured."""
     classes: NumberedClasses | None
     """Of gallery and queries, where relevance is by class."""
 
@@ -169,9 +173,22 @@ def prepare(experiment: Experiment, session: Session, stages: StageLog) -> Prepa
         lambda: query_difficulty(gallery, queries, exact, metric, store, progress=progress),
     )
     valid = plan.take(queries.kept.tolist())
+    encoding = session.once(
+        "encoding",
+        (queries.key, experiment.model, experiment.search.single_threads, experiment.search.encoding),
+        lambda: encoding_of(
+            valid,
+            embedder,
+            queries.key,
+            experiment.search,
+            store,
+            device=experiment.model.device,
+            progress=progress,
+        ),
+    )
     classes = None if valid.classes is None else NumberedClasses.of(valid.classes, gallery.kept)
     return Prepared(
-        plan, valid, embedder, gallery, queries, duplicates, relevance, exact, difficulty, classes
+        plan, valid, embedder, gallery, queries, duplicates, relevance, exact, difficulty, encoding, classes
     )
 
 

@@ -84,6 +84,11 @@ class Embedder:
         """The loaded model."""
         return self.model.load()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return "encoder" in self.__dict__
+
     def recipe(self, inputs: ImageSet | TextSet | VectorSet) -> dict[str, Any]:
         """Return everything but the rows that shapes the embeddings of ``inputs``."""
         if isinstance(inputs, VectorSet):

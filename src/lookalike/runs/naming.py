@@ -13,8 +13,8 @@ from lookalike.evaluate.points import Point
 from lookalike.index.families.factory import FactoryIndex
 from lookalike.schemas import CaptionsQueries, EmbeddingsDataset, Experiment, SyntheticDataset, VectorDataset
 
-UNTIMED = ("k", "ladder", "nprobe", "ef_search", "k_factor")
-"""Fields of ``search`` that the point itself carries."""
+UNTIMED = ("k", "ladder", "nprobe", "ef_search", "k_factor", "encoding")
+"""Fields of ``search`` that the point itself carries, or that change nothing of its search."""
 LAYOUT = ("shard_size", "shards")
 """Fields of ``dataset`` that say in which portions it is embedded."""
 TELLING = ("nlist", "pq_m", "hnsw_m")

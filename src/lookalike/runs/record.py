@@ -347,6 +347,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "busy_cores_here": float | None,
         "throttled": int | None,
         "other_cpu_share": float | None,
+        "encoding": dict[str, Any],
         "flags": list[str],
     },
 }

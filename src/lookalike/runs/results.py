@@ -19,6 +19,7 @@ from lookalike.errors import UserError
 from lookalike.evaluate.evaluation import Evaluation, PerQuery
 from lookalike.evaluate.intervals import numbered
 from lookalike.evaluate.robustness import robustness_metrics
+from lookalike.evaluate.timing.encoding import Encoding
 from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
 from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
@@ -165,9 +166,10 @@ def describe_index(
     }
 
 
-def describe_timing(timed: TimedPoints) -> dict[str, Any]:
-    """How far the clock can be trusted."""
+def describe_timing(timed: TimedPoints, encoding: Encoding | None = None) -> dict[str, Any]:
+    """How far the clock can be trusted, and what a query took to encode."""
     return {
+        **({} if encoding is None else {"encoding": encoding.as_dict()}),
         "drift": timed.drift,
         "busy_cores": timed.load.cores,
         "busy_cores_here": timed.load.cores_here,
@@ -186,6 +188,7 @@ def point_record(
     index: Mapping[str, Any],
     digests: Digests,
     difficulty: QueriesByDifficulty,
+    encoding: Encoding | None = None,
     folder: Path,
 ) -> PointRecord:
     """Return the record of one operating point, its raw neighbours and samples written to ``folder/points``.
@@ -193,7 +196,7 @@ def point_record(
     ``index`` is :func:`describe_index`'s; ``digests`` tell the queries from those of other runs.
     """
     file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', planned.label)}.npz"
-    raw = _save_raw(file, found, evaluation, digests, difficulty)
+    raw = _save_raw(file, found, evaluation, digests, difficulty, encoding=encoding)
     of_classes = evaluation.by_class
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
     for mode, timing in found.timings.items():
@@ -207,6 +210,8 @@ def point_record(
     shown = sorted({1, 10, 100, found.point.k})
     for name, curve in curves.items():
         metrics |= {f"{name}_at_{k}": curve[str(k)] for k in shown if str(k) in curve}
+    if encoding is not None:
+        metrics |= _encoding_metrics(encoding, found)
     metrics |= robustness_metrics(evaluation.per_query, found.point.k)
     return PointRecord(
         trial_key=planned.id,
@@ -242,6 +247,15 @@ def point_record(
     )
 
 
+def _encoding_metrics(encoding: Encoding, found: TimedPoint) -> dict[str, float]:
+    """What a query takes to encode and, with its search as a single query, end to end."""
+    metrics = {"encode_p50_ms": encoding.p50_ms, "encode_p95_ms": encoding.p95_ms}
+    if "single" in found.timings:
+        p50, p95 = encoding.end_to_end(found.timings["single"].seconds)
+        metrics |= {"end_to_end_p50_ms": p50, "end_to_end_p95_ms": p95}
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
 def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()}
 
@@ -252,6 +266,8 @@ def _save_raw(
     evaluation: Evaluation,
     digests: Digests,
     difficulty: QueriesByDifficulty,
+    *,
+    encoding: Encoding | None,
 ) -> Path:
     """Rows and scores as they were returned, every latency sample with its turn and query, what each query
     scored.
@@ -261,6 +277,8 @@ def _save_raw(
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
+    if encoding is not None:
+        arrays["seconds_encoding"] = encoding.seconds
     for mode, timing in found.timings.items():
         arrays |= {
             f"seconds_{mode}": timing.seconds,

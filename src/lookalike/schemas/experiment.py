@@ -57,6 +57,9 @@ class Search:
     """Each mode is sampled for this long, then up to ten times as long until 1,000 single samples are in."""
     repeats: int | None = bounded(None, minimum=1)
     """Passes over the queries in each mode, instead of the time budget."""
+    encoding: bool | None = None
+    """Time how long a query takes to encode: true also loads the model for it; null: where it is in memory
+    anyway, as when the queries are embedded; false: never."""
 
 
 @dataclass
