@@ -145,3 +145,21 @@ def test_an_index_whose_shards_were_indexed_apart_says_what_merging_took(
     assert again["parts"] == 3, "the merged index is the same index"
     in_one_go = run_of(dataset=dataset, index=ivf(nlist=4)).index
     assert not in_one_go.keys() & {"parts", "merge_seconds"}
+
+
+def test_what_encoding_takes_is_measured_with_the_queries_and_kept_for_reused_runs(run_of: RunOf) -> None:
+    first, second = run_of(), run_of()
+    for record in (first, second):
+        [point] = record.points
+        metrics = point.metrics
+        assert metrics["encode_p50_ms"] == record.timing["encoding"]["p50_ms"]
+        sums = metrics["encode_p50_ms"] + metrics["latency_single_p50_ms"]
+        assert metrics["end_to_end_p50_ms"] == pytest.approx(sums, rel=0.5)
+        assert metrics["end_to_end_p95_ms"] >= metrics["encode_p95_ms"]
+    assert first.timing["encoding"] == second.timing["encoding"], "measured then"
+    other = run_of(search=search(single_threads=2))
+    assert "encoding" not in other.timing, "on other terms, and no model is loaded for it"
+    assert not {name for name in other.points[0].metrics if name.startswith(("encode", "end_to_end"))}
+    loaded = run_of(search=search(single_threads=2, encoding=True))
+    assert loaded.timing["encoding"]["threads"] == 2
+    assert "encoding" not in run_of(search=search(encoding=False)).timing

@@ -1,8 +1,8 @@
 """How long it takes to make one query's vector: a user waits for that as well as for the search.
 
 Measured as a single search is: one query at a time, on this machine, with the same threads. An image is
-decoded, prepared and passed through the model, a caption tokenised and passed through the text tower. The model
-has to be in memory for it, so that it is measured when the queries are embedded, and kept.
+decoded, prepared and passed through the model, a caption tokenised and passed through the text tower. That
+takes the model in memory: it is measured when the queries are embedded, and kept.
 """
 
 from __future__ import annotations
