@@ -37,7 +37,15 @@ class Ticking:
 
 @pytest.mark.parametrize(
     ("each", "count", "taken"),
-    [(0.001, 1_000, 64), (0.001, 10, 10), (0.1, 1_000, 20), (1.0, 1_000, 5), (60.0, 3, 3)],
+    [
+        (0.001, 99, 64),
+        (0.001, 10, 10),
+        (0.05, 99, 40),
+        (0.2, 99, 20),
+        (1.0, 99, 10),
+        (6.0, 99, 5),
+        (6.0, 3, 3),
+    ],
 )
 def test_a_budget_bounds_how_many_queries_are_encoded(each: float, count: int, taken: int) -> None:
     clock, rows = Ticking(), list[int]()

@@ -31,9 +31,11 @@ from lookalike.store.store import Store
 
 ENCODING_VERSION = 1
 """Raised when another thing is measured."""
-MOST_QUERIES, MOST_SECONDS, FEWEST_QUERIES, WARM_UP = 64, 2.0, 5, 2
-"""After a warm-up so many queries are encoded, each once, or fewer when the seconds are over."""
+MOST_QUERIES, WARM_UP = 64, 2
+"""After a warm-up so many queries are encoded, each once."""
 SAMPLES_FOR_P95 = 20
+ENOUGH = ((2.0, SAMPLES_FOR_P95), (10.0, 5))
+"""Or fewer: once so many seconds have passed and there are so many samples."""
 DRAWN = 10_000
 """Of a search's samples at most, for the sums with those of encoding."""
 VERSIONS = ("torch", "transformers", "numpy", "pillow")
@@ -148,7 +150,7 @@ def sample_encoding(
     """Return the seconds that ``encode`` takes for seeded rows of ``count``, each once, after a warm-up.
 
     ``encode`` tells whether the row could be encoded; one that could not is no sample. At most 64 rows;
-    after 2 seconds no more than five.
+    after 2 seconds no more than 20, after 10 no more than five.
     """
     rows = np.random.default_rng(0).permutation(count)[:MOST_QUERIES].tolist()
     for row in rows[:WARM_UP]:
@@ -162,7 +164,7 @@ def sample_encoding(
         if encoded:
             seconds.append(after - before)
         advance()
-        if after - start >= MOST_SECONDS and len(seconds) >= FEWEST_QUERIES:
+        if any(after - start >= passed and len(seconds) >= samples for passed, samples in ENOUGH):
             break
     return seconds
 
