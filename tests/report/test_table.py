@@ -161,3 +161,32 @@ def test_batches_of_other_sizes_can_be_told_apart_at_80_columns() -> None:
         "512",
         "4,096",
     }
+
+
+def test_what_is_missing_near_one_is_counted_and_never_rounded_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    near = records.make_point(label="near", recall=0.9997, missed={"knn_recall": {"100": [3, 10_000]}})
+    near.intervals["knn_recall"]["100"] = [0.99912, 0.99994]
+    whole = records.make_point(
+        "flat", {}, {}, 1.0, label="whole", missed={"knn_recall": {"100": [0, 10_000]}}
+    )
+    whole.intervals["knn_recall"]["100"] = [0.99963, 1.0]
+    out = printed([records.make_record([near, whole])], capsys)
+    assert "of 10,000" in out
+    lines = {
+        name: line.split(name)[1].split()
+        for line in out.splitlines()
+        for name in ("near", "whole")
+        if f" {name} " in line
+    }
+    assert lines["near"][:3] == ["0.9997", ".999–.9999", "3"]
+    assert lines["whole"][:4] == ["1.000", "≥", ".9996", "0"]
+    markdown = comparison_markdown([records.make_record([near])])
+    assert "| missed of 10,000 |" in markdown
+    assert "| 0.9997 | .999–.9999 | 3 |" in markdown
+
+
+def test_far_from_one_nothing_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    point = records.make_point(recall=0.8, missed={"knn_recall": {"100": [2_000, 10_000]}})
+    assert "missed" not in printed([records.make_record([point])], capsys)

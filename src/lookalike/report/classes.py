@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lookalike.report.digits import share_text
 from lookalike.report.front import front
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row
@@ -49,7 +50,7 @@ def worst_classes(by_class: ByClass) -> tuple[list[str], list[list[str]]]:
             line.name,
             f"{line.queries:,}",
             f"{line.gallery:,}",
-            f"{line.hit_rate_at_1:.3f}",
+            share_text(line.hit_rate_at_1),
             ", ".join(f"{other.other} ({other.queries:,})" for other in line.confused_with),
         ]
         for line in by_class.worst[:PRINTED]

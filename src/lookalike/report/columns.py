@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lookalike.report.digits import interval_text, share_text
 from lookalike.report.rows import Row
 from lookalike.report.values import AT, MEASURES, SHORT, value_named
 from lookalike.runs.terms import BATCH_TERMS, Plain
@@ -15,6 +16,8 @@ TELLING_APART = 1
 """The rank of a column without which two rows would look the same."""
 NOT_TRIED = ("name", "paths", "tracking", "sweep", "store", "report", "schemas")
 """Groups of a config that change nothing of what is measured."""
+NEARLY_ALL = 0.01
+"""Where less than this share of the neighbours was missed, their number is a column."""
 MOST_SETTINGS = 3
 """Columns of settings that tell rows of one label apart."""
 
@@ -61,13 +64,14 @@ def _usual(rows: Sequence[Row]) -> list[Column]:
     found = [
         Column(f"knn_recall@{cutoff}{_of(cutoff, k)}", f"recall@{cutoff}", _recall, 0),
         Column(f"{confidence} interval", f"{confidence}|interval", _interval, 3),
+        *_missed_columns(rows),
     ]
     for measure, short in (("hit_rate", "hit"), ("relevant_recall", "relevant")):
         curve = rows[0].point.curve(measure)
         if curve:
             first = min(curve)
             title = f"{measure}@{first}{_of(first, k)}"
-            found.append(Column(title, f"{short}@{first}", _cell(f"{measure}@{first}", _share), 2))
+            found.append(Column(title, f"{short}@{first}", _cell(f"{measure}@{first}", share_text), 2))
             break
     return [
         *found,
@@ -181,7 +185,7 @@ def _named(name: str, k: int, place: int) -> Column:
     if measure in MEASURES:
         cutoff = int(at["k"]) if at else k
         return Column(
-            f"{measure}@{cutoff}{_of(cutoff, k)}", f"{measure}|@{cutoff}", _cell(full, _share), rank
+            f"{measure}@{cutoff}{_of(cutoff, k)}", f"{measure}|@{cutoff}", _cell(full, share_text), rank
         )
     for unit, form, shown in UNITS:
         if full.endswith(unit):
@@ -201,13 +205,33 @@ def _confidence(rows: Sequence[Row]) -> float:
 
 
 def _recall(row: Row) -> str:
-    return "" if row.recall is None else _share(row.recall)
+    return "" if row.recall is None else share_text(row.recall)
 
 
 def _interval(row: Row) -> str:
-    if row.interval is None:
-        return ""
-    return "–".join(f"{bound:.3f}".removeprefix("0").replace("1.000", "1") for bound in row.interval)
+    """Without the zeros before the points, which a table has no room for."""
+    text = "" if row.interval is None else interval_text(*row.interval)
+    return text.replace("0.", ".").replace("1.000", "1")
+
+
+def _missed(row: Row) -> tuple[int, int] | None:
+    """How many exact neighbours the row's recall misses, and of how many."""
+    return None if row.cutoff is None else row.point.misses("knn_recall", row.cutoff)
+
+
+def _missed_columns(rows: Sequence[Row]) -> list[Column]:
+    """How many neighbours were missed, where a recall is so near to 1 that digits hardly tell."""
+    counts = [counted for row in rows if (counted := _missed(row))]
+    if not any(0 < missed <= NEARLY_ALL * of for missed, of in counts):
+        return []
+    same = len({of for _, of in counts}) == 1
+
+    def cell(row: Row) -> str:
+        counted = _missed(row)
+        return "" if counted is None else f"{counted[0]:,}" if same else f"{counted[0]:,} of {counted[1]:,}"
+
+    of_all = f"of {counts[0][1]:,}" if same else "neighbours"
+    return [Column(f"missed {of_all}", f"missed|{of_all}", cell, 9)]
 
 
 def _cell(name: str, form: Callable[[Any], str]) -> Callable[[Row], str]:
@@ -216,10 +240,6 @@ def _cell(name: str, form: Callable[[Any], str]) -> Callable[[Row], str]:
         return "" if value is None else form(value)
 
     return cell
-
-
-def _share(value: float) -> str:
-    return f"{value:.3f}"
 
 
 def _milliseconds(value: float) -> str:
@@ -241,7 +261,10 @@ def _megabytes(value: float) -> str:
 def _text(value: Plain) -> str:
     if value is None or isinstance(value, str | bool):
         return "" if value is None else str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = f"{value:,.4g}"
+    return share_text(value) if text == "1" else text
 
 
 UNITS: tuple[tuple[str, Callable[[Any], str], str], ...] = (

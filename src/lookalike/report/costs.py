@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lookalike.errors import UserError
 from lookalike.evaluate.statistics import PairedDifference, paired_difference
+from lookalike.report.digits import share_text
 from lookalike.report.rows import SCOPES, Row, rows_of
 from lookalike.report.samples import answers_of
 from lookalike.runs.catalog import Run
@@ -93,7 +94,7 @@ def costs_markdown(costs: Costs) -> str:
     for cost in (costs.reference, *costs.others):
         record = cost.row.record
         cells = [record.name, cost.row.point.label, str(record.model.get("name"))]
-        cells += [f"{cost.values[k]:.3f}" if k in cost.values else "" for k in cutoffs]
+        cells += [share_text(cost.values[k]) if k in cost.values else "" for k in cutoffs]
         cells += [_points(cost.differences.get(k)) for k in cutoffs]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     data = costs.reference.row.record.data

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lookalike.report.digits import interval_text, share_text
 from lookalike.report.front import front
 from lookalike.report.rows import Row
 
@@ -83,8 +84,8 @@ def short_reason(rows: Sequence[Row]) -> str | None:
             _, easy, hard = found
             where = f" ({row.point.label})" if len(rows) > 1 else ""
             return (
-                f"recall@{row.point.k} {hard['mean']:.3f} in the hardest quarter of the queries, "
-                f"{easy['mean']:.3f} in the easiest{where}"
+                f"recall@{row.point.k} {share_text(hard['mean'])} in the hardest quarter of the queries, "
+                f"{share_text(easy['mean'])} in the easiest{where}"
             )
     return None
 
@@ -218,7 +219,7 @@ def _opposite(end: str) -> str:
 
 
 def _mean(quarter: Quarter) -> str:
-    return f"{quarter['mean']:.3f} ({quarter['mean_low']:.3f}–{quarter['mean_high']:.3f})"
+    return f"{share_text(quarter['mean'])} ({interval_text(quarter['mean_low'], quarter['mean_high'])})"
 
 
 def _ends(name: str, quarter: Quarter) -> str:

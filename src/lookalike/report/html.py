@@ -25,6 +25,7 @@ from lookalike.progress import SILENT, Progress
 from lookalike.report.captions import caption
 from lookalike.report.classes import classes_payload
 from lookalike.report.difficulty import difficulty_payload
+from lookalike.report.digits import missed_text
 from lookalike.report.losses import losses_payload
 from lookalike.report.recommend import Advice, Requirements, recommend
 from lookalike.report.rows import (
@@ -224,6 +225,8 @@ DATA_LINES = (
 )
 
 
+NEARLY_ALL = 0.99
+"""From this mean on the page also says how many were missed."""
 EDIT_SCALE = 10_000
 """Values of each edit are whole ten-thousandths in the page: they are most of its numbers."""
 
@@ -281,19 +284,25 @@ def _curve(row: Row, measure: str) -> dict[str, list[Any]]:
     curve = row.point.curve(measure)
     ends = [row.point.interval(measure, k) for k in curve]
     bounds: dict[str, list[Any]] = {
-        "low": [None if pair is None else round(pair[0], 5) for pair in ends],
-        "high": [None if pair is None else round(pair[1], 5) for pair in ends],
+        "low": [None if pair is None else _rounded(pair, 5)[0] for pair in ends],
+        "high": [None if pair is None else _rounded(pair, 5)[1] for pair in ends],
     }
     values: dict[str, list[Any]] = {"k": list(curve), "mean": _rounded(curve.values(), 5)}
+    missed = [row.point.misses(measure, k) if NEARLY_ALL <= mean < 1 else None for k, mean in curve.items()]
+    if any(missed):
+        values["missed"] = [None if counts is None else missed_text(counts) for counts in missed]
     return values | bounds if any(ends) else values
 
 
 def _rounded(values: Any, digits: int) -> list[float]:
-    return [round(float(value), digits) for value in values]
+    """Rounded, but none to 1 that is not 1: something was missed there."""
+    rounded = [(float(value), round(float(value), digits)) for value in values]
+    return [round(value, 9) if near == 1 else near for value, near in rounded]
 
 
 def _significant(value: float, digits: int = 4) -> float:
     """``value`` to four figures: more would be noise, and cost the page its size."""
     if value == 0 or not math.isfinite(value):
         return 0.0
-    return float(f"{value:.{digits}g}")
+    near = float(f"{value:.{digits}g}")
+    return round(value, 9) if near == 1 else near

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from lookalike.errors import UserError
 from lookalike.evaluate.intervals import Values, mean_interval
 from lookalike.evaluate.statistics import holm, paired_difference, split_halves
+from lookalike.report.digits import interval_text, share_text
 from lookalike.report.rows import Row
 from lookalike.report.samples import Answers
 from lookalike.report.shares import MinShare
@@ -212,7 +213,7 @@ def _in_words(name: str, min_recall: float | None, requirements: Requirements) -
 def _no_point(near: Sequence[_Candidate], wanted: str, name: str, limits_are_met: bool) -> Advice:
     best = max(near, key=lambda c: (c.to_choose, -(c.row.p50_ms or 0)))
     among = "The nearest" if limits_are_met else "No point keeps the limits; the highest"
-    costs = f"{name} {best.stated:.3f}, {_costs(best.row)}"
+    costs = f"{name} {share_text(best.stated)}, {_costs(best.row)}"
     return Advice(
         None, f"Nothing measured here meets {wanted}.", (f"{among} is {best.row.point.label}: {costs}.",)
     )
@@ -222,14 +223,15 @@ def _stated_recall(chosen: _Candidate, min_recall: float | None, name: str, is_s
     """On which queries it was chosen, and what it gives on the others."""
     if not is_split or chosen.answers is None:
         return (
-            f"Its {name} is {chosen.to_choose:.3f} over all queries. These runs kept no recall per query, so "
-            "it was chosen and is stated on the same ones, which flatters it; run again to have them apart."
+            f"Its {name} is {share_text(chosen.to_choose)} over all queries. These runs kept no recall per "
+            "query, so it was chosen and is stated on the same ones, which flatters it; run again to have "
+            "them apart."
         )
     low, high = mean_interval(_only(chosen.unseen, chosen.answers), chosen.answers.sources)
-    sure = "" if np.isnan(low) else f" ({low:.3f}–{high:.3f})"
+    sure = "" if np.isnan(low) else f" ({interval_text(low, high)})"
     text = (
-        f"Chosen on one half of the queries ({chosen.to_choose:.3f}); "
-        f"on the other half its {name} is {chosen.stated:.3f}{sure}"
+        f"Chosen on one half of the queries ({share_text(chosen.to_choose)}); "
+        f"on the other half its {name} is {share_text(chosen.stated)}{sure}"
     )
     if min_recall is not None and chosen.stated < min_recall:
         return f"{text}, which is below what was asked: take a point with more to spare."
@@ -253,7 +255,7 @@ def _alternatives(chosen: _Candidate, candidates: Sequence[_Candidate], name: st
     best = min((c for c in candidates if c.to_choose == highest), key=lambda c: c.row.p50_ms or 0)
     if best is not chosen and best.to_choose > chosen.to_choose:
         lines.append(
-            f"The highest {name} here is {best.stated:.3f} ({_points(best.stated - chosen.stated)}): "
+            f"The highest {name} here is {share_text(best.stated)} ({_points(best.stated - chosen.stated)}): "
             f"{best.row.point.label}, {_costs(best.row)}."
         )
     return lines

@@ -49,7 +49,7 @@ function overCutoffs(drawnPoints) {
           fill: "toself", fillcolor: translucent(colour), hoverinfo: "skip", showlegend: false, legendgroup,
         }]
       : [];
-    const text = curve.k.map((k, place) => `${plain(name)}<br>${chosen.measure}@${k}: ${share(curve.mean[place])}` + (curve.low ? ` (${share(curve.low[place])}–${share(curve.high[place])})` : ""));
+    const text = curve.k.map((k, place) => `${plain(name)}<br>${chosen.measure}@${k}: ${share(curve.mean[place])}` + (curve.low ? ` (${between(curve.low[place], curve.high[place])})` : "") + (curve.missed?.[place] ? `<br>${curve.missed[place]}` : ""));
     return [...band, { x: curve.k, y: curve.mean, mode: "lines+markers", name: plain(name), text, hovertemplate: "%{text}<extra></extra>", line: { color: colour, width: 2, dash }, marker: { size: 5 }, legendgroup }];
   });
 }

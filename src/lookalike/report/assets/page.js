@@ -86,7 +86,21 @@ function number(value, digits = 3) {
   return Math.abs(value) >= 1000 ? grouped.format(value) : value.toFixed(Math.abs(value) >= 100 ? Math.min(1, digits) : digits);
 }
 
-const share = (value) => (value === null || value === undefined ? "" : value.toFixed(3));
+/** A share with three digits, with more where it would read 1 (or 0) though something was missed. */
+function share(value) {
+  if (value === null || value === undefined) return "";
+  for (let digits = 3; digits < 9; digits++) {
+    const text = value.toFixed(digits);
+    if (value === 0 || value === 1 || (Number(text) !== 0 && Number(text) !== 1)) return text;
+  }
+  return value.toFixed(3);
+}
+
+/** An interval; where nothing (or all) was missed it is a bound on one side. */
+function between(low, high) {
+  if (high === 1 && low < 1) return `≥ ${share(low)}`;
+  return low === 0 && high > 0 ? `≤ ${share(high)}` : `${share(low)}–${share(high)}`;
+}
 
 // --- first lines -------------------------------------------------------------------------------------------
 

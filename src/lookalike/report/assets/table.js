@@ -4,7 +4,7 @@ const table = { sort: "", descending: false, words: "", shown: new Map() };
 
 /** A column of numbers or texts; `good` says which end is best: 1 the highest, -1 the lowest, 0 neither. */
 function column(id, title, value, more = {}) {
-  return { id, title, value, good: 0, text: false, usual: true, digits: 3, range: () => null, ...more };
+  return { id, title, value, good: 0, text: false, usual: true, digits: 3, range: () => null, note: () => null, ...more };
 }
 
 function metricColumn(metric, title, good, more = {}) {
@@ -19,7 +19,8 @@ function measureColumn(measure, k, usual, showRange = false) {
     const found = valueOf(point, measure, k);
     return found && found.low !== null ? [found.low, found.high] : null;
   };
-  return column(`${measure}@${k}`, measureName(measure, k), value, { good: 1, range, usual, showRange });
+  const note = (point) => valueOf(point, measure, k)?.missed ?? null;
+  return column(`${measure}@${k}`, measureName(measure, k), value, { good: 1, range, usual, showRange, note });
 }
 
 /** All columns that the current set can fill: settings that vary first, then measures, then costs. */
@@ -154,11 +155,13 @@ function cell(each, point, mark) {
   const value = each.value(point);
   const text = each.text || typeof value === "string" ? String(value ?? "") : each.showRange || each.id.includes("@") ? share(value) : number(value, each.digits);
   const range = each.showRange ? each.range(point) : null;
-  const title = each.range(point) ? `${each.range(point).map((end) => number(end * (each.scale ?? 1))).join(" – ")}` : "";
+  const ends = each.range(point);
+  const interval = ends && (each.id.includes("@") ? between(...ends) : ends.map((end) => number(end * (each.scale ?? 1))).join(" – "));
+  const title = [each.note(point), interval].filter(Boolean).join("; ");
   return el(
     "td", { className: [each.text ? "text" : "", (each.id !== "point" && CLASSES[mark]) || ""].join(" ").trim(), title },
     mark ? el("b", { className: "mark" }, mark) : null, text,
-    range ? el("span", { className: "range" }, `${share(range[0])}–${share(range[1])}`) : null,
+    range ? el("span", { className: "range" }, between(...range)) : null,
   );
 }
 

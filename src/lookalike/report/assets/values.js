@@ -12,7 +12,7 @@ function valueOf(point, measure = chosen.measure, k = chosen.k) {
   const curve = point.curves[measure];
   const place = curve ? curve.k.indexOf(k) : -1;
   if (place < 0) return null;
-  return { mean: curve.mean[place], low: curve.low ? curve.low[place] : null, high: curve.high ? curve.high[place] : null };
+  return { mean: curve.mean[place], low: curve.low ? curve.low[place] : null, high: curve.high ? curve.high[place] : null, missed: curve.missed ? curve.missed[place] : null };
 }
 
 /** `knn_recall@10 (first 10 of 100)`: a lower cut-off read off a search for k is no search for it. */

@@ -12,7 +12,7 @@ function byDifficulty(quantity, drawnPoints) {
     if (!quarters) return [];
     const known = quarters.every((quarter) => "mean_low" in quarter);
     const text = quarters.map((quarter) =>
-      `${plain(name)}<br>knn_recall@${point.k}: ${share(quarter.mean)}` + (known ? ` (${share(quarter.mean_low)}–${share(quarter.mean_high)})` : "") +
+      `${plain(name)}<br>knn_recall@${point.k}: ${share(quarter.mean)}` + (known ? ` (${between(quarter.mean_low, quarter.mean_high)})` : "") +
       `<br>${number(quarter.queries, 0)} queries of ${number(quarter.low, 2)}–${number(quarter.high, 2)}`);
     const bars = known
       ? { error_y: { type: "data", symmetric: false, array: quarters.map((each) => each.mean_high - each.mean), arrayminus: quarters.map((each) => each.mean - each.mean_low), thickness: 1, width: 3 } }
