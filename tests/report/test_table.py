@@ -182,7 +182,7 @@ def test_what_is_missing_near_one_is_counted_and_never_rounded_away(
     }
     assert lines["near"][:3] == ["0.9997", ".999–.9999", "3"]
     assert lines["whole"][:4] == ["1.000", "≥", ".9996", "0"]
-    markdown = comparison_markdown([records.make_record([near])])
+    markdown = comparison_markdown([records.make_record([near])], "near one")
     assert "| missed of 10,000 |" in markdown
     assert "| 0.9997 | .999–.9999 | 3 |" in markdown
 

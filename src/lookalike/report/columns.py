@@ -259,7 +259,7 @@ def _megabytes(value: float) -> str:
 
 
 def _text(value: Plain) -> str:
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     if isinstance(value, int):
         return f"{value:,}"
