@@ -190,3 +190,36 @@ def test_what_is_missing_near_one_is_counted_and_never_rounded_away(
 def test_far_from_one_nothing_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     point = records.make_point(recall=0.8, missed={"knn_recall": {"100": [2_000, 10_000]}})
     assert "missed" not in printed([records.make_record([point])], capsys)
+
+
+def encoded(p50_ms: float = 31.04, **changes: object) -> dict[str, object]:
+    """An entry of ``record.timing``."""
+    return {
+        "what": "images",
+        "samples": 64,
+        "threads": 1,
+        "device": "cpu",
+        "measured_at": "2026-11-30T10:00:00+00:00",
+        "p50_ms": p50_ms,
+        "p95_ms": 40.2,
+    } | changes
+
+
+def test_encoding_stands_beside_the_search(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = records.make_sweep()
+    for record in sweep:
+        record.timing["encoding"] = encoded()
+        for point in record.points:
+            point.metrics |= {"encode_p50_ms": 31.04, "end_to_end_p50_ms": 31.5, "end_to_end_p95_ms": 41.25}
+    text = comparison_markdown(sweep, "title")
+    assert "| end-to-end p50 ms | end-to-end p95 ms |" in text
+    assert "| 31.5 | 41.2 |" in text
+    assert "encoding a query 31 ms (p95 40.2; 64 images, measured 2026-11-30)" in text
+    assert "encode_p50_ms" in comparison_csv(sweep).splitlines()[0]
+    sweep[0].timing["encoding"] = encoded(33.0)
+    assert "encoding a query" not in comparison_markdown(sweep, "title"), "not the same of all"
+    on_gpu = records.make_record()
+    on_gpu.timing["encoding"] = encoded(device="cuda:0", what="captions", p95_ms=50)
+    shown = comparison_markdown([on_gpu], "title")
+    assert "encoding a query 31 ms on cuda:0 (p95 50; 64 captions, measured 2026-11-30)" in shown
+    assert "encoding" not in printed([records.make_record()], capsys), "older records say nothing"

@@ -77,6 +77,8 @@ def _usual(rows: Sequence[Row]) -> list[Column]:
         *found,
         Column("p50 ms", "p50|ms", _cell("latency_single_p50_ms", _milliseconds), 1),
         Column("p95 ms", "p95|ms", _cell("latency_single_p95_ms", _milliseconds), 4),
+        Column("end-to-end p50 ms", "with|encoding|p50 ms", _cell("end_to_end_p50_ms", _milliseconds), 9),
+        Column("end-to-end p95 ms", "with|encoding|p95 ms", _cell("end_to_end_p95_ms", _milliseconds), 10),
         Column("batch QPS", "batch|QPS", _cell("qps_batch", _count), 5),
         Column("build s", "build|s", _cell("build_seconds", _tenths), 8),
         Column("index MB", "index|MB", _cell("index_bytes", _megabytes), 7),

@@ -352,6 +352,14 @@ _KNOWN: dict[str, dict[str, Any]] = {
     },
 }
 """Entries of a record's objects that others read by name, and what they are taken to be."""
+_KNOWN_ENCODING: dict[str, Any] = {
+    "what": str,
+    "samples": int,
+    "threads": int,
+    "device": str,
+    "measured_at": str,
+    "p50_ms": float,
+}
 _KNOWN_SETTINGS: dict[str, dict[str, Any]] = {
     "paths": {"root": str, "store": str, "mlruns": str},
     "tracking": {"kind": str, "uri": str | None, "experiment": str, "parent": str | None},
@@ -394,8 +402,17 @@ def _check(record: Record) -> None:
         where = "record.data.exact_answer"
         _check_cutoffs(read_as(dict[str, dict[str, float]], exact["curves"], f"{where}.curves"), where)
         _check_inside(read_as(str, exact["values"], f"{where}.values"), f"{where}.values")
+    _check_encoding(record.timing.get("encoding"), "record.timing.encoding")
     for i, point in enumerate(record.points):
         _check_point(point, f"record.points[{i}]")
+
+
+def _check_encoding(encoding: dict[str, Any] | None, where: str) -> None:
+    if encoding is None:  # of an earlier version, or not measured
+        return
+    for name, kind in _KNOWN_ENCODING.items():
+        read_as(kind, encoding[name], f"{where}.{name}")
+    read_as(float | None, encoding.get("p95_ms"), f"{where}.p95_ms")
 
 
 def _check_difficulty(known: dict[str, Any], where: str) -> None:

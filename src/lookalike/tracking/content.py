@@ -238,6 +238,8 @@ def _found(point: PointRecord) -> str:
             f"one query takes {metrics['latency_single_p50_ms']:.3g} ms (p50), "
             f"{metrics.get('latency_single_p95_ms', float('nan')):.3g} ms (p95)"
         )
+    if "end_to_end_p50_ms" in metrics:
+        sentences.append(f"with its encoding {metrics['end_to_end_p50_ms']:.3g} ms (p50)")
     if "index_bytes" in metrics:
         sentences.append(f"the index file has {metrics['index_bytes'] / 1e6:,.1f} MB")
     return "; ".join(sentences) + "." if sentences else "Nothing was measured."
