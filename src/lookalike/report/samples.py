@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,22 +73,3 @@ def distribution(samples: npt.NDArray[np.float64]) -> list[float]:
     last = 1 if len(samples) >= SAMPLES_FOR_TAIL else 0.99
     known = PROBABILITIES[last >= PROBABILITIES]
     return [float(value) for value in np.quantile(samples, known)]
-
-
-def percentile_intervals(
-    samples: npt.NDArray[np.float64], percentiles: Iterable[int] = (50, 95, 99)
-) -> Mapping[int, tuple[float, float]]:
-    """Return 95 % intervals of percentiles, from order statistics, where the samples reach so far.
-
-    The ranks n·q ± 1.96·√(n·q·(1 − q)) of the sorted samples. Source: Conover, Practical Nonparametric
-    Statistics (1999), §3.2. Calls close in time are alike, so the true interval is rather wider.
-    """
-    ordered, n = np.sort(samples), len(samples)
-    intervals = {}
-    for percentile in percentiles:
-        q = percentile / 100
-        reach = 1.96 * np.sqrt(n * q * (1 - q))
-        low, high = int(np.floor(n * q - reach)), int(np.ceil(n * q + reach))
-        if low >= 0 and high < n:
-            intervals[percentile] = (float(ordered[low]), float(ordered[high]))
-    return intervals

@@ -7,7 +7,6 @@ that, however different the queries are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -16,29 +15,16 @@ import numpy.typing as npt
 DRIFT_LIMIT = 0.05
 """Relative change of the median from which on a timing is doubtful."""
 SIGNIFICANT = 4.0
-"""Standard errors: of a thousand points that do not drift, fewer than one deviates so much by chance."""
+"""Standard errors of a mean rank: of a thousand points that do not drift, about one differs by more."""
 
 
-@dataclass(frozen=True)
-class Drift:
-    """The stretch of turns that differs most from all others."""
+def drift(seconds: npt.NDArray[np.float64], turn: npt.NDArray[np.int16]) -> float | None:
+    """Return how much longer calls took in some consecutive turns than in the others; None with one turn.
 
-    change: float
-    """Median call of the slower ones, these or the others, over that of the faster ones, minus 1."""
-    standard_errors: float
-    """How far the stretch's mean rank lies from what chance gives."""
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the change is large and more than chance."""
-        return self.change > DRIFT_LIMIT and self.standard_errors > SIGNIFICANT
-
-
-def drift(seconds: npt.NDArray[np.float64], turn: npt.NDArray[np.int16]) -> Drift | None:
-    """Return how much the calls of some consecutive turns differ from the others; None with one turn.
-
-    ``seconds`` and ``turn``: one a call. Compared is each stretch of a third to two thirds of the turns with
-    the rest (with fewer than three turns: each turn) by the mean rank of its calls, ties sharing theirs.
+    ``seconds`` and ``turn``: one a call. Each stretch of a third to two thirds of the turns (with fewer than
+    three turns: each turn) is compared with the rest by the mean rank of its calls, ties sharing theirs. Of
+    the stretch that differs most, the median of the slower ones, it or the rest, over that of the faster
+    ones, minus 1; 0 where it differs no more than chance explains.
     Source: Kruskal & Wallis, Use of Ranks in One-Criterion Variance Analysis (1952), for two groups.
     """
     turns, place = np.unique(turn, return_inverse=True)
@@ -49,7 +35,7 @@ def drift(seconds: npt.NDArray[np.float64], turn: npt.NDArray[np.int16]) -> Drif
     ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[tied]
     spread = float(np.mean((ranks - (n + 1) / 2) ** 2)) * n / (n - 1)
     if spread == 0:
-        return Drift(0.0, 0.0)
+        return 0.0
     ranks_before = np.concatenate([[0.0], np.cumsum(np.bincount(place, ranks))])
     calls_before = np.concatenate([[0], np.cumsum(np.bincount(place))])
     shortest = max(1, count // 3)
@@ -64,4 +50,4 @@ def drift(seconds: npt.NDArray[np.float64], turn: npt.NDArray[np.int16]) -> Drif
             best, stretch = float(deviation), (first, last)
     within = (place >= stretch[0]) & (place < stretch[1])
     faster, slower = sorted((float(np.median(seconds[within])), float(np.median(seconds[~within]))))
-    return Drift(slower / faster - 1 if faster > 0 else 0.0, best)
+    return slower / faster - 1 if faster > 0 and best > SIGNIFICANT else 0.0

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.evaluate.points import Floats, Point, Rows
-from lookalike.evaluate.timing.drift import Drift, drift
+from lookalike.evaluate.timing.drift import DRIFT_LIMIT, drift
+from lookalike.evaluate.timing.intervals import percentile_intervals
 from lookalike.machine.load import Load
 
 SAMPLES_FOR_P99 = 1_000
@@ -79,15 +80,22 @@ class Timing:
     def as_dict(self) -> dict[str, float | int | list[float] | None]:
         """Everything but the raw samples."""
         names = ("threads", "queries_per_call", "samples", "distinct_queries", "p50_ms", "p95_ms", "p99_ms")
-        return (
-            {name: getattr(self, name) for name in (*names, "mean_ms", "qps")}
-            | {f"turn_p{q}_ms": self._of_turns_ms(q) for q in (50, 95)}
-            | ({} if self.drift is None else {"drift": self.drift.change})
-        )
+        return {
+            **{name: getattr(self, name) for name in (*names, "mean_ms", "qps")},
+            **{f"turn_p{q}_ms": self._of_turns_ms(q) for q in (50, 95)},
+            **{f"p{q}_ms_interval": [end * 1e3 for end in ends] for q, ends in self.intervals.items()},
+            **({} if self.drift is None else {"drift": self.drift}),
+        }
 
     @cached_property
-    def drift(self) -> Drift | None:
-        """The turns that differ most from the others; None with one turn."""
+    def intervals(self) -> Mapping[int, tuple[float, float]]:
+        """Percentile -> its 95 % interval in seconds, of the percentiles that have one."""
+        known = (50, 95, 99) if self.samples >= SAMPLES_FOR_P99 else (50, 95)
+        return percentile_intervals(self.seconds, self.query, self.turn, known)
+
+    @cached_property
+    def drift(self) -> float | None:
+        """How much longer calls took in some turns than in the others; None with one turn."""
         return drift(self.seconds, self.turn)
 
     def _of_turns_ms(self, q: int) -> list[float]:
@@ -116,10 +124,10 @@ class TimedPoint:
     def flags(self) -> list[str]:
         """Why these latencies should be doubted; empty when nothing speaks against them."""
         return [
-            f"{mode} searches took {found.change:.0%} longer at times than at others; "
+            f"{mode} searches took {timing.drift:.0%} longer at times than at others; "
             "time again on a quieter machine, or for longer (search.seconds)"
             for mode, timing in self.timings.items()
-            if (found := timing.drift) and found.doubtful
+            if timing.drift is not None and timing.drift > DRIFT_LIMIT
         ]
 
 
@@ -140,7 +148,7 @@ class TimedPoints:
         round.
         """
         first = (timed.timings.get("single", next(iter(timed.timings.values()))) for timed in self.points)
-        changes = [timing.drift.change for timing in first if timing.drift]
+        changes = [timing.drift for timing in first if timing.drift is not None]
         return max(changes, default=None)
 
     @property
