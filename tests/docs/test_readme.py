@@ -11,13 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
+import lookalike
 from lookalike.cli import VERBS
 from lookalike.config.composing import compose, conf_folder, expand_home
 from lookalike.config.planning import find_faults
@@ -139,3 +142,52 @@ def test_the_table_of_the_benchmarks_is_of_what_they_said(monkeypatch: pytest.Mo
     kept = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     assert sorted(kept) == record.NAMES
     assert record.table(kept) in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def anns_recall(
+    dataset_distances: np.ndarray, run_distances: np.ndarray, count: int, epsilon: float = 1e-3
+) -> float:
+    """``get_recall_values`` and ``knn_threshold`` of ann-benchmarks' plotting/metrics.py."""
+    recalls = np.zeros(len(run_distances))
+    for i in range(len(run_distances)):
+        t = dataset_distances[i][count - 1] + epsilon
+        actual = 0
+        for d in run_distances[i][:count]:
+            if d <= t:
+                actual += 1
+        recalls[i] = actual
+    return float(np.mean(recalls) / float(count))
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_ann_benchmarks_recall_is_computed_as_the_readme_says(
+    metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = np.random.default_rng(0).normal(0, 0.004, (3_000, 8)).astype(np.float32) + np.float32(0.35)
+    asked = gallery[:200] + np.random.default_rng(1).normal(0, 1e-3, (200, 8)).astype(np.float32)
+    if metric == "ip":
+        gallery, asked = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (gallery, asked))
+    np.save(tmp_path / "gallery.npy", gallery)
+    np.save(tmp_path / "asked.npy", asked)
+    monkeypatch.setenv("LOOKALIKE_HOME", str(tmp_path / "home"))
+    experiment = lookalike.compose(
+        *("dataset=embeddings", f"dataset.root={tmp_path / 'gallery.npy'}", "queries=vectors"),
+        *(f"queries.file={tmp_path / 'asked.npy'}", "index=ivf_flat", "index.nlist=64"),
+        *(f"index.metric={metric}", "search.k=10", "search.nprobe=2", "search.repeats=1", "tracking=none"),
+    )
+    record = lookalike.run_experiment(experiment, quiet=True)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [snippet] = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "1e-3" in code]
+    values: dict[str, Any] = {}
+    exec(snippet, values)
+
+    wide, queries = gallery.astype(np.float64), asked.astype(np.float64)
+    if metric == "l2":
+        all_distances = np.linalg.norm(wide[None] - queries[:, None], axis=2)
+    else:
+        all_distances = 1 - queries @ wide.T
+    returned = np.take_along_axis(all_distances, values["found"], axis=1)
+    theirs = anns_recall(np.sort(all_distances, axis=1), returned, 10)
+    assert values["recall"] == pytest.approx(theirs, abs=1e-4)
+    [point] = record.points
+    assert theirs > point.metrics["knn_recall_at_10"] + 0.01, "they count what lies near, here it is missed"
