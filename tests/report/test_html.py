@@ -93,6 +93,14 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
     assert payload_of(page)["title"] == EVIL
 
 
+def test_a_measure_that_leaves_queries_out_says_how_many(tmp_path: Path) -> None:
+    counts = {"queries": 1000, "without_relevance": 100, "relevant_beyond_k": 250}
+    page = page_of(tmp_path, save_sweep(tmp_path, [make_record([make_point(counts=counts)])]))
+    uncounted = payload_of(page)["points"][0]["uncounted"]
+    assert uncounted["r_precision"] == uncounted["map_at_r"] == [650, 1000]
+    assert uncounted["ndcg"] == [900, 1000] and "knn_recall" not in uncounted
+
+
 def sets_of(page: str, scope: str) -> list[list[str]]:
     payload = payload_of(page)
     return [[payload["points"][n]["model"] for n in each["points"]] for each in payload["sets"][scope]]

@@ -48,6 +48,7 @@ def test_numbers_stand_where_they_belong(capsys: pytest.CaptureFixture[str]) -> 
     assert line.split()[1:] == [
         "0.950",
         ".944–.956",
+        "0.665",
         "0.592",
         "0.100",
         "0.140",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lookalike.evaluate.robustness import percentile_name
 from lookalike.report.digits import interval_text, share_text
 from lookalike.report.rows import Row
 from lookalike.report.values import AT, MEASURES, SHORT, value_named
@@ -65,6 +66,12 @@ def _usual(rows: Sequence[Row]) -> list[Column]:
         Column(f"knn_recall@{cutoff}{_of(cutoff, k)}", f"recall@{cutoff}", _recall, 0),
         Column(f"{confidence} interval", f"{confidence}|interval", _interval, 3),
         *_missed_columns(rows),
+        Column(
+            f"knn_recall@{k} that 95 % of the queries reach",
+            "p05",
+            _cell(percentile_name("knn_recall", k, 5), _share),
+            9,
+        ),
     ]
     for measure, short in (("hit_rate", "hit"), ("relevant_recall", "relevant")):
         curve = rows[0].point.curve(measure)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import __version__
-from lookalike.evaluate.measures import meaning_of
+from lookalike.evaluate.measures import AT_R, meaning_of
 from lookalike.index.families import families
 from lookalike.progress import SILENT, Progress
 from lookalike.report.captions import caption
@@ -152,7 +152,7 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
     numbers = {id(row): number for number, row in enumerate(rows)}
     return {
         "measures": {
-            measure: {"scope": scope, "meaning": meaning_of(measure)}
+            measure: {"scope": scope, "meaning": meaning_of(measure), "at_r": measure in AT_R}
             for scope, measures in SCOPES.items()
             for measure in measures
             if any(row.point.curve(measure) for row in rows)
@@ -255,6 +255,11 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
             if ends
         },
         "curves": {measure: _curve(row, measure) for measure in point.curves},
+        "uncounted": {
+            measure: [counted, point.counts["queries"]]
+            for measure in point.curves
+            if (counted := row.counted(measure)) is not None and counted < point.counts["queries"]
+        },
         "edits": {
             edit: {
                 measure: [

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from lookalike.evaluate.measures import VS_EXACT, VS_RELEVANCE
+from lookalike.evaluate.measures import AT_R, VS_EXACT, VS_RELEVANCE
 from lookalike.runs.record import PointRecord, Record
 from lookalike.runs.terms import BATCH_TERMS, EXACT, RELEVANCE, TIME_TERMS, Term, recall_terms
 from lookalike.terminal.crash import LONGEST_REASON
@@ -92,6 +92,14 @@ class Row:
         """The lowest and the highest of a single value over repeats; None of fewer than two."""
         known = [value for row in self.each if (value := row.point.metrics.get(name)) is not None]
         return (min(known), max(known)) if len(known) > 1 else None
+
+    def counted(self, measure: str) -> int | None:
+        """How many queries the means of ``measure`` are over; None when the record does not tell."""
+        counts = self.point.counts
+        if "queries" not in counts:
+            return None
+        left_out = counts.get("without_relevance", 0) if measure in VS_RELEVANCE else 0
+        return counts["queries"] - left_out - (counts.get("relevant_beyond_k", 0) if measure in AT_R else 0)
 
     @property
     def single_values(self) -> dict[str, float]:

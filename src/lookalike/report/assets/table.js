@@ -23,6 +23,14 @@ function measureColumn(measure, k, usual, showRange = false) {
   return column(`${measure}@${k}`, measureName(measure, k), value, { good: 1, range, usual, showRange, note });
 }
 
+/** How evenly queries are answered: columns to be chosen, of both recalls. */
+function robustness(k) {
+  return ["knn_recall", "relevant_recall"].flatMap((measure) => [
+    ...["0.5", "0.8", "0.9"].map((least) => metricColumn(`${measure}_at_${k}_share_${least}`, `queries with ${measure}@${k} ≥ ${least}`, 1, { usual: false })),
+    ...(measure === "knn_recall" ? ["01"] : ["05", "01"]).map((percent) => metricColumn(`${measure}_at_${k}_p${percent}`, `p${percent} of ${measure}@${k}`, 1, { usual: false })),
+  ]);
+}
+
 /** All columns that the current set can fill: settings that vary first, then measures, then costs. */
 function allColumns(shown) {
   const { varying, same } = settingsOf(shown);
@@ -37,6 +45,8 @@ function allColumns(shown) {
     column("model", "model", (point) => point.model, { text: true }),
     measureColumn(chosen.measure, chosen.k, true, true),
     ...others.filter(([measure, k]) => measure !== chosen.measure || k !== chosen.k).map(([measure, k]) => measureColumn(measure, k, measure === companion && k === cutoffs()[0])),
+    metricColumn(`knn_recall_at_${shown[0].k}_p05`, `p05 of knn_recall@${shown[0].k}`, 1),
+    ...robustness(shown[0].k),
     metricColumn("latency_single_p50_ms", "p50 ms", -1),
     metricColumn("latency_single_p95_ms", "p95 ms", -1),
     metricColumn("latency_single_p99_ms", "p99 ms", -1, { usual: false }),

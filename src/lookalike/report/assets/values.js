@@ -103,6 +103,16 @@ function chooseMeasure(measure) {
   choose({ measure, set });
 }
 
+/** For how many queries the current measure says anything: `; counts 900 of 1,000 queries`. */
+function uncounted() {
+  const counts = currentPoints().map((point) => point.uncounted[chosen.measure]).filter(Boolean);
+  if (!counts.length) return "";
+  const [counted, queries] = counts[0];
+  const others = counts.some(([n, of]) => n !== counted || of !== queries) ? " at the first point" : "";
+  const why = report.measures[chosen.measure].at_r ? "to the others nothing is relevant, or more than k images are" : "to the others nothing is relevant";
+  return `; counts ${number(counted, 0)} of ${number(queries, 0)} queries${others}: ${why}`;
+}
+
 find("#measure").addEventListener("change", (event) => chooseMeasure(event.target.value));
 find("#cutoff").addEventListener("change", (event) => choose({ k: Number(event.target.value) }));
 find("#log-cost").addEventListener("change", (event) => choose({ logCost: event.target.checked }));
@@ -116,7 +126,7 @@ if (points.length) {
     if (!known.includes(chosen.k)) chosen.k = known[known.length - 1];
     options(find("#measure"), measures.filter((name) => points.some((point) => point.curves[name])), chosen.measure);
     options(find("#cutoff"), known, chosen.k);
-    find("#meaning").textContent = report.measures[chosen.measure].meaning;
+    find("#meaning").textContent = report.measures[chosen.measure].meaning + uncounted();
   });
   drawn(() => {
     find("#sets").hidden = sets().length < 2;
