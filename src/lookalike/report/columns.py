@@ -69,7 +69,7 @@ def _usual(rows: Sequence[Row]) -> list[Column]:
         Column(
             f"knn_recall@{k} that 95 % of the queries reach",
             "p05",
-            _cell(percentile_name("knn_recall", k, 5), _share),
+            _cell(percentile_name("knn_recall", k, 5), share_text),
             9,
         ),
     ]
