@@ -77,21 +77,43 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
             raise RuntimeError(str(end)) from None
         return done
 
-    def submit(self, jobs: Sequence[LedgerJob], folder: Path, collect: Sequence[str]) -> list[Submission]:
-        """Submit the builds, the timing after them, and after that the command ``collect``; waits for none.
+    def submit(
+        self, jobs: Sequence[LedgerJob], final: Sequence[str], collect: Sequence[str]
+    ) -> list[Submission]:
+        """Submit the builds, the timing after them, then ``final`` and ``collect``; waits for none.
 
-        UserError when SLURM refuses; then nothing of it stays in the queue.
+        These are commands; ``final`` may be none. UserError when SLURM refuses; then nothing of it stays in
+        the queue.
         """
+        from lookalike.sweep.ledger import COLLECT, FINAL
         from lookalike.sweep.slurm.jobs import cancel_jobs
 
         submissions, _ = self._cluster.submit_phases(jobs, self, partial(self._arguments, 0))
-        timing = [each.job_id for each in submissions if each.phase == "time"]
         try:
-            collector = self._cluster.submit_command(collect, after=timing)
+            for phase, command in ((FINAL, final), (COLLECT, collect)):
+                if command:
+                    after = [each.job_id for each in submissions if each.phase != "build"]
+                    submissions.append(self._cluster.submit_command(command, phase, after))
         except BaseException:
             cancel_jobs([each.job_id for each in submissions])
             raise
-        return [*submissions, collector]
+        return submissions
+
+    def run_on_node(self, command: Sequence[str]) -> None:
+        """Run ``command`` on a node as jobs that are timed get it, and wait; Ctrl-C takes it back.
+
+        UserError when SLURM refuses it, JobLost when it fails.
+        """
+        from lookalike.sweep.ledger import FINAL
+        from lookalike.sweep.slurm.jobs import cancel_jobs, wait_for_command
+
+        submission = self._cluster.submit_command(command, FINAL)
+        self._show_submissions([submission])
+        try:
+            wait_for_command(submission.job_id, Path(submission.folder), self.progress)
+        except KeyboardInterrupt:
+            cancel_jobs([submission.job_id])
+            raise
 
     @property
     def progress(self) -> Progress:
@@ -129,7 +151,7 @@ class LookalikeSlurmLauncher(SlurmLauncher):  # type: ignore[misc, valid-type]
         return LedgerJob("", list(overrides), [], {}, builds_key(experiment))
 
     def _show_submissions(self, submissions: Sequence[Submission]) -> None:
-        counts = ", ".join(f"{len(each.tasks)} to {each.phase} ({each.job_id})" for each in submissions)
+        counts = ", ".join(f"{len(each.tasks) or 1} to {each.phase} ({each.job_id})" for each in submissions)
         self.progress.say(f"SLURM: {counts}")
 
 

@@ -85,6 +85,7 @@ class LookalikeSweeper(BasicSweeper):
             services=self.task.services,
             progress=self.task.progress,
             submit=self._submit if options.detach else None,
+            on_node=getattr(self.launcher, "run_on_node", None),
         )
         if result.exit_code:
             raise SystemExit(result.exit_code)
@@ -102,9 +103,11 @@ class LookalikeSweeper(BasicSweeper):
                 ]
             )
 
-    def _submit(self, jobs: Sequence[LedgerJob], folder: Path, collect: Sequence[str]) -> list[Submission]:
+    def _submit(
+        self, jobs: Sequence[LedgerJob], folder: Path, final: Sequence[str], collect: Sequence[str]
+    ) -> list[Submission]:
         self._keep_config(folder)
-        submitted: list[Submission] = self.launcher.submit(jobs, folder, collect)  # type: ignore[union-attr]
+        submitted: list[Submission] = self.launcher.submit(jobs, final, collect)  # type: ignore[union-attr]
         return submitted
 
     def _keep_config(self, folder: Path) -> None:
@@ -119,6 +122,7 @@ class LookalikeSweeper(BasicSweeper):
         returns: list[JobReturn] = []
         for batch in self.split_overrides_to_chunks([job.overrides for job in jobs], self.max_batch_size):
             returns.extend(self.launcher.launch(batch, initial_job_idx=len(returns)))  # type: ignore[union-attr]
+        self.task.release()
         return [_outcome(job) for job in returns]
 
 

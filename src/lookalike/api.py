@@ -181,6 +181,8 @@ def _launcher(task: Task, loader: ConfigLoader, config: DictConfig) -> Launch:
 
     def launch(jobs: Sequence[LedgerJob], here: SweepHere) -> list[Outcome]:
         task.sweep = here
-        return [run_job(job, number) for number, job in enumerate(jobs)]
+        outcomes = [run_job(job, number) for number, job in enumerate(jobs)]
+        task.release()
+        return outcomes
 
     return launch

@@ -15,7 +15,7 @@ from lookalike.runs.paths import RunPaths, SweepPaths
 from lookalike.runs.record import Record
 from lookalike.schemas import Experiment
 from lookalike.sweep.collecting import collect, look
-from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
+from lookalike.sweep.ledger import FINAL, Ledger, LedgerJob, Submission
 from lookalike.sweep.plan import Candidate
 from lookalike.sweep.resume import sweep_lock
 from lookalike.sweep.run import SweepRequest, run_sweep
@@ -117,7 +117,7 @@ def test_after_ctrl_c_it_goes_on_and_says_what_is_new(folder: Path) -> None:
     world, notes = Failing("ivf_flat", error=KeyboardInterrupt()), Notes()
     with pytest.raises(KeyboardInterrupt):
         sweep(world, folder)
-    _, states = look(folder)
+    _, states, _ = look(folder)
     assert count_states(states) == {"done": 1, "lost": 3}
     assert world.tracker.events[-1] == ("finish", "parent-id", 2, "interrupted", True)
     world.families.clear()
@@ -239,17 +239,20 @@ class Cluster:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.jobs: list[LedgerJob] = []
+        self.final: list[str] = []
         self.collector: list[str] = []
 
-    def submit(self, jobs: Sequence[LedgerJob], folder: Path, collect: Sequence[str]) -> list[Submission]:
+    def submit(
+        self, jobs: Sequence[LedgerJob], folder: Path, final: Sequence[str], collect: Sequence[str]
+    ) -> list[Submission]:
         if self.error:
             raise self.error
-        self.jobs, self.collector = list(jobs), list(collect)
-        return []
+        self.jobs, self.final, self.collector = list(jobs), list(final), list(collect)
+        return [Submission(FINAL, "7", [], str(folder))] if final else []
 
 
-def hand_over(world: World, folder: Path, cluster: Cluster, notes: Notes) -> int:
-    candidates = [Candidate.of(job, compose(["model=pixels", *job])) for job in JOBS]
+def hand_over(world: World, folder: Path, cluster: Cluster, notes: Notes, *more: str) -> int:
+    candidates = [Candidate.of(job, compose(["model=pixels", *job, *more])) for job in JOBS]
     launch = in_this_process(world, folder)
     request = SweepRequest("mine", folder, ["-m"])
     submit = cluster.submit
@@ -261,6 +264,7 @@ def test_a_detached_sweep_leaves_its_parent_open_and_is_gathered_by_the_collecto
     assert hand_over(world, folder, cluster, notes) == 0
     assert (world.runs, world.tracker.events) == ([], [("start", "mine")])
     assert cluster.collector[-3:] == ["sweep", "collect", str(folder)]
+    assert cluster.final == []
     assert notes.said[-2].startswith("submitted: 4 points in 3 jobs")
 
     launch = in_this_process(world, folder)
@@ -289,7 +293,7 @@ def test_jobs_that_got_lost_fail_wherever_they_are_shown(folder: Path) -> None:
     assert notes.said[-1] == "mine: 1 done, 3 lost"
     assert sorted(records(folder).values()) == ["failed", "failed", "finished"]
     assert world.tracker.events[-1] == ("finish", "parent-id", 3, "failed", True)
-    _, states = look(folder)
+    _, states, _ = look(folder)
     assert count_states(states) == {"done": 1, "lost": 3}
 
     assert sweep(world, folder) == 0

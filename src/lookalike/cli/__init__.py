@@ -40,7 +40,7 @@ VERBS = {
     "embeddings": "vectors from and for other programs: import any format, export a run's",
     "fetch": "download a model's weights beforehand: lookalike fetch model=siglip_base",
     "index": "FAISS files: info of any, build of a part or the whole, merge of parts",
-    "sweep": "how sweeps stand, and what to do about them: ls, status, collect, cancel, retry",
+    "sweep": "how sweeps stand, and what to do about them: ls, status, collect, cancel, retry, time",
     "store": "look after what earlier runs left for reuse: ls, verify, prune",
     "mlflow": "open MLflow's UI on the local results",
     "sync": "show in MLflow what it lacks of the records; twice changes nothing",
@@ -130,8 +130,8 @@ def _perform(verb: str, arguments: list[str]) -> int:
     except UserError as error:
         complain(str(error))
         code = 2
-    except KeyboardInterrupt:
-        complain("interrupted; what was finished is kept and reused next time", mark="")
+    except KeyboardInterrupt as stop:
+        complain(f"interrupted; {stop or 'what was finished is kept and reused next time'}", mark="")
         code = 130
     except BrokenPipeError:  # a reader that left while this was a part of another program
         code = 0

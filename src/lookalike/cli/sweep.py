@@ -16,9 +16,10 @@ from lookalike.errors import UserError
 from lookalike.machine.filesystems import require_writable, results_root
 from lookalike.progress import RichProgress
 from lookalike.runs.catalog import find_sweep, sweep_label, sweeps_below
-from lookalike.sweep.collecting import cancel, collect, look
+from lookalike.sweep.collecting import cancel, collect, look, time_again
+from lookalike.sweep.final.state import NOT_DONE
 from lookalike.sweep.ledger import Ledger
-from lookalike.sweep.states import AT_WORK, DONE, PENDING, SKIPPED, TO_RETRY, PointState, count_states
+from lookalike.sweep.states import AT_WORK, DONE, FAILED, PENDING, SKIPPED, TO_RETRY, PointState, count_states
 from lookalike.sweep.task import Services
 from lookalike.terminal.printing import print_table, print_wrapped
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("lookalike sweep", description="How sweeps stand, and what to do about them.")
-    verbs = parser.add_subparsers(required=True, metavar="ls | status | collect | cancel | retry")
+    verbs = parser.add_subparsers(required=True, metavar="ls | status | collect | cancel | retry | time")
     common = Parser(add_help=False)
     add_root_option(common)
     named = Parser(add_help=False, parents=[common])
@@ -64,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
             "measure what failed, got lost or is missing",
             "The same as giving the sweep's command again, where it was given.",
         ),
+        (
+            "time",
+            _time,
+            "time the front's points of all its indexes together, here",
+            "The final timing (sweep.final_timing=true), afterwards or once more, on this machine: all in "
+            "the same shuffled rounds. The timings of the jobs themselves are kept.",
+        ),
     ):
         verbs.add_parser(verb, parents=[named], help=help_, description=more).set_defaults(act=act)
     return parser
@@ -74,7 +82,7 @@ def _list(root: Path, options: argparse.Namespace) -> int:
     rows = []
     for folder in folders:
         try:
-            ledger, states = look(folder)
+            ledger, states, _ = look(folder)
         except UserError as error:
             rows.append((sweep_label(folder, root), "", str(error)))
             continue
@@ -85,7 +93,7 @@ def _list(root: Path, options: argparse.Namespace) -> int:
 
 def _status(root: Path, options: argparse.Namespace) -> int:
     folder = find_sweep(root, options.name)
-    ledger, states = look(folder)
+    ledger, states, final = look(folder)
     if options.json:
         shown = {
             "name": ledger.name,
@@ -94,6 +102,7 @@ def _status(root: Path, options: argparse.Namespace) -> int:
             "parent": ledger.parent,
             "counts": count_states(states),
             "points": [asdict(point) for point in states],
+            "final_timing": None if final is None else asdict(final),
             "submissions": [asdict(submission) for submission in ledger.submissions],
         }
         print(json.dumps(shown))
@@ -103,6 +112,10 @@ def _status(root: Path, options: argparse.Namespace) -> int:
         print_table(("state", "point", "job"), [(p.state, p.label, _job_of(p)) for p in states])
     for block in _reasons(states):
         print("\n".join(["", *block]))
+    if final is not None:
+        print_wrapped(final.line())
+        if final.state in (FAILED, NOT_DONE):
+            print_wrapped(f"do it with: lookalike sweep time {quote(options.name)}")
     found = {point.state for point in states}
     if found & set(TO_RETRY) and not found & set(AT_WORK):
         print_wrapped(f"\ngo on with: lookalike sweep retry {quote(options.name)}")
@@ -120,6 +133,13 @@ def _cancel(root: Path, options: argparse.Namespace) -> int:
     folder = find_sweep(root, options.name)
     with _where_it_began(folder):
         return cancel(folder, Services(), RichProgress())
+
+
+def _time(root: Path, options: argparse.Namespace) -> int:
+    folder = find_sweep(root, options.name)
+    require_writable(folder, cure="make it writable, or copy the root and name the copy with --root")
+    with _where_it_began(folder):
+        return time_again(folder, Services(), RichProgress())
 
 
 def _retry(root: Path, options: argparse.Namespace) -> int:

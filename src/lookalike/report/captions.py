@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lookalike.report.rows import Row
-from lookalike.runs.record import Record
 from lookalike.runs.terms import ALL_TERMS, BATCH_TERMS
 
 WARNING = "warning: "
@@ -29,7 +28,20 @@ def caption(rows: Sequence[Row]) -> list[str]:
     """
     said, timed = ([_part(rows, names) for names in line] for line in (SAID, TIMED))
     lines = [" · ".join(filter(None, parts)) for parts in (said, [*timed, _encoding(rows)])]
-    return [line for line in lines if line] + _warnings([each.record for row in rows for each in row.each])
+    return [line for line in lines if line] + _timed_together(rows) + _warnings(rows)
+
+
+def _timed_together(rows: Sequence[Row]) -> list[str]:
+    """Where the final timing stands: on which machine, how many points it was of, and what of the others."""
+    final = [row.record.final_timing for row in rows if row.final]
+    if not final:
+        return []
+    facts, cpus = final[0], {row.record.environment.get("cpu") for row in rows}
+    host, cpu = facts.get("hostname"), facts.get("cpu")
+    where = f"{host} ({cpu})" if cpu and {cpu} != cpus else str(host)
+    line = f"latency: timed together afterwards on {where}, {facts.get('points')} points in shuffled rounds"
+    others = "; of the others, which are not on the front, by their jobs"
+    return [line if len(final) == len(rows) else line + others]
 
 
 def _part(rows: Sequence[Row], names: Sequence[str]) -> str:
@@ -76,11 +88,15 @@ def _models(rows: Sequence[Row]) -> str:
     return f"{len({row.record.model.get('name') for row in rows})} models"
 
 
-def _warnings(records: Sequence[Record]) -> list[str]:
-    """Why timings should be doubted: of one run all reasons, of several how many and the first of them."""
-    runs = {record.identity: record for record in records}
-    doubtful = [record for record in runs.values() if record.timing.get("flags")]
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    """Why timings should be doubted: of one run all reasons, of several how many and the first of them.
+
+    Runs whose points were timed together have the same reasons, which are all named.
+    """
+    final = [row.record.final_timing for row in rows if row.final]
+    runs = {each.record.identity: each.record.timing for row in rows for each in row.each}
+    doubtful = [timing["flags"] for timing in final[:1] or list(runs.values()) if timing.get("flags")]
     if len(doubtful) <= 1:
-        return [WARNING + flag for record in doubtful for flag in record.timing["flags"]]
-    first = doubtful[0].timing["flags"][0]
+        return [WARNING + flag for flags in doubtful for flag in flags]
+    first = doubtful[0][0]
     return [f"{WARNING}timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]

@@ -63,9 +63,9 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     rows = rows_of([run.record for run in runs])
     rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
     lines = [
-        _line(each, folders[each.record.identity], rank_of.get(id(row)), len(row.each))
+        _line(each, folders[each.record.identity], rank_of.get(id(row)), len(row.by_jobs.each))
         for row in rows
-        for each in row.each
+        for each in row.by_jobs.each
     ]
     lines += [
         {"run": run.record.name, "status": run.record.status, "error": run.record.error}
@@ -80,7 +80,7 @@ def _line(row: Row, folder: Path | None, rank: int | None, repeats: int) -> dict
     line: dict[str, Any] = {"run": record.name, "label": point.label, "status": record.status}
     line |= facts_of(row) | settings_of(row)
     line |= {"on_front": rank is not None, "front_rank": rank, "repeats": repeats}
-    line |= row.single_values
+    line |= row.single_values | row.final_values
     for measure in point.curves:
         for k, value in point.curve(measure).items():
             line[f"{measure}_at_{k}"] = value

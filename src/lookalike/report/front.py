@@ -82,7 +82,8 @@ def marks(rows: Sequence[Row]) -> dict[int, str]:
         id(row): EQUAL if place else ON_FRONT for tier in tiers(rows) for place, row in enumerate(tier)
     }
     sure = {id(row) for row in _sure(rows)}
-    return {id(row): of_front.get(id(row), "" if id(row) in sure else IN_DOUBT) for row in rows}
+    in_doubt = {id(row) for row in rows if row.doubts} - sure
+    return {id(row): of_front.get(id(row), IN_DOUBT if id(row) in in_doubt else "") for row in rows}
 
 
 def legend(rows: Sequence[Row], first: str = f"marked {ON_FRONT}") -> list[str]:
@@ -105,8 +106,12 @@ def legend(rows: Sequence[Row], first: str = f"marked {ON_FRONT}") -> list[str]:
 
 
 def _sure(rows: Sequence[Row]) -> Sequence[Row]:
-    """Those whose timing is not in doubt; all when none is sure."""
-    return [row for row in rows if not row.doubts] or rows
+    """Those whose timing is not in doubt; all when none is sure.
+
+    Where the final timing of a sweep stands, only points that were in it: the others were beaten before.
+    """
+    together = [row for row in rows if row.final] or rows
+    return [row for row in together if not row.doubts] or together
 
 
 def _by_speed(rows: Sequence[Row]) -> list[Row]:

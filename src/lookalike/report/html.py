@@ -233,7 +233,7 @@ EDIT_SCALE = 10_000
 
 def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
     point, record = row.point, row.record
-    samples = latencies_ms(folder, point)
+    samples = latencies_ms(folder, point, row.samples)
     single = {q: point.latency.get("single", {}).get(f"p{q}_ms_interval") for q in (50, 95, 99)}
     return {
         "run": run,

@@ -16,6 +16,8 @@ _ON_CURVE = re.compile(r"_at_\d+$")
 
 SCOPES: dict[str, tuple[str, ...]] = {EXACT: tuple(VS_EXACT), RELEVANCE: tuple(VS_RELEVANCE)}
 """Measures by what they are relative to."""
+TIMED, FINAL = ("latency_", "qps_", "end_to_end_"), "final_"
+"""How single values begin that a final timing measures again, and what stands before its own."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,36 @@ class Row:
     point: PointRecord
     repeats: tuple[Row, ...] = ()
     """Where the trial was repeated on equal terms: all that measured it, in the order of the records."""
+    jobs: Row | None = None
+    """Where ``point`` has the final timing of its sweep, which stands: the row by its jobs' own timing."""
+    apart: bool = False
+    """Whether the final timing of its group stands and it was not in it: it was beaten before."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the latencies are those of the sweep's final timing."""
+        return self.jobs is not None
+
+    @property
+    def by_jobs(self) -> Row:
+        """The row with the latencies that its jobs measured."""
+        return self.jobs or self
+
+    @property
+    def final_session(self) -> str | None:
+        """When the point was timed together with points of other runs: the same for all of them."""
+        return self.record.final_timing.get("when") if self.by_jobs.point.final_latency else None
+
+    @property
+    def final_values(self) -> dict[str, str]:
+        """When and where the final timing of the point was made; {} without one."""
+        facts = self.record.final_timing if self.final_session else {}
+        return {f"final_{name}": str(facts[name]) for name in ("when", "hostname") if name in facts}
+
+    @property
+    def samples(self) -> str | None:
+        """The file with the samples of the timing that stands, relative to the record's folder."""
+        return self.point.final_samples if self.final else self.point.neighbours
 
     @property
     def each(self) -> tuple[Row, ...]:
@@ -39,7 +71,9 @@ class Row:
 
     @property
     def hosts(self) -> list[str]:
-        """The machines that it was measured on, each once."""
+        """The machines that it was timed on, each once."""
+        if self.final:
+            return [str(self.record.final_timing.get("hostname"))]
         return list(dict.fromkeys(str(row.record.environment.get("hostname")) for row in self.each))
 
     @property
@@ -77,8 +111,9 @@ class Row:
 
     @property
     def doubts(self) -> list[str]:
-        """Why the timing is doubtful: what concerns the whole run, then the point itself."""
-        return [*self.record.timing.get("flags", ()), *self.point.flags]
+        """Why the timing is doubtful: what concerns all that was timed with it, then the point itself."""
+        of_all = self.record.final_timing if self.final else self.record.timing
+        return [*of_all.get("flags", ()), *self.point.flags]
 
     def metric(self, name: str) -> float | None:
         """A single value of the point, of repeats the median; None when it was not measured."""
@@ -112,7 +147,8 @@ class Row:
 
     def terms(self, scope: str = EXACT) -> tuple[object, ...]:
         """What has to be equal before its measures of ``scope``, and its latency, stand beside another's."""
-        return tuple(term.value(self.record, self.point) for term in terms_for(scope).values())
+        point = self.by_jobs.point
+        return tuple(term.value(self.record, point) for term in terms_for(scope).values())
 
 
 def _sure(rows: Sequence[Row]) -> Sequence[Row]:
@@ -133,7 +169,9 @@ def terms_for(scope: str) -> Mapping[str, Term]:
 def rows_of(records: Sequence[Record]) -> list[Row]:
     """Return every measured point of ``records``, in order; a trial repeated on equal terms is one row.
 
-    Equal terms are those of recall, of time and of batches. A record that is there twice counts once.
+    Equal terms are those of recall, of time and of batches. A record that is there twice counts once. Where
+    all of the front of a comparable group was timed together in the final timing of its sweep, that timing
+    stands for every point that was in it, see ``Row.final``.
     """
     trials: dict[object, dict[object, Row]] = {}
     for record in records:
@@ -142,7 +180,31 @@ def rows_of(records: Sequence[Record]) -> list[Row]:
             terms = (row.terms(EXACT), row.terms(RELEVANCE), batch_terms(row))
             trial = trials.setdefault((point.trial_key, point.label, terms), {})
             trial.setdefault((record.identity, place), row)
-    return [_one_of(tuple(rows.values())) for rows in trials.values()]
+    return _finally_timed([_one_of(tuple(rows.values())) for rows in trials.values()])
+
+
+def _finally_timed(rows: list[Row]) -> list[Row]:
+    from lookalike.report.front import front
+
+    standing: dict[int, Row] = {}
+    for group in comparable(rows) if any(row.final_session for row in rows) else ():
+        sessions = {row.final_session for row in front(group)}
+        if len(sessions) == 1 and None not in sessions:
+            standing |= {
+                id(row): _by_final_timing(row) if row.final_session in sessions else replace(row, apart=True)
+                for row in group
+            }
+    return [standing.get(id(row), row) for row in rows]
+
+
+def _by_final_timing(row: Row) -> Row:
+    point = row.point
+    metrics = {name: value for name, value in point.metrics.items() if not name.startswith(TIMED)}
+    metrics |= {
+        name.removeprefix(FINAL): metrics.pop(name) for name in tuple(metrics) if name.startswith(FINAL)
+    }
+    timed = replace(point, latency=point.final_latency, flags=point.final_flags, metrics=metrics)
+    return Row(row.record, timed, jobs=row)
 
 
 def _one_of(rows: tuple[Row, ...]) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +62,15 @@ def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) ->
     return Answers(values, tuple(map(str, raw["sources"].tolist())))
 
 
-def latencies_ms(folder: Path | None, point: PointRecord) -> dict[str, npt.NDArray[np.float64]]:
-    """Return, by mode, the milliseconds of every call, as they were taken."""
-    raw = arrays_of(folder, point, [f"seconds_{mode}" for mode in point.latency])
+def latencies_ms(
+    folder: Path | None, point: PointRecord, samples: str | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return, by mode, the milliseconds of every call, as they were taken.
+
+    ``samples``: the file that they are in, relative to ``folder``; None: ``point.neighbours``.
+    """
+    kept_in = replace(point, neighbours=samples or point.neighbours)
+    raw = arrays_of(folder, kept_in, [f"seconds_{mode}" for mode in point.latency])
     return {name.removeprefix("seconds_"): seconds * 1e3 for name, seconds in raw.items() if len(seconds)}
 
 

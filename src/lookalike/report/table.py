@@ -130,13 +130,15 @@ def comparison_csv(records: Sequence[Record]) -> str:
     """Return every point with every single value: terms, settings, metrics, its recall's interval.
 
     Every repeat of a trial is a line; ``repeats`` says how many there are, and ``on_front`` is of their
-    medians. Columns are the union over all points, in order of first appearance; what a point lacks is blank.
+    medians, or of the final timing where that stands (``final_latency_…`` beside ``latency_…``). Columns are
+    the union over all points, in order of first appearance; what a point lacks is blank.
     """
     lines: list[dict[str, Any]] = []
     rows = rows_of(records)
     rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
     for row in rows:
-        lines += [_line(each, rank_of.get(id(row)), len(row.each)) for each in row.each]
+        repeats = row.by_jobs.each
+        lines += [_line(each, rank_of.get(id(row)), len(repeats)) for each in repeats]
     for record in records:
         if record.status != "finished" and not record.points:
             lines.append({"label": record.name, "status": record.status, "error": record.error})
@@ -156,7 +158,7 @@ def _line(row: Row, rank: int | None, repeats: int) -> dict[str, Any]:
     line |= {"on_front": rank is not None, "front_rank": "" if rank is None else rank, "repeats": repeats}
     line |= {"recall_cutoff": row.cutoff}
     line |= {"knn_recall": row.recall, "knn_recall_low": low, "knn_recall_high": high} | row.point.metrics
-    line |= {"flags": "; ".join(row.doubts)}
+    line |= row.final_values | {"flags": "; ".join(row.doubts)}
     return line | {"trial_key": row.point.trial_key, "mlflow_run_id": row.point.mlflow_run_id}
 
 

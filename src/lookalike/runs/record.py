@@ -71,6 +71,10 @@ class PointRecord:
     turn_p50_ms (of each turn), drift ..."""
     final_latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     """As ``latency``, of the final timing of the run's sweep; empty for a point that was not in it."""
+    final_flags: list[str] = field(default_factory=list)
+    """Why the final timing of this point is doubtful."""
+    final_samples: str | None = None
+    """Latency samples of the final timing, relative to the record's folder."""
     counts: dict[str, int] = field(default_factory=dict)
     """queries, without_relevance, relevant_beyond_k, tied_at_k, missing_results."""
     flags: list[str] = field(default_factory=list)
@@ -446,6 +450,7 @@ def _check_point(point: PointRecord, where: str) -> None:
     if any(len(pair) != 2 for by_cutoff in point.missed.values() for pair in by_cutoff.values()):
         raise ValueError(f"{where}: missed is not two numbers")
     _check_inside(point.neighbours or ".", f"{where}.neighbours")
+    _check_inside(point.final_samples or ".", f"{where}.final_samples")
     if point.by_class is not None:
         _check_inside(point.by_class.table or ".", f"{where}.by_class.table")
         _check_inside(point.by_class.confusions_table or ".", f"{where}.by_class.confusions_table")

@@ -20,7 +20,7 @@ from lookalike.evaluate.evaluation import Evaluation, PerQuery
 from lookalike.evaluate.intervals import numbered
 from lookalike.evaluate.robustness import robustness_metrics
 from lookalike.evaluate.timing.encoding import Encoding
-from lookalike.evaluate.timing.results import TimedPoint, TimedPoints
+from lookalike.evaluate.timing.results import TimedPoint, TimedPoints, Timing
 from lookalike.index.build import IndexArtifacts
 from lookalike.machine.environment import describe_machine
 from lookalike.queries.digests import Digests
@@ -195,17 +195,11 @@ def point_record(
 
     ``index`` is :func:`describe_index`'s; ``digests`` tell the queries from those of other runs.
     """
-    file = RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', planned.label)}.npz"
+    file = raw_file(folder, planned.label)
     raw = _save_raw(file, found, evaluation, digests, difficulty, encoding=encoding)
     of_classes = evaluation.by_class
     metrics = {name: index[name] for name in (*COSTS, *SIZES) if index[name] is not None}
-    for mode, timing in found.timings.items():
-        metrics[f"qps_{mode}"] = timing.qps
-        if mode != "batch":
-            metrics[f"latency_{mode}_p50_ms"] = timing.p50_ms
-            metrics[f"latency_{mode}_p95_ms"] = timing.p95_ms
-            if timing.p99_ms is not None:
-                metrics[f"latency_{mode}_p99_ms"] = timing.p99_ms
+    metrics |= latency_metrics(found.timings)
     curves = {name: _by_cutoff(curve) for name, curve in evaluation.curves.items()}
     shown = sorted({1, 10, 100, found.point.k})
     for name, curve in curves.items():
@@ -256,6 +250,36 @@ def _encoding_metrics(encoding: Encoding, found: TimedPoint) -> dict[str, float]
     return {name: value for name, value in metrics.items() if value is not None}
 
 
+def raw_file(folder: Path, label: str, what: str = "") -> Path:
+    """Return where a run in ``folder`` keeps what it found and measured at a point."""
+    return RunPaths(folder).points / f"{re.sub(r'[^A-Za-z0-9=]+', '_', label)}{what}.npz"
+
+
+def samples_of(timings: Mapping[str, Timing]) -> dict[str, npt.NDArray[Any]]:
+    """Return every latency sample by mode, ``seconds_MODE``, with its turn and its query."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for mode, timing in timings.items():
+        arrays |= {
+            f"seconds_{mode}": timing.seconds,
+            f"turn_of_{mode}": timing.turn,
+            f"query_of_{mode}": timing.query,
+        }
+    return arrays
+
+
+def latency_metrics(timings: Mapping[str, Timing]) -> dict[str, float]:
+    """Return ``qps_MODE`` and, but for batches, ``latency_MODE_p50_ms``, p95 and (where it is known) p99."""
+    metrics: dict[str, float] = {}
+    for mode, timing in timings.items():
+        metrics[f"qps_{mode}"] = timing.qps
+        if mode != "batch":
+            metrics[f"latency_{mode}_p50_ms"] = timing.p50_ms
+            metrics[f"latency_{mode}_p95_ms"] = timing.p95_ms
+            if timing.p99_ms is not None:
+                metrics[f"latency_{mode}_p99_ms"] = timing.p99_ms
+    return metrics
+
+
 def _by_cutoff(curve: dict[int, float]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()}
 
@@ -276,15 +300,9 @@ def _save_raw(
     ``asked`` and ``wanted`` are kept to find the same queries in another run.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {}
+    arrays = samples_of(found.timings)
     if encoding is not None:
         arrays["seconds_encoding"] = encoding.seconds
-    for mode, timing in found.timings.items():
-        arrays |= {
-            f"seconds_{mode}": timing.seconds,
-            f"turn_of_{mode}": timing.turn,
-            f"query_of_{mode}": timing.query,
-        }
     k = found.point.k
     arrays |= _values_per_query(evaluation.per_query, k, difficulty.sources)
     arrays |= {"asked": digests.asked, "wanted": digests.wanted}

@@ -125,6 +125,8 @@ class Sweep:
     """Measure only what is missing or failed in the sweep's folder; false: refuse when it is there."""
     detach: bool = False
     """Hand all jobs to the cluster, with one that gathers what they measured, and return."""
+    final_timing: bool = False
+    """After all jobs, time the front's points of all indexes together, in the same rounds on one machine."""
     phase: str = choice("all", of=("all", "build"))
     """build: make the artifacts that a point needs and stop; set by the launcher."""
     rows: int | None = None

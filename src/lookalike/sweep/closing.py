@@ -99,13 +99,9 @@ def _far_from_exact(records: Sequence[Record]) -> str | None:
 
 def _exact_search(records: Sequence[Record]) -> str:
     """What exact search took, or how to try it."""
-    took = [
-        point.metrics["latency_single_p50_ms"]
-        for record in records
-        if is_exact(record.index.get("family", ""))
-        for point in record.points
-        if "latency_single_p50_ms" in point.metrics
-    ]
+    from lookalike.report.rows import rows_of
+
+    took = [row.p50_ms for row in rows_of(records) if is_exact(row.family) and row.p50_ms is not None]
     return f"exact search took {min(took):.2g} ms (p50)" if took else "index=flat is exact"
 
 

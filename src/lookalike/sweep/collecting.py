@@ -11,6 +11,7 @@ from lookalike.progress import Progress
 from lookalike.runs.catalog import records_of_sweep
 from lookalike.runs.record import INTERRUPTED
 from lookalike.schemas import Experiment
+from lookalike.sweep.final.state import FinalState, final_state
 from lookalike.sweep.gathering import (
     ParentRun,
     leave_record,
@@ -31,7 +32,7 @@ from lookalike.sweep.resume import (
     submitted_jobs,
     sweep_lock,
 )
-from lookalike.sweep.slurm.jobs import ask_queue, cancel_jobs
+from lookalike.sweep.slurm.jobs import Queue, ask_queue, cancel_jobs
 from lookalike.sweep.states import (
     AT_WORK,
     DONE,
@@ -46,11 +47,24 @@ from lookalike.sweep.task import CRASH, Services
 from lookalike.tracking import NoTracker, Tracker
 
 
-def look(folder: Path) -> tuple[Ledger, list[PointState]]:
-    """Return the ledger of the sweep in ``folder``, and how each of its points stands now."""
+def look(folder: Path) -> tuple[Ledger, list[PointState], FinalState | None]:
+    """Return the ledger of the sweep in ``folder``, how each of its points and its final timing stand now."""
     ledger = Ledger.load(folder)
-    queue = queue_of(ledger, folder)
-    return ledger, point_states(ledger, folder, queue, is_locked=is_locked(folder))
+    return ledger, *_states(ledger, folder, queue_of(ledger, folder), is_locked=is_locked(folder))
+
+
+def _states(
+    ledger: Ledger, folder: Path, queue: Queue, *, is_locked: bool = False
+) -> tuple[list[PointState], FinalState | None]:
+    points = point_states(ledger, folder, queue, is_locked=is_locked)
+    final = final_state(
+        ledger,
+        records_of_sweep(folder),
+        queue,
+        points_to_come=any(point.state in AT_WORK for point in points),
+        is_locked=is_locked,
+    )
+    return points, final
 
 
 def collect(folder: Path, services: Services, progress: Progress) -> int:
@@ -62,16 +76,42 @@ def collect(folder: Path, services: Services, progress: Progress) -> int:
     """
     with sweep_lock(folder, PATIENCE_SECONDS):
         ledger = Ledger.load(folder)
-        states = point_states(ledger, folder, settled_queue(ledger, folder))
+        states, final = _states(ledger, folder, settled_queue(ledger, folder))
         to_come = [point for point in states if point.state in AT_WORK]
         if not to_come:
             _record_lost(ledger, folder, states)
-        shown = _gather(ledger, folder, services, progress, still_open=bool(to_come))
+        final_to_come = final is not None and final.state in AT_WORK
+        shown = _gather(ledger, folder, services, progress, still_open=bool(to_come) or final_to_come)
     counts = count_states(states)
     progress.say(f"{ledger.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
     if to_come:
         progress.say(f"{count_of(len(to_come), 'point')} still to come; collect again when they are done")
+    if final is not None:
+        progress.say(final.line())
     return 0 if shown and set(counts) <= {DONE, SKIPPED} else CRASH
+
+
+def time_again(folder: Path, services: Services, progress: Progress) -> int:
+    """Time the points of the fronts of the sweep in ``folder`` together, on this machine; gather it again.
+
+    Returns 0, or 1 when the tracker could not be reached. Raises UserError while points are still to come,
+    or when there is nothing to be timed together, ``SweepLockedError`` while another process works on it.
+    """
+    with sweep_lock(folder):
+        ledger = Ledger.load(folder)
+        states = point_states(ledger, folder, settled_queue(ledger, folder))
+        if to_come := [point for point in states if point.state in AT_WORK]:
+            raise UserError(
+                f"{ledger.name}: {count_of(len(to_come), 'point')} still to come, which would disturb the "
+                "clocks; time them together when they are done"
+            )
+        if not services.time_finally(folder, progress, again=True):
+            raise UserError(
+                f"{ledger.name}: there is nothing to be timed together; it takes points of at least two runs "
+                "on or near a front, whose indexes are in the store"
+            )
+        shown = _gather(ledger, folder, services, progress)
+    return 0 if shown else CRASH
 
 
 def cancel(folder: Path, services: Services, progress: Progress) -> int:
@@ -80,8 +120,9 @@ def cancel(folder: Path, services: Services, progress: Progress) -> int:
     What is done stays done. Returns 0. Raises ``SweepLockedError`` when a process conducts the sweep: it is
     stopped by Ctrl-C where it runs.
     """
-    ledger, states = look(folder)
-    if {point.state for point in states} <= {DONE, SKIPPED}:
+    ledger, states, final = look(folder)
+    timing = final is not None and final.task is not None and final.state in AT_WORK
+    if {point.state for point in states} <= {DONE, SKIPPED} and not timing:
         progress.say(f"{ledger.name}: every point is done; there is nothing to cancel")
         return 0
     submitted = submitted_jobs(ledger, folder)
@@ -91,7 +132,7 @@ def cancel(folder: Path, services: Services, progress: Progress) -> int:
         _gather(ledger, folder, services, progress, status=INTERRUPTED)
     working = [point for point in states if point.state in AT_WORK]
     progress.say(
-        f"{ledger.name}: cancelled {count_of(len(working), 'point')}; "
+        f"{ledger.name}: cancelled {count_of(len(working), 'point')}{' and the final timing' * timing}; "
         f"go on with: lookalike sweep retry {quote(folder.name)}"
     )
     return 0

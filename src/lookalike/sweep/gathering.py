@@ -96,6 +96,16 @@ def runs_below(folder: Path, known: Mapping[str, Record] | None = None) -> list[
     return [Run(record, folder / name) for name, record in records_of_sweep(folder, known).items()]
 
 
+def show_finally_timed(folder: Path, tracker: Tracker, parent: str | None, progress: Progress) -> bool:
+    """Show the records of the sweep in ``folder`` that have a final timing; return whether all are shown."""
+    failures = [
+        show(tracker, record, folder / name, parent, progress)
+        for name, record in records_of_sweep(folder).items()
+        if record.final_timing
+    ]
+    return not any(failures)
+
+
 def leave_record(
     folder: Path, config: dict[str, Any], overrides: Sequence[str], error: str, **extras: Any
 ) -> Record:

@@ -18,7 +18,7 @@ from lookalike.store.files import write_json
 
 FORMAT = 1
 
-BUILD, TIME, COLLECT = "build", "time", "collect"
+BUILD, TIME, FINAL, COLLECT = "build", "time", "final", "collect"
 """Phases of a :class:`Submission`."""
 
 
@@ -43,11 +43,11 @@ class Submission:
     """One SLURM array or job that works for the sweep."""
 
     phase: str
-    """build | time | collect."""
+    """build | time | final | collect."""
     job_id: str
     """Of the array or job."""
     tasks: list[str]
-    """Output folders of the jobs, in the order of the array's tasks; empty for the collector."""
+    """Output folders of the jobs, in the order of the array's tasks; empty for the others."""
     folder: str
     """Submitit's folder, with the scripts, logs and results of this submission."""
 

@@ -18,7 +18,7 @@ from lookalike.runs.files import writing_results
 from lookalike.runs.paths import RunPaths, SweepPaths
 from lookalike.runs.record import FINISHED, Record
 from lookalike.store.lease import Lease, Owner, is_live
-from lookalike.sweep.ledger import Ledger
+from lookalike.sweep.ledger import FINAL, Ledger
 from lookalike.sweep.plan import Job, SweepPlan, count_of
 from lookalike.sweep.slurm.jobs import ENDING, Queue, ask_queue
 from lookalike.sweep.states import (
@@ -129,10 +129,21 @@ def submitted_jobs(ledger: Ledger, folder: Path) -> list[str]:
 def queue_of(ledger: Ledger, folder: Path) -> Queue:
     """What SLURM says of the sweep's jobs; it is not called when it has none of them or all is done."""
     submitted = submitted_jobs(ledger, folder)
-    keys = {point["key"] for job in ledger.jobs for point in job.points}
-    if not submitted or keys <= finished_keys(records_of_sweep(folder).values()):
+    if not submitted or _is_all_done(ledger, folder):
         return {}
     return ask_queue(submitted)
+
+
+def _is_all_done(ledger: Ledger, folder: Path) -> bool:
+    """Whether every point is measured, and the final timing that was submitted is done."""
+    records = records_of_sweep(folder).values()
+    if not {point["key"] for job in ledger.jobs for point in job.points} <= finished_keys(records):
+        return False
+    if not any(each.phase == FINAL for each in ledger.submissions):
+        return True
+    from lookalike.sweep.final.state import is_due
+
+    return not is_due(records)
 
 
 def settled_queue(ledger: Ledger, folder: Path) -> Queue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,18 @@ class Services:
         root = Path(experiment.paths.root).expanduser().resolve()
         return one_writer_notice(experiment.tracking, root, experiment.paths.mlruns)
 
+    def final_is_due(self, records: Iterable[Record]) -> bool:
+        """Whether there are points to be timed together that were not."""
+        from lookalike.sweep.final.state import is_due
+
+        return is_due(records)
+
+    def time_finally(self, folder: Path, progress: Progress, *, again: bool = False) -> int:
+        """Time the points of the sweep's fronts together, and amend their records; return how many."""
+        from lookalike.sweep.final.timing import time_finally
+
+        return time_finally(folder, progress, again=again)
+
     def report(self, experiment: Experiment, records: Sequence[Record], folder: Path) -> None:
         """What a person reads at the end."""
         from lookalike.sweep.closing import report
@@ -144,6 +156,10 @@ class Task:
         self.sweep: SweepHere | None = None
         """The sweep whose jobs this process runs, if it is the sweep's own."""
         self._session: tuple[str, Any] | None = None
+
+    def release(self) -> None:
+        """Let go of what the jobs of this process had loaded: no more are coming."""
+        self._session = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_session": None, "sweep": None}
@@ -197,6 +213,10 @@ class Task:
         if composed.sweep.detach and not place.in_sweep:
             raise ConfigError(
                 ["sweep.detach=true is of sweeps; add -m and hydra/launcher=slurm_cpu, or leave it out"]
+            )
+        if composed.sweep.final_timing and not place.in_sweep:
+            raise ConfigError(
+                ["sweep.final_timing=true is of sweeps; leave it out: a run times its points together anyway"]
             )
         chosen = job if isinstance(job, Plan) else plan(job, self.progress)
         experiment = chosen.experiment

@@ -107,13 +107,17 @@ class RunOfPoint:
     def complete(self, run: Run, parent: str | None) -> bool:
         """Send what ``run`` lacks, and end it as the record did; whether anything was missing."""
         cut_short = run.info.status not in OVER or INCOMPLETE in run.data.tags
+        final = content.final_timing([self.record])
+        timed_again = final is not None and run.data.tags.get(content.FINAL_TIMING) != final
         try:
             missing = [
                 self._complete_tags(run, parent),
                 self._complete_values(run),
                 self._complete_input(run),
-                self._complete_files(run, again=cut_short),
+                self._complete_files(run, again=cut_short, changed=[RECORD] if timed_again else []),
             ]
+            if final is not None and timed_again:
+                self.client.set_tag(run.info.run_id, content.FINAL_TIMING, final)
         except Exception:  # it is not running any more, whatever was in the way
             with suppress(Exception):
                 self.client.set_tag(run.info.run_id, INCOMPLETE, "true")
@@ -165,9 +169,12 @@ class RunOfPoint:
         from mlflow.entities import Metric
 
         when = content.milliseconds(self.record.finished)
+        final = content.final_timing([self.record])
         for name, value in content.single_metrics(point).items():
             if name not in run.data.metrics:
                 yield Metric(name, value, when, 0)
+            elif final is not None and name.startswith("final_") and run.data.metrics[name] != value:
+                yield Metric(name, value, content.milliseconds(final), 0)  # measured once more
         steps: dict[str, set[int]] = {}
         for name, k, value in content.curve_metrics(point):
             if name not in steps:
@@ -195,11 +202,13 @@ class RunOfPoint:
             self.client.log_inputs(run.info.run_id, [gallery])
         return True
 
-    def _complete_files(self, run: Run, again: bool) -> bool:
-        """``again``: also those that are there, because the last one may have been cut short."""
+    def _complete_files(self, run: Run, again: bool, changed: Sequence[str]) -> bool:
+        """``again``: also those that are there, because the last one may have been cut short; ``changed``:
+        those that are there and out of date.
+        """
         run_id = run.info.run_id
         present = set() if again else {item.path for item in self.client.list_artifacts(run_id)}
-        missing = [name for name in self._files() if name not in present]
+        missing = [name for name in self._files() if name not in present or name in changed]
         for name in missing:
             if name == CONFIG:
                 self.client.log_dict(run_id, self.record.config, CONFIG)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from colorsys import hls_to_rgb
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,9 @@ SINGLE_CUTOFFS = (1, 10, 100)
 OF_RANK = {"mrr": (10,), "precision": (10,), "ndcg": (10,), "r_precision": (), "map_at_r": ()}
 """Cut-offs whose single values are logged of these measures: of those at R, the curve's only step is it."""
 RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+FINAL_TIMING = "lookalike.final_timing"
+"""Tag of a run, and of a sweep's parent: which final timing it shows. Set last of all."""
 
 MAX_PARAM = 6000
 MAX_TAG = 8000
@@ -176,6 +179,12 @@ def index_path(record: Record) -> str | None:
         return None
     store = Layout(Path(str(record.config.get("paths", {}).get("store", Paths.store))))
     return (store.artifact("index", key) / "index.faiss").as_posix()
+
+
+def final_timing(records: Iterable[Record]) -> str | None:
+    """When the last final timing of ``records`` began, ISO 8601; None without one."""
+    moments = (record.final_timing.get("when") for record in records)
+    return max((str(moment) for moment in moments if moment), default=None)
 
 
 def single_metrics(point: PointRecord) -> dict[str, float]:

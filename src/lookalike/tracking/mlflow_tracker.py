@@ -144,6 +144,8 @@ class MlflowTracker:
             }
             for name, value in counts.items():  # tags: as metrics they would be charts of their own
                 self.client.set_tag(parent, name, value)
+            if (final := content.final_timing(records)) is not None:
+                self.client.set_tag(parent, content.FINAL_TIMING, final)
             self.client.set_terminated(parent, content.RUN_STATUS[status], end_time)
 
     def _log_reports(self, parent: str, folder: Path) -> None:
@@ -173,7 +175,9 @@ class MlflowTracker:
             parent, change = self.client.get_run(run_id), Change.CREATED
         run_id = str(parent.info.run_id)
         reports = missing_files(self.client, run_id, ReportPaths(group.folder).shown)
-        if group.is_over and (parent.info.status not in OVER or reports):
+        final = content.final_timing(group.records)
+        timed_again = final is not None and parent.data.tags.get(content.FINAL_TIMING) != final
+        if group.is_over and (parent.info.status not in OVER or reports or timed_again):
             ended = max(content.milliseconds(record.finished) for record in group.records)
             before = {name: status for status, name in content.RUN_STATUS.items()}.get(parent.info.status)
             status = before or _status_of(group.records)

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from lookalike.errors import UserError
 from lookalike.sweep.slurm import jobs as slurm_jobs
-from lookalike.sweep.slurm.jobs import JobLost, Queue, TaskState, exit_code_of, wait_for
+from lookalike.sweep.slurm.jobs import JobLost, Queue, TaskState, exit_code_of, wait_for, wait_for_command
 from lookalike.sweep.task import Outcome
 from tests.notes import Notes
 
@@ -113,3 +113,20 @@ def test_a_controller_that_is_away_ends_nothing(tmp_path: Path) -> None:
 )
 def test_a_worker_ends_as_its_job_did(result: tuple[str, Any], code: int) -> None:
     assert exit_code_of(result) == code
+
+
+def test_a_command_is_waited_for_until_slurm_says_that_it_is_over(tmp_path: Path) -> None:
+    notes = Notes()
+    running, pending = {"7": TaskState("RUNNING")}, {"7": TaskState("PENDING", "Dependency")}
+    wait_for_command(
+        "7", tmp_path, notes, ask=Controller([pending, None, running, {"7": TaskState("COMPLETED")}])
+    )
+    assert notes.said == ["SLURM did not answer squeue for 60 s; try again later; still waiting"]
+    wait_for_command("7", tmp_path, ask=Controller([running, {}]))  # over, and forgotten
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "NODE_FAIL", "CANCELLED"])
+def test_a_command_that_did_not_end_well_is_lost(tmp_path: Path, state: str) -> None:
+    (tmp_path / "7_0_log.err").write_text("why")
+    with pytest.raises(JobLost, match=f"ended as {state.lower().replace('_', ' ')}; its log: .*7_0_log.err"):
+        wait_for_command("7", tmp_path, ask=Controller([{"7": TaskState(state)}]))

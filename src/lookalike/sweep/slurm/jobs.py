@@ -180,6 +180,34 @@ def wait_for(
     return [returned[number] for number in range(len(jobs))]
 
 
+def wait_for_command(
+    job_id: str,
+    folder: Path,
+    progress: Progress = SILENT,
+    *,
+    ask: Callable[[Sequence[str]], Queue] = ask_queue,
+) -> None:
+    """Return once a job that runs a command has ended; JobLost when SLURM says that it did not end well.
+
+    ``folder``: submitit's, where its log is. A controller that does not answer for a while ends nothing.
+    """
+    pause = ASK_SECONDS[0]
+    with progress.bar("waiting for SLURM", None):
+        while True:
+            time.sleep(pause)
+            pause = min(1.2 * pause, ASK_SECONDS[1])
+            try:
+                state = ask([job_id]).get(job_id)
+            except UserError as error:
+                progress.say(f"{error}; still waiting")
+                continue
+            if state is None or state.is_over:
+                break
+    if state is not None and state.state != "COMPLETED":
+        word = state.state.lower().replace("_", " ")
+        raise JobLost(f"SLURM job {job_id} ended as {word}; its log: {log_of(folder, job_id)}")
+
+
 def read_result(path: Path) -> tuple[str, Any]:
     """Return what submitit wrote: ``("success", what the job returned)`` or ``("error", its traceback)``."""
     with path.open("rb") as file:

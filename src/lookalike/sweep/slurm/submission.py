@@ -1,4 +1,4 @@
-"""What is handed to SLURM: jobs that build, after them jobs that are timed, after them one that gathers.
+"""What is handed to SLURM: jobs that build, then jobs that are timed, one that times again, one that gathers.
 
 Jobs that need the same artifacts share one build job. Timing waits for all builds, so that it finds
 everything made and has its node for itself. A timing job whose build failed makes up for it, or fails with
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import UserError
 from lookalike.runs.paths import SweepPaths
-from lookalike.sweep.ledger import BUILD, COLLECT, TIME, LedgerJob, Submission
+from lookalike.sweep.ledger import BUILD, COLLECT, FINAL, TIME, LedgerJob, Submission
 from lookalike.sweep.slurm.jobs import PATIENCE, cancel_jobs
 
 if TYPE_CHECKING:
@@ -133,13 +133,17 @@ class Cluster:
             raise
         return submissions, timing
 
-    def submit_command(self, command: Sequence[str], after: Sequence[str]) -> Submission:
-        """Submit one job that runs ``command`` once all jobs in ``after`` have ended, well or not."""
-        executor = self._executor(COLLECT, after)
-        executor.update_parameters(use_srun=False)
+    def submit_command(self, command: Sequence[str], phase: str, after: Sequence[str] = ()) -> Submission:
+        """Submit one job that runs ``command`` once all jobs in ``after`` have ended, well or not.
+
+        ``phase``: ``collect``, or ``final``, which gets what jobs that are timed get: a node for itself.
+        """
+        executor = self._executor(phase, after)
+        if phase == COLLECT:
+            executor.update_parameters(use_srun=False)
         with _refusals(), self._private_folder():
             job = executor._submit_command(shlex.join(command))
-        return Submission(COLLECT, job.job_id, [], str(self.folder))
+        return Submission(phase, job.job_id, [], str(self.folder))
 
     def _submit_array(
         self,
@@ -171,7 +175,8 @@ class Cluster:
     def _executor(self, phase: str, after: Sequence[str] = ()) -> Any:
         from lookalike.sweep.slurm.node import Executor
 
-        differing = {name: value for name, value in self.phases.get(phase, {}).items() if value is not None}
+        own = self.phases.get(TIME if phase == FINAL else phase, {})
+        differing = {name: value for name, value in own.items() if value is not None}
         options = {**self.parameters, **(COLLECTOR if phase == COLLECT else differing)}
         executor = Executor(self.folder, max_num_timeout=int(options.pop("max_num_timeout", None) or 0))
         executor.update_parameters(**_for_sbatch(options, phase, after))
