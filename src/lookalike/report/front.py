@@ -108,9 +108,9 @@ def legend(rows: Sequence[Row], first: str = f"marked {ON_FRONT}") -> list[str]:
 def _sure(rows: Sequence[Row]) -> Sequence[Row]:
     """Those whose timing is not in doubt; all when none is sure.
 
-    Where the final timing of a sweep stands, only points that were in it: the others were beaten before.
+    Rows that were timed apart from those that had beaten them are left out first, see ``Row.apart``.
     """
-    together = [row for row in rows if row.final] or rows
+    together = [row for row in rows if not row.apart] or rows
     return [row for row in together if not row.doubts] or together
 
 

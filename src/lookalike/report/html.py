@@ -281,6 +281,7 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
         "batch": batch_terms(row),
         "build": build_terms(row),
         "in_doubt": bool(row.doubts),
+        "apart": row.apart,
         "mlflow": point.mlflow_run_id,
     }
 

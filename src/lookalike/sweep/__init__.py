@@ -6,6 +6,7 @@ run         plan, launch, gather: a whole sweep
 resume      what is left of a sweep that was begun before; one process at a time works on it
 ledger      sweep.json: what was asked for, and what was handed to a scheduler
 states      how each point stands: done, running, failed, lost ...
+final       the points of all indexes' fronts, timed together after all jobs
 slurm       jobs that a scheduler runs, and what it says of them
 gathering   the parent run: opened before the first job, closed whatever happens
 collecting  a detached sweep: its jobs' results gathered, or its jobs cancelled

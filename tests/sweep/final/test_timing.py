@@ -17,7 +17,8 @@ from lookalike.evaluate.timing.results import TimedPoints
 from lookalike.evaluate.timing.rounds import Candidate, time_points
 from lookalike.index.searchers import Floats, Rows, Searcher
 from lookalike.progress import Progress
-from lookalike.report.rows import caption, rows_of
+from lookalike.report.captions import caption
+from lookalike.report.rows import rows_of
 from lookalike.runs.catalog import records_of_sweep
 from lookalike.runs.record import Record
 from lookalike.schemas import Search
@@ -194,6 +195,6 @@ def test_the_table_states_the_final_timing_and_says_so(sweep: Path) -> None:
     time_finally(sweep, Notes())
     rows = rows_of(list(records(sweep).values()))
     for row in rows:
-        assert row.p50_ms == row.recorded.metrics["final_latency_single_p50_ms"]
+        assert row.p50_ms == row.by_jobs.point.metrics["final_latency_single_p50_ms"]
     host = rows[0].record.environment["hostname"]
     assert f"latency: timed together afterwards on {host}, 3 points in shuffled rounds" in caption(rows)

@@ -27,14 +27,17 @@ const overlap = (one, other) => one[0] <= other[1] && other[0] <= one[1];
 const areEqual = (one, other) => overlap(one.costs, other.costs) && overlap(one.values, other.values);
 const byCost = (items, less) => [...items].sort((a, b) => (less ? a.cost - b.cost : b.cost - a.cost) || b.value - a.value);
 
-/** What a point costs and gives, each with its interval, and whether the cost is in doubt; null if not measured. */
+/**
+ * What a point costs and gives, each with its interval; whether the cost is in doubt, or a time that was measured
+ * apart from that of the front, which had beaten the point before. Null if not measured.
+ */
 function itemOf(point, metric, { scale = 1, timed = true } = {}) {
   const found = valueOf(point);
   if (!found || point.metrics[metric] === undefined) return null;
   const cost = point.metrics[metric] * scale;
   const [low, high] = (point.intervals[metric] ?? [null, null]).map((end) => (end === null ? null : end * scale));
   return {
-    point, cost, value: found.mean, interval: found, doubt: timed && point.in_doubt,
+    point, cost, value: found.mean, interval: found, doubt: timed && point.in_doubt, apart: timed && point.apart && scope() === "exact",
     costs: around(cost, low, high), values: around(found.mean, found.low, found.high),
   };
 }
@@ -44,10 +47,12 @@ function itemOf(point, metric, { scale = 1, timed = true } = {}) {
  * least as cheap and as good beats, unless the intervals of both overlap: such points are equal.
  */
 function tiersOf(items, less) {
-  const sure = items.filter((item) => !item.doubt);
+  const filled = (some, all) => (some.length ? some : all);
+  const together = filled(items.filter((item) => !item.apart), items);
+  const sure = filled(together.filter((item) => !item.doubt), together);
   const tiers = [];
   const before = [];
-  for (const item of byCost(sure.length ? sure : items, less)) {
+  for (const item of byCost(sure, less)) {
     if (!before.some((other) => other.value >= item.value && !areEqual(other, item))) {
       const equals = [...tiers].reverse().find((tier) => areEqual(tier[0], item));
       if (equals) equals.push(item);

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from lookalike.report.front import front
 from lookalike.report.rows import Row, comparable, rows_of
 from lookalike.runs.record import Record
 from lookalike.store.files import readable_bytes
 
+NEAR, NEAR_IN_DOUBT = 1.25, 2.0
+"""Jobs on other nodes and at other hours differ by so much; those that something disturbed by more."""
 MOST = 32
 """Points beyond the front itself are left out from there on."""
 
@@ -25,9 +28,10 @@ class Choice:
 def choices(records: Iterable[Record]) -> list[Choice]:
     """Return what is worth timing together: a choice for each comparable group, by its jobs' own timings.
 
-    That is the front, and the points that would be on it at the good ends of their intervals, at most
-    :data:`MOST` in all unless the front alone has more. A group whose chosen points are all of one run is
-    left out: they were timed together already.
+    That is the front, with the points that are equal to one of it, and points near it: they take up to
+    :data:`NEAR` times as long as the front for their recall, or :data:`NEAR_IN_DOUBT` times where a timing is
+    in doubt. At most :data:`MOST` are chosen unless the front alone has more. A group whose chosen points are
+    all of one run is left out: they were timed together already.
     """
     rows = [replace(row.by_jobs, apart=False) for row in rows_of(list(records))]
     found = [_choose(group) for group in comparable(rows)]
@@ -36,35 +40,27 @@ def choices(records: Iterable[Record]) -> list[Choice]:
 
 def _choose(group: Sequence[Row]) -> Choice:
     best = front(group)
-    near = [row for row in group if not any(row is kept for kept in best) and _is_near(row, best)]
-    near.sort(key=lambda row: _slowness(row, best))
+    on_front = {id(row) for row in best}
+    slowness = {id(row): _slowness(row, best) for row in group if id(row) not in on_front}
+    near = [
+        row
+        for row in sorted(group, key=lambda row: slowness.get(id(row), 0))
+        if slowness.get(id(row), inf) <= (NEAR_IN_DOUBT if row.doubts else NEAR)
+    ]
     room = max(MOST - len(best), 0)
     notices = []
-    if left := len(near) - room if len(near) > room else 0:
+    if len(near) > room:
+        left = len(near) - room
         notices.append(f"{left} points that are near the front are left out: {MOST} are timed at most")
     return Choice((*best, *near[:room]), tuple(notices))
 
 
-def _is_near(row: Row, best: Sequence[Row]) -> bool:
-    """Whether no point of the front beats ``row`` even at the good ends of its intervals."""
-    if row.p50_ms is None or row.recall is None:
-        return False
-    p50_ms = (row.p50_interval or (row.p50_ms,))[0]
-    recall = (row.interval or (row.recall,))[-1]
-    return not any(_p50(other) < p50_ms and _recall(other) > recall for other in best)
-
-
 def _slowness(row: Row, best: Sequence[Row]) -> float:
-    """How many times as long as the front ``row`` takes for its recall."""
-    return _p50(row) / min(_p50(other) for other in best if _recall(other) >= _recall(row))
-
-
-def _p50(row: Row) -> float:
-    return float("inf") if row.p50_ms is None else row.p50_ms
-
-
-def _recall(row: Row) -> float:
-    return float("-inf") if row.recall is None else row.recall
+    """How many times as long as the front ``row`` takes for its recall; infinite for one without."""
+    if row.p50_ms is None or row.recall is None:
+        return inf
+    as_good = [other.p50_ms for other in best if other.p50_ms and (other.recall or 0) >= row.recall]
+    return row.p50_ms / min(as_good) if as_good else 1.0
 
 
 def fitting(choice: Choice, available_bytes: int) -> Choice:
