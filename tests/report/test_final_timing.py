@@ -82,6 +82,9 @@ def test_its_own_reasons_to_doubt_are_the_ones_that_count() -> None:
     rows = rows_of([fast, exact])
     assert [row.doubts for row in rows] == [["busy now"], ["busy now", "it drifts"]]
     assert caption(rows)[-1] == "warning: busy now"
+    far = record("far", 0.7, 1.2)
+    far.timing["flags"] = ["busy then"]
+    assert "!" not in marks(rows_of([fast, exact, far])).values(), "it is not doubt that leaves it out"
 
 
 def test_captions_say_so() -> None:

@@ -81,8 +81,8 @@ def marks(rows: Sequence[Row]) -> dict[int, str]:
     of_front = {
         id(row): EQUAL if place else ON_FRONT for tier in tiers(rows) for place, row in enumerate(tier)
     }
-    sure = {id(row) for row in _sure(rows)}
-    in_doubt = {id(row) for row in rows if row.doubts} - sure
+    all_in_doubt = any(row.doubts for row in _sure(rows))
+    in_doubt = {id(row) for row in rows if row.doubts and not all_in_doubt}
     return {id(row): of_front.get(id(row), IN_DOUBT if id(row) in in_doubt else "") for row in rows}
 
 
