@@ -96,7 +96,7 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
         ready.difficulty,
         ready.exact,
         ready.relevance,
-        queries.sources,
+        queries.clusters,
         k=k_of(experiment.search),
         metric=experiment.index.metric,
         gallery_size=len(ready.gallery),
@@ -121,7 +121,7 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
         for planned, found in zip(plan.to_measure, timed.points, strict=True)
     ]
     if exact := judge_exact(experiment, ready):
-        record.data["exact_answer"] = exact_answer(exact, queries.sources, k_of(experiment.search), folder)
+        record.data["exact_answer"] = exact_answer(exact, queries.clusters, k_of(experiment.search), folder)
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ def judge_exact(experiment: Experiment, ready: Prepared) -> PerQuery:
 def _reference(ready: Prepared) -> Reference:
     relevance = ready.relevance if ready.relevance.judged or ready.relevance.max_ignored else None
     queries = ready.valid_queries
-    return Reference(ready.exact, relevance, queries.sources, queries.edits, ready.classes)
+    return Reference(ready.exact, relevance, queries.clusters, queries.edits, ready.classes)
 
 
 def compare(experiment: Experiment, ready: Prepared, session: Session) -> dict[str, Any]:

@@ -172,6 +172,20 @@ def test_a_description_counts_what_was_asked_and_searched() -> None:
     )
 
 
+def test_images_of_one_class_count_as_alike_where_the_classes_are_ten() -> None:
+    labels = [*[f"class {row // 2}" for row in range(22)], None]
+    plan = plan_queries(LabelsQueries(n=None), images(23, labels=labels))
+    assert len(plan.clusters) == 22
+    assert plan.clusters[0] == plan.clusters[1] != plan.clusters[2]
+    assert plan.description == "22 gallery images, leave-one-out by label, intervals over 11 classes"
+    fewer = plan.take(range(18))
+    assert fewer.clusters == fewer.sources, "of nine classes: other images of these"
+    assert "intervals" not in fewer.description
+    held_out = plan_queries(HeldOutQueries(n=22), images(23, labels=labels))
+    assert len(set(held_out.clusters)) == 11 + (None in held_out.classes.queries)  # type: ignore[union-attr]
+    assert copies().clusters == copies().sources
+
+
 # --- what does not fit -------------------------------------------------------------------------------------
 
 

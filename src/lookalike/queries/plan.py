@@ -14,6 +14,9 @@ from lookalike.datasets.ids import nested_sample
 from lookalike.datasets.sets import ImageSet, TextSet, VectorSet
 from lookalike.errors import QueryError
 
+FEWEST_CLASSES = 10
+"""Of so many on, queries of one class count as alike."""
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -40,7 +43,7 @@ class QueryPlan:
     gallery: ImageSet | VectorSet
     queries: ImageSet | TextSet | VectorSet
     sources: Sequence[str]
-    """Per query, equal for those that may be alike: edited copies of one image, images of one class."""
+    """Per query, what it was made of: edited copies of one image have one source. See :attr:`clusters`."""
     edits: Sequence[str] | None = None
     """Per query, the stratum that results are also given for."""
     relevant_ids: Sequence[Sequence[str]] | None = None
@@ -71,11 +74,26 @@ class QueryPlan:
 
     def describe(self, gallery_size: int) -> str:
         """Return the description of these queries against a gallery of ``gallery_size`` rows."""
-        return self.wording.format(
-            queries=f"{len(self):,}",
-            sources=f"{len(set(self.sources)):,}",
-            all=f"{len(self) + gallery_size:,}",
+        sources, clusters = len(set(self.sources)), len(set(self.clusters))
+        described = self.wording.format(
+            queries=f"{len(self):,}", sources=f"{sources:,}", all=f"{len(self) + gallery_size:,}"
         )
+        return described + (f", intervals over {clusters:,} classes" if clusters < sources else "")
+
+    @property
+    def clusters(self) -> Sequence[str]:
+        """Per query, equal for those that may be alike: what intervals, tests and halves take as one.
+
+        Where relevance is by class, and the queries are of :data:`FEWEST_CLASSES` or more, that is the class;
+        else, and for queries of no class, the source. Fewer classes say too little of other ones: intervals
+        then speak of other queries of the same classes.
+        """
+        if self.classes is None or len({*self.classes.queries} - {None}) < FEWEST_CLASSES:
+            return self.sources
+        return [
+            f"source {source}" if name is None else f"class {name}"
+            for source, name in zip(self.sources, self.classes.queries, strict=True)
+        ]
 
     @property
     def judged(self) -> bool:
