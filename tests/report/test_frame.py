@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import lookalike
 from lookalike.cli import main
+from lookalike.config.composing import compose
+from lookalike.config.planning import find_faults
 from lookalike.report.latex import escaped, latex_table
+from lookalike.report.table import comparison_markdown, print_table
 from tests.records import make_record, make_sweep
 from tests.report.raw import save_sweep
 
@@ -120,3 +125,66 @@ def test_what_the_user_can_mend(root: Path, arguments: list[str], told: str, cap
     assert main(["report", *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert all(line.startswith("error: ") for line in lines) and told in "\n".join(lines)
+
+
+COLUMNS = "knn_recall@10,p95_ms,index_bytes,nprobe,host,repeats"
+
+
+def test_columns_are_chosen_for_the_table_and_every_file(root: Path, capsys: Capture) -> None:
+    arguments = ["report", "--columns", COLUMNS, "--csv", "--parquet", "--latex", "--out", "r.html"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    [line] = [line for line in told.splitlines() if line.startswith("• ivf_flat nlist=64 nprobe=8")]
+    assert line.split()[-6:] == ["0.989", "0.121", "20.9", "8", "workstation", "1"]
+    frame = pd.read_csv(root / "r.csv")
+    assert list(frame) == ["run", "label", *COLUMNS.split(",")] and len(frame) == 6
+    assert list(pd.read_parquet(root / "r.parquet")) == list(frame)
+    row = frame.set_index("label").loc["ivf_flat nlist=64 nprobe=8"]
+    point = next(p for r in make_sweep() for p in r.points if p.label == "ivf_flat nlist=64 nprobe=8")
+    assert row["knn_recall@10"] == point.curve("knn_recall")[10]
+    assert row["p95_ms"] == point.metrics["latency_single_p95_ms"] and row["index_bytes"] == 20_861_211
+    assert r"knn\_recall@10 (first 10 of 100) & single p95 ms & index MB & nprobe & host" in (
+        (root / "r.tex").read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ("knn_recal", "no column is called knn_recal; did you mean knn_recall"),
+        ("p50_ms,p95", "no column is called p95; did you mean p95_ms"),
+        ("hit_rate@7", "there is no hit_rate@7: hit_rate was read at 1, 10, 20"),
+    ],
+)
+def test_an_unknown_column_is_told_with_those_that_are_near(
+    root: Path, columns: str, told: str, capsys: Capture
+) -> None:
+    assert main(["report", "--columns", columns]) == 2
+    assert told in " ".join(capsys.readouterr().err.replace("error: ", "").split())
+
+
+def test_runs_show_the_columns_that_they_were_configured_to(capsys: Capture) -> None:
+    sweep = make_sweep()
+    for record in sweep:
+        record.config["report"] = {"columns": ["p99_ms", "hit_rate", "qps_saturated"]}
+    assert "| operating point | single p99 ms | hit_rate@100 | qps saturated |" in (
+        comparison_markdown(sweep, "title")
+    )
+    print_table(sweep)
+    assert "p99" in capsys.readouterr().out
+    assert r"single p99 ms & hit\_rate@100 & qps saturated" in latex_table(sweep, "title")
+
+
+def test_chosen_columns_win_over_the_usual_ones_on_a_narrow_terminal() -> None:
+    shown = io.StringIO()
+    names = ["index_bytes", "serving_memory_bytes", "build_seconds", "qps_batch", "p99_ms"]
+    print_table(make_sweep(), Console(file=shown, width=80, force_terminal=True, no_color=True), names)
+    text = shown.getvalue()
+    assert "in a wider terminal also" not in text and "recall" not in text.split("twemoji")[0]
+
+
+def test_a_column_of_the_config_that_no_run_has_is_a_fault_before_any_work() -> None:
+    experiment = compose(["report.columns=[p50_ms,hit_rate@1,nprobe,cpu,knn_recall_at_10_p05]"])
+    assert find_faults(experiment) == []
+    [fault] = find_faults(compose(["report.columns=[p50_ms,nprob]"]))
+    assert fault.startswith("report.columns: no column is called nprob; did you mean nprobe")

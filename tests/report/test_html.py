@@ -15,6 +15,7 @@ import pytest
 from lookalike.errors import UserError
 from lookalike.report.html import make_report, write_report
 from lookalike.report.samples import answers_of, distribution
+from lookalike.report.values import unknown_names
 from lookalike.runs.catalog import Run
 from lookalike.runs.record import Record
 from tests.pipeline.conftest import RunOf, pictures, run_of  # noqa: F401 — a small real run
@@ -211,6 +212,12 @@ def test_a_run_keeps_what_its_queries_scored_and_where_they_come_from(
             assert answers.values.mean() == pytest.approx(point.curve(measure)[k], abs=1e-6)
             assert len(set(answers.sources)) == 5 and len(answers.sources) == 35
     assert answers_of(tmp_path / "outputs/1", point, "knn_recall", 5) is None
+
+
+def test_every_value_of_a_run_may_be_a_column(run_of: RunOf) -> None:  # noqa: F811
+    """Also in a config, before the run: what is known of names there is a list of its own."""
+    [point] = run_of().points
+    assert unknown_names([*point.metrics, *point.curves, *point.settings, *point.index_settings]) == []
 
 
 def test_looking_never_embeds_again(tmp_path: Path, pictures: Path, run_of: RunOf) -> None:  # noqa: F811

@@ -16,6 +16,8 @@ from lookalike.report.html import Report, make_report, write_report
 from lookalike.report.recommend import Requirements
 from lookalike.report.rows import SCOPES
 from lookalike.report.shares import MinShare
+from lookalike.report.table import print_table as print_comparison
+from lookalike.report.values import check_names
 from lookalike.runs.catalog import Run, Selection, select_all
 from lookalike.runs.paths import REPORT, ReportPaths
 from lookalike.schemas import Paths, Tracking
@@ -43,9 +45,12 @@ def main(arguments: Sequence[str]) -> int:
     costs = None if options.costs is None else _costs(selection.runs, options.costs)
     page = _page_path(selection, options.out)
     require_writable(page.parent, cure="name another place with --out")
-    report = make_report(selection.runs, options.title or selection.name, requirements)
+    report = make_report(selection.runs, options.title or selection.name, requirements, options.columns)
+    check_names(options.columns or [], report.rows)
     written = [write_report(report, page, root=root if options.images else None, progress=RichProgress())]
     written += _other_files(report, page, options, costs)
+    if options.columns:
+        print_comparison([run.record for run in report.runs], chosen=options.columns)
     for advice, _ in report.advice:
         print_wrapped(f"{advice.text}\n")
     if options.classes:
@@ -109,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     files = parser.add_argument_group("what to write")
     files.add_argument("--out", metavar="PATH", help=f"default: {REPORT} in the folder of the runs")
     files.add_argument("--title", help="default: the sweep's name")
+    files.add_argument(
+        "--columns",
+        type=_names,
+        metavar="NAME,…",
+        help="of the page's table and of the CSV, parquet and LaTeX that are asked for: measures @K, costs, "
+        "settings, terms (knn_recall@10,p95_ms,index_bytes,nprobe,host); the table is printed too",
+    )
     files.add_argument("--png", action="store_true", help="the recall–latency figure, beside the page")
     files.add_argument("--csv", action="store_true", help="every value of every point")
     files.add_argument("--parquet", action="store_true", help="the same, with its types")
@@ -144,6 +156,11 @@ def _print_classes(report: Report) -> None:
             if by_class.confusions:
                 print_table(*most_confused(by_class))
             print()
+
+
+def _names(text: str) -> list[str]:
+    """``a, b`` -> a, b."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _costs(runs: Sequence[Run], reference: str) -> str:
@@ -206,14 +223,14 @@ def _other_files(report: Report, page: Path, options: argparse.Namespace, costs:
         written.append(page.with_suffix(".png"))
     if options.csv:
         with result_file(page.with_suffix(".csv")) as draft:
-            frame_of(report.runs).to_csv(draft, index=False)
+            frame_of(report.runs, options.columns).to_csv(draft, index=False)
         written.append(page.with_suffix(".csv"))
     if options.parquet:
         with result_file(page.with_suffix(".parquet")) as draft:
-            frame_of(report.runs).to_parquet(draft, index=False)
+            frame_of(report.runs, options.columns).to_parquet(draft, index=False)
         written.append(page.with_suffix(".parquet"))
     if options.latex:
         with result_file(page.with_suffix(".tex")) as draft:
-            draft.write_text(latex_table(records, report.title), encoding="utf-8")
+            draft.write_text(latex_table(records, report.title, options.columns), encoding="utf-8")
         written.append(page.with_suffix(".tex"))
     return written

@@ -30,6 +30,7 @@ def known_faults(experiment: Experiment, dim: int | None) -> list[str]:
         *experiment.index.faults(dim),
         *experiment.tracking.faults(),
         *experiment.sweep.faults(),
+        *_column_faults(experiment),
     ]
     return list(dict.fromkeys(faults))
 
@@ -73,6 +74,15 @@ def known_dim(experiment: Experiment) -> int | None:
 
 def _shard_faults(dataset: schemas.Dataset, count: int | None) -> list[str]:
     return [] if dataset.shards is None else shard_faults(dataset.shards, count)
+
+
+def _column_faults(experiment: Experiment) -> list[str]:
+    """Columns of the closing table that no run has."""
+    if not experiment.report.columns:
+        return []
+    from lookalike.report.values import unknown_names
+
+    return [f"report.columns: {fault}" for fault in unknown_names(experiment.report.columns)]
 
 
 def _model_faults(experiment: Experiment) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from lookalike.evaluate.robustness import percentile_name
 from lookalike.report.digits import interval_text, share_text
 from lookalike.report.rows import Row
-from lookalike.report.values import AT, MEASURES, SHORT, value_named
+from lookalike.report.values import AT, MEASURES, configured, full_name, value_named
 from lookalike.runs.terms import BATCH_TERMS, Plain
 
 TELLING_APART = 1
@@ -48,14 +48,15 @@ class Column:
 def columns(rows: Sequence[Row], chosen: Sequence[str] | None = None) -> list[Column]:
     """Return the columns of one comparable group: those that are ``chosen``, by name and in that order.
 
-    By default the usual ones that at least one of ``rows`` can fill, how often a trial was repeated, and what
-    the rows differ in beside their labels. A chosen name that no row knows is a column without values; see
-    :func:`~lookalike.report.values.check_names`.
+    By default those that the runs were configured to show; else the usual ones that at least one of ``rows``
+    can fill, how often a trial was repeated, and what the rows differ in beside their labels. A chosen name
+    that no row knows is a column without values; see :func:`~lookalike.report.values.check_names`.
     """
-    if chosen is not None:
+    chosen = chosen or configured(rows)
+    if chosen:
         return [_named(name, rows[0].point.k, place) for place, name in enumerate(chosen)]
     found = [column for column in _usual(rows) if any(column.cell(row) for row in rows)]
-    return [*found, *_of_repeats(rows), *differing(rows)]
+    return [*found, *of_repeats(rows), *differing(rows)]
 
 
 def _usual(rows: Sequence[Row]) -> list[Column]:
@@ -93,8 +94,8 @@ def _usual(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def _of_repeats(rows: Sequence[Row]) -> list[Column]:
-    """How often a trial was measured on equal terms, and how far its latency spread."""
+def of_repeats(rows: Sequence[Row]) -> list[Column]:
+    """Return columns of how often trials were measured on equal terms, and how far their latency spread."""
     if not any(row.repeats for row in rows):
         return []
     return [
@@ -188,7 +189,7 @@ def _flat(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 def _named(name: str, k: int, place: int) -> Column:
     """The column that a user called ``name``, the ``place``-th of the chosen ones, of a search for ``k``."""
     rank = TELLING_APART * place / (place + 1)
-    full = SHORT.get(name, name)
+    full = full_name(name)
     at = AT.fullmatch(full)
     measure = at["measure"] if at else full
     if measure in MEASURES:
@@ -267,13 +268,10 @@ def _megabytes(value: float) -> str:
     return f"{value * 1e-6:,.1f}"
 
 
-def _text(value: Plain) -> str:
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
-        return "" if value is None else str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    text = f"{value:,.4g}"
-    return share_text(value) if text == "1" else text
+def _text(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return "" if value is None else str(value)
 
 
 UNITS: tuple[tuple[str, Callable[[Any], str], str], ...] = (

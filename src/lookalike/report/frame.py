@@ -11,7 +11,7 @@ import pandas as pd
 from lookalike.machine.filesystems import results_root
 from lookalike.report.front import ranks
 from lookalike.report.rows import Row, comparable, rows_of
-from lookalike.report.values import facts_of, settings_of
+from lookalike.report.values import facts_of, settings_of, value_named
 from lookalike.runs.catalog import Run, select
 from lookalike.runs.record import FINISHED, Record
 
@@ -57,13 +57,18 @@ def chosen_runs(of: Runs, root: str | Path | None = None) -> list[Run]:
     return list({run.record.identity: run for run in runs}.values())
 
 
-def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the points of ``runs`` as :func:`points` does."""
+def frame_of(runs: Sequence[Run], chosen: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the points of ``runs`` as :func:`points` does; with ``chosen``, ``run``, ``label`` and these.
+
+    ``chosen``: what :func:`~lookalike.report.values.value_named` knows.
+    """
     folders = {run.record.identity: run.folder for run in runs}
     rows = rows_of([run.record for run in runs])
     rank_of = {row: rank for group in comparable(rows) for row, rank in ranks(group).items()}
     lines = [
         _line(each, folders[each.record.identity], rank_of.get(id(row)), len(row.by_jobs.each))
+        if chosen is None
+        else _chosen(each, chosen, repeats=len(row.by_jobs.each))
         for row in rows
         for each in row.by_jobs.each
     ]
@@ -73,6 +78,11 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
         if run.record.status != FINISHED and not run.record.points
     ]
     return pd.DataFrame(lines)
+
+
+def _chosen(row: Row, names: Sequence[str], repeats: int) -> dict[str, Any]:
+    values = {name: repeats if name == "repeats" else value_named(row, name) for name in names}
+    return {"run": row.record.name, "label": row.point.label} | values
 
 
 def _line(row: Row, folder: Path | None, rank: int | None, repeats: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from lookalike.index.families import families
 from lookalike.progress import SILENT, Progress
 from lookalike.report.captions import caption
 from lookalike.report.classes import classes_payload
+from lookalike.report.columns import differing, of_repeats
 from lookalike.report.difficulty import difficulty_payload
 from lookalike.report.digits import missed_text
 from lookalike.report.losses import losses_payload
@@ -45,6 +46,7 @@ from lookalike.report.samples import (
     distribution,
     latencies_ms,
 )
+from lookalike.report.values import MEASURES, configured, full_name, value_named
 from lookalike.runs.catalog import Run
 from lookalike.runs.files import result_file
 from lookalike.runs.record import FINISHED
@@ -71,12 +73,22 @@ class Report:
     runs: tuple[Run, ...]
     rows: tuple[Row, ...]
     requirements: Requirements
+    columns: tuple[str, ...] | None
+    """Of the table, by name; None: the usual ones."""
     advice: tuple[tuple[Advice, tuple[Row, ...]], ...]
     """A recommendation for each set of points measured on equal terms, and the set."""
 
 
-def make_report(runs: Sequence[Run], title: str, requirements: Requirements | None = None) -> Report:
-    """Read the raw samples of ``runs`` and choose among their points."""
+def make_report(
+    runs: Sequence[Run],
+    title: str,
+    requirements: Requirements | None = None,
+    columns: Sequence[str] | None = None,
+) -> Report:
+    """Read the raw samples of ``runs`` and choose among their points.
+
+    ``columns``: of the table, by name; default: those that the runs were configured to show.
+    """
     requirements = requirements or Requirements()
     rows = rows_of([run.record for run in runs])
     folders = {run.record.identity: run.folder for run in runs}
@@ -86,7 +98,8 @@ def make_report(runs: Sequence[Run], title: str, requirements: Requirements | No
 
     sets = sets_of(rows, scope_of(requirements.measure))
     advice = tuple((recommend(members, requirements, answers), tuple(members)) for members in sets)
-    return Report(title, tuple(runs), tuple(rows), requirements, advice)
+    names = columns or configured(rows)
+    return Report(title, tuple(runs), tuple(rows), requirements, tuple(names) if names else None, advice)
 
 
 def write_report(
@@ -115,6 +128,7 @@ def _page(report: Report, losses: dict[str, Any]) -> str:
         "losses": losses,
         "classes": classes_payload(report.advice, report.rows),
         "runs": runs_payload(report.runs),
+        "columns": [column_payload(name, report.rows) for name in report.columns or ()],
         **points_payload(report.rows, folders, report.runs),
     }
     parts = {
@@ -166,6 +180,10 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
                 {
                     "apart": heading(members, rows, scope),
                     "caption": caption(members),
+                    "differing": [
+                        {"title": column.title, "cells": [column.cell(row) for row in members]}
+                        for column in (*of_repeats(members), *differing(members))
+                    ],
                     "points": [numbers[id(row)] for row in members],
                 }
                 for members in sets_of(rows, scope)
@@ -173,6 +191,14 @@ def points_payload(rows: Sequence[Row], folders: Folders, runs: Sequence[Run]) -
             for scope in SCOPES
         },
     }
+
+
+def column_payload(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a column that was chosen by name: what it is called in the page, and every row's value."""
+    name = full_name(name)
+    if name in MEASURES and rows:
+        name = f"{name}@{rows[0].point.k}"
+    return {"id": name, "values": [value_named(row, name) for row in rows]}
 
 
 def advice_payload(advice: Advice, rows: Sequence[Row], members: Sequence[Row]) -> dict[str, Any]:

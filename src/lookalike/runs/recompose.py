@@ -22,6 +22,7 @@ CHOICES: dict[str, type[Any]] = {
 PARTS: dict[str, type[Any]] = {
     "search": schemas.Search,
     "measures": schemas.Measures,
+    "report": schemas.Report,
     "tracking": schemas.Tracking,
     "paths": schemas.Paths,
     "store": schemas.StoreOptions,

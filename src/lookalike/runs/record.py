@@ -297,6 +297,7 @@ _GROUPS = (
     "paths",
     "store",
     "sweep",
+    "report",
 )
 _KNOWN: dict[str, dict[str, Any]] = {
     "config": dict.fromkeys(_GROUPS, dict[str, Any]) | {"name": str | None},
@@ -370,6 +371,7 @@ _KNOWN_SETTINGS: dict[str, dict[str, Any]] = {
     "sweep": {"name": str | None},
     "measures": {"confidence": float, "tie_tolerance": float, "drop_first": bool},
     "queries": {"duplicates": str},
+    "report": {"columns": list[str] | None},
 }
 _KNOWN_DIFFICULTY: dict[str, Any] = {
     **dict.fromkeys(("neighbours", "rank", "queries", "with_equals", "with_near_equals"), int),

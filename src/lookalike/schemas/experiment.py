@@ -79,6 +79,14 @@ class Measures:
 
 
 @dataclass
+class Report:
+    """What is shown of what was measured."""
+
+    columns: list[str] | None = None
+    """Columns of the table, its Markdown and the page, by name and in this order; null: the usual ones."""
+
+
+@dataclass
 class Tracking:
     """Where results go."""
 
@@ -160,6 +168,7 @@ class Experiment:
     index: Index
     search: Search = field(default_factory=Search)
     measures: Measures = field(default_factory=Measures)
+    report: Report = field(default_factory=Report)
     tracking: Tracking = field(default_factory=Tracking)
     paths: Paths = field(default_factory=Paths)
     store: StoreOptions = field(default_factory=StoreOptions)

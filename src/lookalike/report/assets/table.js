@@ -38,9 +38,12 @@ function allColumns(shown) {
   const cutoff = [1, 10, chosen.k, shown[0].k];
   const others = measures.flatMap((measure) => [...new Set(cutoff)].sort((a, b) => a - b).map((k) => [measure, k]));
   const companion = ["hit_rate", "knn_recall"].find((measure) => report.measures[measure] && report.measures[measure].scope !== scope());
+  const places = new Map(currentSet().points.map((number, place) => [number, place]));
+  const differing = currentSet().differing.map(({ title, cells }) => column(title, title, (point) => cells[places.get(point.number)] || null, { text: true }));
   const all = [
     column("point", "operating point", (point) => point.label, { text: true }),
     ...varying.map(setting),
+    ...differing,
     column("family", "family", (point) => point.family, { text: true }),
     column("model", "model", (point) => point.model, { text: true }),
     measureColumn(chosen.measure, chosen.k, true, true),
@@ -71,6 +74,11 @@ function allColumns(shown) {
     column("run", "run", (point) => runs[point.run].name, { text: true, usual: false }),
     column("mlflow", "MLflow run", (point) => point.mlflow, { text: true, usual: false }),
   ];
+  for (const { id, values } of report.columns) {
+    const [, measure, k] = id.match(/^(.+)@(\d+)$/) ?? [];
+    const add = measure in report.measures ? measureColumn(measure, Number(k), true) : column(id, id.replaceAll("_", " "), (point) => values[point.number]);
+    if (!all.some((each) => each.id === id)) all.push(add);
+  }
   return all.filter((each) => shown.some((point) => each.value(point) !== null && each.value(point) !== undefined));
 }
 
@@ -80,7 +88,16 @@ function isSame(each, shown) {
   return shown.length > 1 && new Set(said.map(String)).size === 1;
 }
 
+/** The place of a column among those that were asked for; the point comes first, what was not asked for nowhere. */
+function placeOf(each) {
+  const place = report.columns.findIndex((column) => column.id === each.id);
+  return each.id === "point" ? 0 : place < 0 ? NOWHERE : place + 1;
+}
+
+const NOWHERE = 1e6;
+
 function isShown(each, shown) {
+  if (report.columns.length) return table.shown.get(each.id) ?? placeOf(each) < NOWHERE;
   return table.shown.get(each.id) ?? (each.usual && (each.id === "point" || !isSame(each, shown)) && each.id !== "family");
 }
 
@@ -196,6 +213,7 @@ function drawTable() {
   const all = currentPoints();
   const columns = allColumns(all);
   const visible = columns.filter((each) => isShown(each, all));
+  if (report.columns.length) visible.sort((a, b) => placeOf(a) - placeOf(b));
   const kept = sorted(filteredPoints(), columns);
   const tiers = latencyTiers();
   const standing = standingOf(all, tiers);
