@@ -11,7 +11,7 @@ from lookalike.evaluate.robustness import percentile_name
 from lookalike.report.digits import interval_text, share_text
 from lookalike.report.rows import Row
 from lookalike.report.values import AT, MEASURES, configured, full_name, value_named
-from lookalike.runs.terms import BATCH_TERMS, Plain
+from lookalike.runs.terms import BATCH_TERMS
 
 TELLING_APART = 1
 """The rank of a column without which two rows would look the same."""
