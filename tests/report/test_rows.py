@@ -210,3 +210,26 @@ def test_the_caption_says_what_is_the_same_and_leaves_the_rest_to_columns() -> N
     )
     one.timing = {"flags": ["drift of 9 %"]}
     assert caption(rows_of([one]))[-1] == "warning: drift of 9 %"
+
+
+def test_a_caption_says_which_points_drifted_and_how_many_queries_were_asked() -> None:
+    steady, drifting = (records.make_point(search_settings={"nprobe": n}) for n in (1, 8))
+    drifting.flags = ["single searches took 12% longer at times than at others"]
+    for point, queries in ((steady, 1000), (drifting, 750)):
+        point.latency["single"] |= {"samples": 1000, "distinct_queries": queries}
+    said = caption(rows_of([records.make_record([steady, drifting])]))
+    assert "1,000 timed calls of 750–1,000 different queries" in said[1]
+    assert said[-1] == (
+        "warning: ivf_flat nlist=64 nprobe=8: single searches took 12% longer at times than at others"
+    )
+    steady.flags = ["another"]
+    said = caption(rows_of([records.make_record([steady, drifting])]))
+    assert said[-1].startswith(
+        "warning: timings of 2 of 2 points are in doubt; of the first, ivf_flat nlist=64"
+    )
+
+
+def test_a_caption_of_an_earlier_version_tells_nothing_of_queries() -> None:
+    point = records.make_point()
+    point.latency["single"].pop("distinct_queries", None)
+    assert not any("timed calls" in line for line in caption(rows_of([records.make_record([point])])))

@@ -132,3 +132,11 @@ def test_the_shared_view_fits_into_a_tag_and_names_real_metrics() -> None:
     assert {
         f"metrics.`{name}`" for name in (*view.BARS, *(n for pair in view.SCATTERS for n in pair))
     } <= known
+
+
+def test_a_doubtful_point_says_so_in_its_tags_and_note() -> None:
+    point = records.make_point(flags=["single searches took 12% longer at times than at others"])
+    record = records.make_record([point], timing={"flags": ["busy"]})
+    assert content.tags(record, point)["lookalike.flags"] == f"busy, {point.flags[0]}"
+    assert f"Warning: {point.flags[0]}." in content.note(record, point)
+    assert content.tags(record, None)["lookalike.flags"] == "busy"

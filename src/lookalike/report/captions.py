@@ -27,7 +27,7 @@ def caption(rows: Sequence[Row]) -> list[str]:
     What differs among them is left to a column.
     """
     said, timed = ([_part(rows, names) for names in line] for line in (SAID, TIMED))
-    lines = [" · ".join(filter(None, parts)) for parts in (said, [*timed, _encoding(rows)])]
+    lines = [" · ".join(filter(None, parts)) for parts in (said, [*timed, _samples(rows), _encoding(rows)])]
     return [line for line in lines if line] + _timed_together(rows) + _warnings(rows)
 
 
@@ -65,6 +65,21 @@ def _part(rows: Sequence[Row], names: Sequence[str]) -> str:
     return ", ".join(texts.values())
 
 
+def _samples(rows: Sequence[Row]) -> str:
+    """How often single searches were timed, and on how many queries; '' where a point does not say."""
+    single = [row.point.latency.get("single", {}) for row in _timed(rows)]
+    counts = [(timing.get("samples"), timing.get("distinct_queries")) for timing in single]
+    if not counts or any(None in each for each in counts):
+        return ""
+    calls, queries = (_range(values) for values in zip(*counts, strict=True))
+    return f"{calls} timed calls of {queries} different queries"
+
+
+def _range(values: Sequence[int]) -> str:
+    least, most = min(values), max(values)
+    return f"{least:,}" if least == most else f"{least:,}–{most:,}"
+
+
 def _encoding(rows: Sequence[Row]) -> str:
     """How long a query takes to encode: ``encoding a query 31.0 ms (p95 40.2; 64 images)``; '' if unknown."""
     found = [each.record.timing.get("encoding") for row in rows for each in row.each]
@@ -89,14 +104,25 @@ def _models(rows: Sequence[Row]) -> str:
 
 
 def _warnings(rows: Sequence[Row]) -> list[str]:
-    """Why timings should be doubted: of one run all reasons, of several how many and the first of them.
+    """Why timings should be doubted, first runs, then points of other runs: of one all reasons, of several
+    how many and the first of them.
 
     Runs whose points were timed together have the same reasons, which are all named.
     """
     final = [row.record.final_timing for row in rows if row.final]
-    runs = {each.record.identity: each.record.timing for row in rows for each in row.each}
+    runs = {row.record.identity: row.record.timing for row in _timed(rows)}
     doubtful = [timing["flags"] for timing in final[:1] or list(runs.values()) if timing.get("flags")]
-    if len(doubtful) <= 1:
-        return [WARNING + flag for flags in doubtful for flag in flags]
-    first = doubtful[0][0]
-    return [f"{WARNING}timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {first}"]
+    said = [flag for flags in doubtful for flag in flags]
+    if len(doubtful) > 1:
+        said = [f"timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {doubtful[0][0]}"]
+    others = [row for row in _timed(rows) if row.doubts == row.point.flags]
+    points = [f"{row.point.label}: {flag}" for row in others for flag in row.point.flags[:1]]
+    if len(points) > 1:
+        among = len(_timed(rows))
+        points = [f"timings of {len(points)} of {among} points are in doubt; of the first, {points[0]}"]
+    return [WARNING + flag for flag in (*said, *points)]
+
+
+def _timed(rows: Sequence[Row]) -> list[Row]:
+    """Each time that a row was measured, or the final timing where that stands."""
+    return [each for row in rows for each in ([row] if row.final else row.each)]

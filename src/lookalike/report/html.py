@@ -308,6 +308,9 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
         "build": build_terms(row),
         "in_doubt": bool(row.doubts),
         "apart": row.apart,
+        "doubts": list(point.flags),
+        "calls": point.latency.get("single", {}).get("samples"),
+        "queries_asked": point.latency.get("single", {}).get("distinct_queries"),
         "mlflow": point.mlflow_run_id,
     }
 

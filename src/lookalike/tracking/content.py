@@ -135,7 +135,7 @@ def tags(record: Record, point: PointRecord | None) -> dict[str, str]:
         "lookalike.protocol": record.data.get("protocol_description"),
         "lookalike.cpu": environment.get("cpu"),
         "lookalike.faiss_version": environment.get("versions", {}).get("faiss"),
-        "lookalike.flags": ", ".join(map(str, record.timing.get("flags", ()))) or None,
+        "lookalike.flags": ", ".join(_doubts(record, point)) or None,
         "lookalike.error": record.error,
         "mlflow.source.git.commit": environment.get("git_commit"),
         "mlflow.source.name": "lookalike",
@@ -225,8 +225,13 @@ def note(record: Record, point: PointRecord | None) -> str:
             f"vectors of {model}. Queries: {queries}. "
             f"Machine: {machine.get('cpu')}, {machine.get('cores')} cores."
         )
-    paragraphs += [f"Warning: {flag}." for flag in record.timing.get("flags", ())]
+    paragraphs += [f"Warning: {flag}." for flag in _doubts(record, point)]
     return "\n\n".join(paragraphs)
+
+
+def _doubts(record: Record, point: PointRecord | None) -> list[str]:
+    """Why timings should be doubted: those of the whole run, then the point's."""
+    return [*map(str, record.timing.get("flags", ())), *(point.flags if point else ())]
 
 
 def _found(point: PointRecord) -> str:

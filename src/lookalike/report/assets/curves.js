@@ -83,7 +83,7 @@ function percentiles(drawnPoints) {
     const known = Object.keys(PERCENTILES).filter((p) => `latency_single_${p}_ms` in point.metrics);
     if (!known.length) return [];
     const values = known.map((p) => point.metrics[`latency_single_${p}_ms`]);
-    const text = known.map((p, place) => `${plain(name)}<br>${p}: ${number(values[place])} ms` + within(point, p));
+    const text = known.map((p, place) => `${plain(name)}<br>${p}: ${number(values[place])} ms${within(point, p)}${sampled(point)}`);
     return [{
       x: values, y: known.map(() => plain(name)), mode: "lines+markers", text, hovertemplate: "%{text}<extra></extra>",
       line: { color: colour, width: 2 }, marker: { color: colour, size: 9, symbol: known.map((p) => PERCENTILES[p]) },

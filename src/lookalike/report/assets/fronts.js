@@ -60,11 +60,11 @@ function hover(point) {
     `<b>${plain(point.label)}</b>`,
     `${plain(point.model)} · ${plain(point.dataset)} (${number(point.gallery, 0)} images) · k = ${point.k}`,
     value && `${measureName()}: ${share(value.mean)}` + (value.low === null ? "" : ` (${between(value.low, value.high)})`) + (value.missed ? `, ${value.missed}` : ""),
-    metrics.latency_single_p50_ms !== undefined && `p50 ${number(metrics.latency_single_p50_ms)} ms, p95 ${number(metrics.latency_single_p95_ms)} ms`,
+    metrics.latency_single_p50_ms !== undefined && `p50 ${number(metrics.latency_single_p50_ms)} ms, p95 ${number(metrics.latency_single_p95_ms)} ms${sampled(point)}`,
     metrics.end_to_end_p50_ms !== undefined && `with encoding p50 ${number(metrics.end_to_end_p50_ms)} ms`,
     metrics.qps_batch !== undefined && `${number(metrics.qps_batch, 0)} queries a second in batches`,
     megabytes !== undefined && `${number(megabytes / 1e6, 1)} MB, built in ${number(metrics.build_seconds, 2)} s`,
-    point.in_doubt && "timing in doubt: see how it was measured",
+    point.in_doubt && (point.doubts[0] ? plain(point.doubts[0]) : "timing in doubt: see how it was measured"),
   ];
   return lines.filter(Boolean).join("<br>");
 }

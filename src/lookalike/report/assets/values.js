@@ -147,3 +147,6 @@ if (points.length) {
 } else {
   for (const part of ["#toolbar", "#fronts", "#table", "#curves", "#why"]) find(part).hidden = true;
 }
+
+/** How often a point's single searches were timed, and on how many queries; "" of runs that did not count them. */
+const sampled = (point) => (point.queries_asked ? `; ${number(point.calls, 0)} calls of ${number(point.queries_asked, 0)} different queries` : "");
