@@ -114,7 +114,9 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
     doubtful = [timing["flags"] for timing in final[:1] or list(runs.values()) if timing.get("flags")]
     said = [flag for flags in doubtful for flag in flags]
     if len(doubtful) > 1:
-        said = [f"timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {doubtful[0][0]}"]
+        said = [
+            f"timings of {len(doubtful)} of {len(runs)} runs are in doubt; of the first: {doubtful[0][0]}"
+        ]
     others = [row for row in _timed(rows) if row.doubts == row.point.flags]
     points = [f"{row.point.label}: {flag}" for row in others for flag in row.point.flags[:1]]
     if len(points) > 1:

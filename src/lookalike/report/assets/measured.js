@@ -46,7 +46,7 @@ function stageTable(stages) {
     said.set(kind, { flag: said.get(kind)?.flag ?? flag, count: (said.get(kind)?.count ?? 0) + 1 });
   }
   for (const { flag, count } of said.values()) part.append(el("p", { className: "warning" }, `warning${runs.length > 1 ? ` (${count} of ${runs.length} runs${count > 1 ? ", the first of them" : ""})` : ""}: ${flag}`));
-  const doubtful = points.filter((point) => point.doubts.length);
+  const doubtful = points.filter((point) => point.doubts.length && !runs[point.run].timing.flags?.length);
   if (doubtful.length) part.append(el("p", { className: "warning" }, `warning: ${doubtful.length > 1 ? `timings of ${doubtful.length} of ${points.length} points are in doubt; of the first, ` : ""}${doubtful[0].label}: ${doubtful[0].doubts[0]}`));
   for (const run of runs.filter((each) => each.error)) part.append(el("p", { className: "warning" }, `${run.name} ${run.status}: ${run.error}`));
   if (runs.length) {
