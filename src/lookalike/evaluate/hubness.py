@@ -18,9 +18,6 @@ from lookalike.evaluate.measures import distances, drop_ignored
 from lookalike.evaluate.statistics import bootstrap_interval
 from lookalike.queries.relevance import Relevance
 
-COMPARED_AT_ONCE = 1 << 24
-"""Bounds memory: pairs of returned and exact rows that are compared together."""
-
 
 @dataclass(frozen=True)
 class MissedNeighbours:
@@ -123,9 +120,9 @@ def missed_neighbours(
 
 def _among(rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
     """Which of ``rows`` are among the same query's ``others``."""
-    among = np.empty(rows.shape, bool)
-    size = max(1, COMPARED_AT_ONCE // max(1, rows.shape[1] * others.shape[1]))
-    for first in range(0, len(rows), size):
-        part = slice(first, first + size)
-        among[part] = (rows[part, :, None] == others[part, None, :]).any(axis=2)
-    return among
+    apart = int(max(rows.max(initial=0), others.max(initial=0))) + 2
+    first = apart * np.arange(len(rows))[:, None]
+    ascending = (np.sort(others, axis=1) + first).ravel()
+    wanted = (rows + first).ravel()
+    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.asarray(ascending[places] == wanted).reshape(rows.shape)
