@@ -57,10 +57,10 @@ def print_table(
             if line not in printed:
                 write(line, "dim")
             printed.add(line)
-        for line in caption(group):
-            write(line, "yellow" if line.startswith(WARNING) else "dim")
         if reason := short_reason(group):
             write(reason, "dim")
+        for line in caption(group):
+            write(line, "yellow" if line.startswith(WARNING) else "dim")
         console.print()
     for line in failures(records):
         write(line, "red")
