@@ -13,6 +13,7 @@ from lookalike.report.difficulty import (
     reasons,
     short_reason,
 )
+from lookalike.report.digits import share_text
 from lookalike.report.recommend import Advice
 from lookalike.report.rows import Row, rows_of
 from lookalike.report.table import comparison_markdown
@@ -75,7 +76,9 @@ def test_easy_queries_that_lose_more_are_not_called_hard() -> None:
 def test_where_nothing_stands_out_it_says_so(lost: list[dict[str, float]]) -> None:
     same = HUBS | {"low": -1.0, "high": 13.0}
     [line] = reasons(row(by_difficulty={"lid": lost}, missed_neighbours=same))
-    assert line.startswith("Nothing stands out")
+    assert line.startswith("Nothing stands out: knn_recall@100 is ")
+    assert f"in the easiest and {share_text(lost[3]['mean'])}" in line
+    assert "of 62.0 other queries on average, found ones at the same ranks of 50.0" in line
     assert short_reason([row(by_difficulty={"lid": lost})]) is None
 
 

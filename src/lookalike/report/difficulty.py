@@ -70,10 +70,7 @@ def reasons(row: Row) -> list[str]:
             "The record does not say: too few queries, distances that are not defined, or an older version."
         ]
     lines = [line for line in (_by_quarter(row), _hubs(row.point.missed_neighbours)) if line]
-    return lines or [
-        "Nothing stands out: it loses as much among easy as among hard queries, and what it misses are "
-        "neighbours of as many other queries as what it finds."
-    ]
+    return lines or [f"Nothing stands out: {'; '.join(_unremarkable(row))}."]
 
 
 def short_reason(rows: Sequence[Row]) -> str | None:
@@ -179,6 +176,23 @@ def _by_quarter(row: Row) -> str | None:
     )
 
 
+def _unremarkable(row: Row) -> list[str]:
+    """The figures that are no reason."""
+    said = [
+        f"knn_recall@{row.point.k} is {_mean(quarters[0])} in the easiest and {_mean(quarters[-1])} in the "
+        f"hardest quarter by {NAMES[name]}"
+        for name, quarters in row.point.by_difficulty.items()
+        if name in NAMES and quarters
+    ]
+    missed = row.point.missed_neighbours
+    if _are_counted(missed):
+        said.append(
+            f"missed neighbours are neighbours of {missed['occurrences']:.1f} other queries on average, "
+            f"found ones at the same ranks of {missed['expected']:.1f}"
+        )
+    return said or ["too few queries lose anything"]
+
+
 def _clearest(row: Row) -> tuple[str, Quarter, Quarter] | None:
     """The quantity whose easiest and hardest quarter differ most, and the two; None where none do."""
     apart = []
@@ -197,7 +211,7 @@ def _differ(one: Quarter, other: Quarter) -> bool:
 
 
 def _hubs(missed: Mapping[str, float]) -> str | None:
-    if not {"missed", "queries", "occurrences", "expected", "low", "high"} <= missed.keys():
+    if not _are_counted(missed):
         return None
     mean, expected = missed["occurrences"], missed["expected"]
     if missed["low"] <= 0 <= missed["high"]:
@@ -214,11 +228,17 @@ def _hubs(missed: Mapping[str, float]) -> str | None:
     )
 
 
+def _are_counted(missed: Mapping[str, float]) -> bool:
+    return {"missed", "occurrences", "expected", "low", "high"} <= missed.keys()
+
+
 def _opposite(end: str) -> str:
     return "lowest" if end == "highest" else "highest"
 
 
 def _mean(quarter: Quarter) -> str:
+    if not {"mean_low", "mean_high"} <= quarter.keys():
+        return share_text(quarter["mean"])
     return f"{share_text(quarter['mean'])} ({interval_text(quarter['mean_low'], quarter['mean_high'])})"
 
 

@@ -50,7 +50,7 @@ function lostQuery(query) {
       const { queries, left_out: leftOut, recall, asked, lossless } = pages[state.page];
       const kept = queries.filter((query) => ["edit", "label"].every((name) => !state[name] || query[name] === state[name]));
       const point = points[pages[state.page].point];
-      caption.textContent = `knn_recall@${point.k} is ${share(recall)} over ${number(asked, 0)} queries; ${number(lossless, 0)} of them lost nothing. The ${queries.length} worst, with the worst of each edit${leftOut ? ` (${leftOut} more did not fit)` : ""}:`;
+      caption.textContent = `knn_recall@${point.k} is ${share(recall)} over ${number(asked, 0)} queries; ${number(lossless, 0)} of them lost nothing. The ${queries.length} worst${queries.some((query) => query.edit) ? ", with the worst of each edit" : ""}${leftOut ? ` (${leftOut} more did not fit)` : ""}:`;
       fill(list, ...kept.slice(0, state.most).map(lostQuery));
       more.hidden = kept.length <= state.most;
     };

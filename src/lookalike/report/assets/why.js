@@ -25,7 +25,7 @@ if (points.length) {
   const told = el("div");
   const cards = Object.entries(QUANTITIES).map(([quantity, title]) => ({ quantity, title: el("h3", {}, title), chart: el("div", { className: "chart" }) }));
   const grid = el("div", { className: "grid" }, ...cards.map((card) => el("div", { className: "card" }, card.title, card.chart)));
-  const basis = el("p", { className: "quiet" }, "Drawn: the points of the charts above, their knn_recall in quarters of the queries. Bars: confidence intervals over the source images.");
+  const basis = el("p", { className: "quiet" }, "Drawn: the points of the charts above, their knn_recall in quarters of the queries. Bars: confidence intervals.");
   find("#why").append(told, basis, grid);
   drawn(() => {
     const here = currentSet().points;
