@@ -15,6 +15,7 @@ from PIL import Image
 from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.errors import QueryError
 from lookalike.queries import plan_queries
+from lookalike.queries.plan import QueryPlan
 from lookalike.schemas import FilesQueries, VectorsQueries
 from tests.datasets.vector_worlds import WRITERS, opened, random_vectors, write_hdf5
 from tests.queries.worlds import images, relevant_ids, vectors
@@ -249,3 +250,98 @@ def test_pairs_of_an_hdf5_that_name_no_rows_are_an_error(tmp_path: Path) -> None
     write_hdf5(tmp_path / "v.hdf5", random_vectors(4), **more)
     with pytest.raises(QueryError, match=r"test_relevant of .* names row 9, which the gallery does not have"):
         plan_queries(VectorsQueries(), opened(tmp_path / "v.hdf5"))
+
+
+# --- labels of query vectors -------------------------------------------------------------------------------
+
+
+CLASSES = ["cat", "dog", "cat", None, "dog"]
+
+
+def of_classes(folder: Path) -> VectorSet:
+    """A gallery of 12 vectors, of a cat, a dog and an owl in turn."""
+    folder.mkdir()
+    np.save(folder / "v.npy", random_vectors(12))
+    pq.write_table(pa.table({"label": ["cat", "dog", "owl"] * 4}), folder / "v.parquet")
+    return opened(folder / "v.npy")
+
+
+def wanted(labels: list[str | None]) -> list[list[str]]:
+    named = ["cat", "dog", "owl"]
+    return [[str(row) for row in range(12) if named[row % 3] == label] for label in labels]
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS))
+def test_labels_beside_query_vectors_of_every_format_say_what_they_should_find(
+    kind: str, tmp_path: Path
+) -> None:
+    name, write = WRITERS[kind]
+    write(tmp_path / name, random_vectors(5, seed=1))
+    pq.write_table(pa.table({"label": CLASSES}), (tmp_path / name).with_suffix(".parquet"))
+    plan = plan_queries(VectorsQueries(file=str(tmp_path / name)), of_classes(tmp_path / "gallery"))
+    assert relevant_ids(plan) == wanted(CLASSES)
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS))
+def test_a_table_of_labels_says_it_for_every_format(kind: str, tmp_path: Path) -> None:
+    name, write = WRITERS[kind]
+    write(tmp_path / name, random_vectors(5, seed=1))
+    (tmp_path / "labels.csv").write_text("query,label\n0,cat\n1,dog\n2,cat\n4,dog\n")
+    config = VectorsQueries(file=str(tmp_path / name), relevance=str(tmp_path / "labels.csv"))
+    assert relevant_ids(plan_queries(config, of_classes(tmp_path / "gallery"))) == wanted(CLASSES)
+
+
+def with_labels_inside(kind: str, folder: Path, array: np.ndarray, labels: list[str | None]) -> Path:
+    if kind == "csv":
+        import pandas as pd
+
+        table = {"Image Path": [f"{row}, x.jpg" for row in range(len(array))], "Label": labels}
+        pd.DataFrame(table | {"Features": array.tolist()}).to_csv(folder / "q.csv", index=False)
+        return folder / "q.csv"
+    save = np.savez if kind == "npz" else np.savez_compressed
+    save(folder / "q.npz", vectors=array, labels=np.array([label or "" for label in labels]))
+    return folder / "q.npz"
+
+
+@pytest.mark.parametrize("kind", ["npz", "packed npz", "csv"])
+def test_labels_inside_a_file_are_its_querys_and_its_gallerys(kind: str, tmp_path: Path) -> None:
+    file = with_labels_inside(kind, tmp_path, random_vectors(5, seed=1), CLASSES)
+    gallery = of_classes(tmp_path / "gallery")
+    assert relevant_ids(plan_queries(VectorsQueries(file=str(file)), gallery)) == wanted(CLASSES)
+    assert opened(file).labels == CLASSES
+    pq.write_table(pa.table({"label": ["owl"] * 5}), file.with_suffix(".parquet"))
+    assert relevant_ids(plan_queries(VectorsQueries(file=str(file)), gallery)) == wanted(["owl"] * 5)
+    assert opened(file).labels == ["owl"] * 5, "the table beside a file is asked first"
+
+
+def test_labels_may_be_numbers_and_an_array_of_another_shape_is_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "v.npz", vectors=random_vectors(4), labels=np.array([3, 1, 3, 1]))
+    assert opened(tmp_path / "v.npz").labels == ["3", "1", "3", "1"]
+    for odd in (np.arange(3), np.eye(4), np.array([0.5, 1, 2, 3])):
+        np.savez(tmp_path / "v.npz", vectors=random_vectors(4), labels=odd[:, :1] if odd.ndim > 1 else odd)
+        assert opened(tmp_path / "v.npz", array="vectors").labels is None
+
+
+def test_labels_of_ground_truth_beside_an_hdf5_of_gallery_and_queries_are_the_gallerys(
+    tmp_path: Path,
+) -> None:
+    write_hdf5(tmp_path / "v.hdf5", random_vectors(12), test=random_vectors(5, seed=1))
+    pq.write_table(pa.table({"label": ["cat", "dog", "owl"] * 4}), tmp_path / "v.parquet")
+    plan = plan_queries(VectorsQueries(), opened(tmp_path / "v.hdf5"))
+    assert plan.classes is None
+    assert plan.gallery.labels == ["cat", "dog", "owl"] * 4
+
+
+def test_labels_that_the_gallery_has_not_are_said_and_refused_where_none_is_shared(tmp_path: Path) -> None:
+    gallery = of_classes(tmp_path / "gallery")
+    np.save(tmp_path / "q.npy", random_vectors(3, seed=1))
+
+    def planned(labels: list[object]) -> QueryPlan:
+        pq.write_table(pa.table({"label": labels}), tmp_path / "q.parquet")
+        return plan_queries(VectorsQueries(file=str(tmp_path / "q.npy")), gallery)
+
+    assert planned(["cat", "cow", None]).notices == (
+        "1 of 3 queries have a label that nothing in the gallery has, 'cow' for one: they do not count",
+    )
+    with pytest.raises(QueryError, match=r"'1.0' is one of the queries' and 'cat' of the gallery's; write"):
+        planned([1.0, 2.0, None])

@@ -50,9 +50,9 @@ class EmbeddingsSource(Source[schemas.EmbeddingsDataset]):
     def open(self, progress: Progress = SILENT, store: Store | None = None) -> VectorSet:
         """Return the vectors of one file, or of a folder of files in the natural order of their names.
 
-        Where they may lie: :func:`find_vector_files`; the parquets beside them or in ``metadata/``. Ids are
-        the parquets', else the files' own, else row numbers. Raises DatasetError when there are no vectors,
-        when dimensions, numbers of rows or names disagree, and when an id repeats.
+        Where they may lie: :func:`find_vector_files`; the parquets beside them or in ``metadata/``. Ids and
+        labels are the parquets', else the files' own; ids else row numbers. Raises DatasetError when there
+        are no vectors, when dimensions, numbers of rows or names disagree, and when an id repeats.
         """
         config = self.config
         if not config.root:
@@ -67,7 +67,9 @@ class EmbeddingsSource(Source[schemas.EmbeddingsDataset]):
             raise DatasetError(
                 f"there is no parquet beside {files[0]} to read the column {named} from; add one"
             )
-        columns = _read_all(tables, files, opened, config, progress) if tables else _own_columns(opened)
+        columns = _own_columns(opened)
+        if tables:
+            columns |= _read_all(tables, files, opened, config, progress)
         vectors = VectorSet(
             ids=_ids(columns.get("id"), opened),
             arrays=[one.rows for one in opened],
@@ -153,8 +155,9 @@ class EmbeddingsSource(Source[schemas.EmbeddingsDataset]):
         config = self.config
         try:
             files = find_vector_files(Path(config.root or "").expanduser(), config.format)
-            if tables := find_tables(Path(config.root or "").expanduser(), files):
-                return any(LABEL_COLUMN in parquet_shape(table)[1] for table in tables)
+            tables = find_tables(Path(config.root or "").expanduser(), files)
+            if any(LABEL_COLUMN in parquet_shape(table)[1] for table in tables):
+                return True
             return any("label" in one.columns for one in _open_all(files, config, SILENT)[0])
         except DatasetError:
             return False

@@ -12,7 +12,7 @@ from lookalike.datasets.sets import ImageSet, VectorSet
 from lookalike.datasets.source import Source, expand_root
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
-from lookalike.queries.plan import QueryPlan, literal, sample
+from lookalike.queries.plan import QueryPlan, literal, sample, strangers
 from lookalike.queries.protocol import QueryProtocol, file_faults
 
 
@@ -56,6 +56,8 @@ class FilesProtocol(QueryProtocol[schemas.FilesQueries]):
                 )
             ]
         rows, notices = sample(images.ids, config)
+        if judged.classes is not None:
+            notices = (*notices, *strangers(judged.classes))
         plan = QueryPlan(
             protocol=config.name,
             wording=f"{{queries}} images of {literal(root.name)}",

@@ -133,6 +133,28 @@ def tells_nothing(values: Sequence[str | None] | None, kind: str, noun: str) -> 
     return None
 
 
+def strangers(classes: Classes) -> tuple[str, ...]:
+    """Return how many queries have a label that nothing in the gallery has, a sentence; () where all share.
+
+    QueryError when no query has a label of the gallery's: it is written in another way, most likely.
+    """
+    known = {label for label in classes.gallery if label is not None}
+    asked = [label for label in classes.queries if label is not None]
+    strange = [label for label in asked if label not in known]
+    if not strange:
+        return ()
+    if len(strange) == len(asked):
+        theirs = reprlib.repr(sorted(known)[0]) if known else "none at all"
+        raise QueryError(
+            f"no query has a label of the gallery's: {reprlib.repr(strange[0])} is one of the queries' and "
+            f"{theirs} of the gallery's; write both alike (dataset.limit leaves rows out)"
+        )
+    return (
+        f"{len(strange):,} of {len(classes.queries):,} queries have a label that nothing in the gallery has, "
+        f"{reprlib.repr(strange[0])} for one: they do not count",
+    )
+
+
 def literal(name: str) -> str:
     """``name`` as a part of a plan's wording, in which braces mean something."""
     return name.replace("{", "{{").replace("}", "}}")

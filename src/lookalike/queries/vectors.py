@@ -19,7 +19,7 @@ from lookalike.datasets.source import Source
 from lookalike.datasets.table import Columns, parquet_shape, read_columns
 from lookalike.errors import DatasetError, QueryError
 from lookalike.queries.judgements import Judgements, read_judgements
-from lookalike.queries.plan import Classes, QueryPlan, literal, sample
+from lookalike.queries.plan import Classes, QueryPlan, literal, sample, strangers
 from lookalike.queries.protocol import QueryProtocol, file_faults
 
 ROWS_AT_A_TIME = 8_192
@@ -37,9 +37,11 @@ class VectorsProtocol(QueryProtocol[schemas.VectorsQueries]):
     def plan(self, dataset: ImageSet | VectorSet) -> QueryPlan:
         """Return the rows of ``config.file`` as queries, called "0", "1", …; if n is set, n seeded ones.
 
-        Without a file: the test rows of the HDF5 that the gallery is read from, or what lies in ``queries/``
+        Of an HDF5 these are the ``test`` rows, else those of ``train``. Without a file: the test rows of the
+        HDF5 that the gallery is read from, or what lies in ``queries/``
         beside the gallery. A parquet beside the file, with the file's name, says more of each row: its ``id``
-        (what the query is called), ``label``, ``source`` and ``edit``.
+        (what the query is called), ``label``, ``source`` and ``edit``. What it does not say the file itself
+        may: an HDF5 all of these, an ``.npz`` (its array ``labels``) and a CSV (its column ``Label``) labels.
 
         Relevant: what the table ``config.relevance`` names (:func:`read_judgements`), by default
         ``relevance.csv`` beside the file; else, where both the gallery and the queries have labels, the
@@ -56,13 +58,15 @@ class VectorsProtocol(QueryProtocol[schemas.VectorsQueries]):
             file = Path(config.file).expanduser() if config.file else _file_of(dataset)
             format_ = format_of(file) if config.format == AUTO else config.format
             queries = _open_vectors(file, format_, dataset)
-            more = _more(file, format_, len(queries))
+            more = _more(file, format_, queries, dataset)
             truth = _open_neighbours(config, len(queries), dataset)
             queries = replace(queries, ids=_names(more.get("id"), file, queries), labels=more.get("label"))
             judged = _judged(config, file, format_, queries, dataset)
         except DatasetError as error:
             raise QueryError(str(error)) from error
         rows, notices = sample(queries.ids, config)
+        if judged.classes is not None:
+            notices = (*notices, *strangers(judged.classes))
         if dataset.drop_zeros:
             kept = _without_zeros(rows, queries, file)
             if dropped := len(rows) - len(kept):
@@ -154,7 +158,8 @@ def _file_of(gallery: VectorSet) -> Path:
 
 
 def _open_vectors(file: Path, format_: str, gallery: VectorSet) -> VectorSet:
-    opened = open_vector_file(file, format_, hdf5.QUERIES if format_ == "hdf5" else None)
+    of_both = format_ == "hdf5" and hdf5.holds_queries(file)
+    opened = open_vector_file(file, format_, hdf5.QUERIES if of_both else None)
     rows = opened.rows
     if rows.shape[1] != gallery.dim:
         raise QueryError(
@@ -165,25 +170,30 @@ def _open_vectors(file: Path, format_: str, gallery: VectorSet) -> VectorSet:
         arrays=[rows],
         files=[str(file)],
         file_fingerprints=[file_fingerprint(file)],
+        labels=opened.columns.get("label"),
         normalize=gallery.normalize,
         shard_size=gallery.shard_size,
     )
 
 
-def _more(file: Path, format_: str, count: int) -> Columns:
+def _more(file: Path, format_: str, queries: VectorSet, gallery: VectorSet) -> Columns:
     """Return what is known of each query beside its vector: ``id``, ``label``, ``source``, ``edit``."""
+    count, more = len(queries), Columns()
+    if queries.labels is not None:
+        more["label"] = list(queries.labels)
     if format_ == "hdf5":
         with hdf5.opened(file) as root:
-            return hdf5.read_columns(root, file, hdf5.QUERY_COLUMNS, count)
+            more |= hdf5.read_columns(root, file, hdf5.QUERY_COLUMNS, count)
     table = file.with_suffix(".parquet")
-    if not table.is_file():
-        return {}
+    is_of_gallery = format_ == "hdf5" and file.resolve() in {Path(name).resolve() for name in gallery.files}
+    if is_of_gallery or not table.is_file():
+        return more
     rows, _ = parquet_shape(table)
     if rows != count:
         raise QueryError(
             f"{table} has {rows:,} rows, but {file.name} has {count:,} vectors; write both again"
         )
-    return read_columns(table, [], list(hdf5.QUERY_COLUMNS))
+    return more | read_columns(table, [], list(hdf5.QUERY_COLUMNS))
 
 
 def _sources(sources: Sequence[str | None] | None, ids: Sequence[str]) -> Sequence[str]:

@@ -98,6 +98,8 @@ class VectorsQueries(Queries):
     format: str = choice("auto", of=("auto", *FORMATS))
     """As ``dataset.format``."""
     relevance: str | None = None
-    """CSV (query, relevant id), or (query, label)."""
+    """CSV (query, relevant id), or (query, label); null: by the label of each query, where the gallery has
+    labels too: a parquet's column ``label`` beside the file, an .npz's ``labels``, a CSV's ``Label``.
+    """
     neighbours: str | None = None
     """Gallery rows, nearest first, a row a query: .npy, .ivecs, .ibin, .bin or .hdf5; held against ours."""

@@ -20,7 +20,8 @@ from lookalike.datasets.formats.contents import MAX_DIM, EmptyFile, RowsInRuns, 
 from lookalike.datasets.table import SAVE_AS_UTF8, encoding_of
 from lookalike.errors import DatasetError, foreign_parser
 
-PATHS, FEATURES = "Image Path", "Features"
+PATHS, FEATURES, LABELS = "Image Path", "Features", ("Label", "label")
+"""How columns are called; that of labels may be missing."""
 SCANNED_AT_ONCE = 16 << 20
 MAX_ROW_BYTES = 32 << 20
 """A longer row is one with an unclosed quote: 1,000,000 dimensions take less."""
@@ -31,8 +32,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def open_csv(file: Path, array: str | None = None) -> VectorFile:
     """Find the rows of a shard; ids are its paths. Rows are parsed, and their values checked, when read.
 
-    ``Features`` is the last column, others than ``Image Path`` are passed over. DatasetError names the line
-    of a row that has no list, and later of one whose list is malformed.
+    ``Features`` is the last column; ``Label`` (or ``label``), if there is one, has the labels; others than
+    ``Image Path`` are passed over. DatasetError names the line of a row that has no list, and later of one
+    whose list is malformed.
     """
     if size_of(file) == 0:
         raise DatasetError(f"{file} is empty; export it again")
@@ -47,7 +49,8 @@ def open_csv(file: Path, array: str | None = None) -> VectorFile:
     if not scan.begins:
         raise EmptyFile(f"{file} has a header and no rows; export it again")
     begins, ends = np.array(scan.begins, np.int64), np.array(scan.ends, np.int64)
-    return VectorFile(CsvRows(file, text, begins, ends), scan.paths)
+    columns = {} if scan.label_column is None else {"label": scan.labels}
+    return VectorFile(CsvRows(file, text, begins, ends), scan.paths, columns=columns)
 
 
 @dataclass
@@ -60,7 +63,9 @@ class _Scan:
     """Of each list, the first byte past its bracket."""
     ends: list[int] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
     path_column: int = 0
+    label_column: int | None = None
     path_columns: int = 1
     """Columns in front of the list's."""
 
@@ -106,10 +111,11 @@ class _Scan:
             )
         if header[-1] != FEATURES:
             raise DatasetError(f"{FEATURES} is not the last column of {self.file}; export it so")
-        for name in (PATHS, FEATURES):
+        for name in (PATHS, FEATURES, *LABELS):
             if header.count(name) > 1:
                 raise DatasetError(f"{self.file} has several columns called {name}; rename all but one")
         self.path_column, self.path_columns = header.index(PATHS), len(header) - 1
+        self.label_column = next((header.index(name) for name in LABELS if name in header), None)
 
     def _read_row(self, start: int, stop: int) -> None:
         """Take note of one row; the list's quotes are left out where a list of one has none."""
@@ -132,6 +138,8 @@ class _Scan:
                     "that holds a comma in quotes",
                 )
             self.paths.append(fields[self.path_column])
+            if self.label_column is not None:
+                self.labels.append(fields[self.label_column] or None)
         else:
             self.paths.append(self._decoded(path, start))
         self.begins.append(bracket + len(opening))

@@ -25,7 +25,8 @@ from lookalike.datasets.sets import Rows
 from lookalike.errors import DatasetError, foreign_parser
 from lookalike.store.files import readable_bytes
 
-IDS = "ids"
+IDS, LABELS = "ids", "labels"
+"""Arrays of a text or an integer for each row."""
 LOCAL_HEADER_BYTES = 30
 MOST_FOLD = 1_032
 """Deflate compresses nothing tighter: 258 bytes in two bits."""
@@ -50,9 +51,10 @@ class Member:
 
 
 def open_npz(file: Path, array: str | None = None) -> VectorFile:
-    """Open the array of vectors called ``array``, or the only one; ids: the array ``ids``, if there is one.
+    """Open the array of vectors called ``array``, or the only one.
 
-    DatasetError when the archive is damaged, encrypted, or announces more than it can hold.
+    Their ids: the array ``ids``, if there is one; their labels: ``labels``, if it has a text or an integer
+    for each. DatasetError when the archive is damaged, encrypted, or announces more than it can hold.
     """
     size = size_of(file)
     broken = foreign_parser(f"{file} is not a readable .npz archive", "write it again")
@@ -61,10 +63,12 @@ def open_npz(file: Path, array: str | None = None) -> VectorFile:
         read = {name: _member(archive, info) for name, info in members.items()}
         chosen = _choose(file, read, array)
         ids = _ids(file, archive, read.get(IDS))
+        labels = _labels(file, archive, read.get(LABELS), read[chosen].shape[0])
     rows = _rows(file, read[chosen], chosen, size)
     if ids is not None and len(ids) != len(rows):
         raise DatasetError(f"{file} has {len(ids):,} ids for {len(rows):,} vectors; write it again")
-    return VectorFile(rows, ids, notices=(COMPRESSED,) if isinstance(rows, CompressedRows) else ())
+    notices = (COMPRESSED,) if isinstance(rows, CompressedRows) else ()
+    return VectorFile(rows, ids, notices=notices, columns={} if labels is None else {"label": labels})
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
@@ -118,6 +122,21 @@ def _ids(file: Path, archive: zipfile.ZipFile, member: Member | None) -> list[st
             f"{IDS} of {file} holds {member.dtype} of shape {member.shape}; ids are texts or integers, "
             "one a row"
         )
+    return _texts(f"{IDS} of {file}", archive, member)
+
+
+def _labels(
+    file: Path, archive: zipfile.ZipFile, member: Member | None, count: int
+) -> list[str | None] | None:
+    """The labels, None for an empty text; an array of another shape or type means something else."""
+    if member is None or member.shape != (count,) or member.dtype.kind not in "USiu":
+        return None
+    return [text or None for text in _texts(f"{LABELS} of {file}", archive, member)]
+
+
+def _texts(what: str, archive: zipfile.ZipFile, member: Member) -> list[str]:
+    """The values of an array of texts or integers, one dimension, as texts."""
+    _check_size(what, member)
     with archive.open(member.info) as stream:
         values = np.lib.format.read_array(stream, allow_pickle=False)
     if values.dtype.kind == "S":
