@@ -11,7 +11,7 @@ from lookalike.evaluate.statistics import (
     bootstrap_interval,
     holm,
     paired_difference,
-    split_halves,
+    split_sources,
 )
 
 NAN = np.nan
@@ -127,17 +127,24 @@ def test_holm_by_hand():
 
 @given(st.lists(st.sampled_from("abcdefghij"), min_size=1), st.integers(0, 5))
 def test_halves_keep_sources_whole(sources, seed):
-    first, second = split_halves(sources, seed)
+    first, second = split_sources(sources, seed=seed)
     assert (first != second).all()
     halves = [
         {source for source, here in zip(sources, half, strict=True) if here} for half in (first, second)
     ]
     assert not halves[0] & halves[1]
     assert 0 <= len(halves[0]) - len(halves[1]) <= 1
-    turned, _ = split_halves(sources[::-1], seed)
+    turned, _ = split_sources(sources[::-1], seed=seed)
     assert (turned[::-1] == first).all()
 
 
 def test_seeds_split_differently():
     sources = [str(number) for number in range(20)]
-    assert (split_halves(sources, 0)[0] != split_halves(sources, 1)[0]).any()
+    assert (split_sources(sources, seed=0)[0] != split_sources(sources, seed=1)[0]).any()
+
+
+@pytest.mark.parametrize(("total", "first"), [(1, 1), (2, 1), (3, 2), (4, 3), (100, 75)])
+def test_a_part_that_is_larger_leaves_some_for_the_other(total, first):
+    sources = [str(query // 2) for query in range(2 * total)]
+    parts = split_sources(sources, 0.75)
+    assert [part.sum() for part in parts] == [2 * first, 2 * (total - first)]

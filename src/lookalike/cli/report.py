@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         options.max_p95_ms,
         options.max_gb,
         tuple(map(MinShare.parse, options.min_share)),
+        options.confidence,
     )
     selection = _selection(root, options)
     if not selection.runs:
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"one of {', '.join(MEASURES)}; default: %(default)s at the search's k",
     )
     requirements.add_argument(
-        "--min-recall", type=float, metavar="SHARE", help="the fastest point that has it"
+        "--min-recall", type=float, metavar="SHARE", help="the fastest point that is sure to have it"
     )
     requirements.add_argument(
         "--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency"
@@ -105,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="RECALL=SHARE",
         help="the fastest point where so many queries have it: 0.8=0.99 is 0.8 for 99 %% of them; repeatable",
+    )
+    requirements.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="how sure the point has to be to meet them; default: %(default)s",
     )
     parser.add_argument(
         "--classes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -109,17 +110,18 @@ def holm(p_values: Sequence[float]) -> Values:
     return adjusted
 
 
-def split_halves(
-    sources: Sequence[str], seed: int = 0
+def split_sources(
+    sources: Sequence[str], share: float = 0.5, seed: int = 0
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Two complementary masks over the queries: choose the best of many on one, report it on the other.
+    """Two complementary masks over the queries: choose the best of many on the first, state it on the second.
 
-    All queries of a source fall into the same half; which half depends on the set of sources and ``seed``
-    only. The first half has as many sources as the second or one more, so of one source the second is empty.
+    All queries of a source fall into the same part; which one depends on the set of sources, ``share`` and
+    ``seed`` only. The first part has a ``share`` of the sources, rounded up, but leaves one where there are
+    two or more; of one source the second is empty.
     """
     source, total = numbered(sources)
     shuffled = np.random.default_rng(seed).permutation(total)
-    first = np.isin(source, shuffled[: (total + 1) // 2])
+    first = np.isin(source, shuffled[: max(1, min(ceil(share * total), total - 1))])
     return first, ~first
 
 

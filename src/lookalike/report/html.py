@@ -44,6 +44,7 @@ from lookalike.report.samples import (
     Answers,
     answers_of,
     distribution,
+    exact_answers_of,
     latencies_ms,
 )
 from lookalike.report.values import MEASURES, configured, full_name, value_named
@@ -96,8 +97,11 @@ def make_report(
     def answers(row: Row, measure: str, k: int) -> Answers | None:
         return answers_of(folders[row.record.identity], row.point, measure, k)
 
+    def exact(row: Row, measure: str, k: int) -> Answers | None:
+        return exact_answers_of(folders[row.record.identity], row.record, measure, k)
+
     sets = sets_of(rows, scope_of(requirements.measure))
-    advice = tuple((recommend(members, requirements, answers), tuple(members)) for members in sets)
+    advice = tuple((recommend(members, requirements, answers, exact), tuple(members)) for members in sets)
     names = columns or configured(rows)
     return Report(title, tuple(runs), tuple(rows), requirements, tuple(names) if names else None, advice)
 
@@ -207,6 +211,20 @@ def advice_payload(advice: Advice, rows: Sequence[Row], members: Sequence[Row]) 
     return {
         "headline": advice.headline,
         "lines": list(advice.lines),
+        "relevance_costs": [
+            {
+                "point": numbers[id(cost.row)],
+                "label": cost.row.point.label,
+                "name": cost.name,
+                "recall_name": cost.recall_name,
+                "recall": _significant(cost.recall, 6),
+                "change": round(-cost.fall.mean, 5),
+                "low": round(-cost.fall.high, 5),
+                "high": round(-cost.fall.low, 5),
+                "is_apart": cost.is_apart,
+            }
+            for cost in advice.relevance_costs
+        ],
         "point": None if advice.row is None else numbers[id(advice.row)],
         "among": [numbers[id(row)] for row in members],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lookalike.errors import UserError, foreign_parser
 from lookalike.evaluate.intervals import Values
-from lookalike.runs.record import PointRecord
+from lookalike.runs.record import PointRecord, Record
 
 PROBABILITIES = np.unique(np.concatenate([np.linspace(0, 1, 101), [0.995, 0.999]]))
 """Where a latency distribution is drawn: every hundredth, and the tail."""
@@ -52,8 +52,22 @@ def read_arrays(folder: Path | None, point: PointRecord, names: Iterable[str]) -
 
 def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) -> Answers | None:
     """Return ``measure`` at ``k`` of each query; None when the run kept no such values."""
-    name = f"{measure}_at_{k}"
-    raw = arrays_of(folder, point, (name, "sources"))
+    return _answers(arrays_of(folder, point, (f"{measure}_at_{k}", "sources")), f"{measure}_at_{k}")
+
+
+def exact_answers_of(folder: Path | None, record: Record, measure: str, k: int) -> Answers | None:
+    """Return ``measure`` at ``k`` of each query's exact neighbours; None when the run kept no such values."""
+    kept, name = record.data.get("exact_answer"), f"{measure}_at_{k}"
+    if folder is None or not kept:
+        return None
+    try:
+        with foreign_parser(kept["values"], "", UserError), np.load(folder / kept["values"]) as raw:
+            return _answers({each: raw[each] for each in (name, "sources") if each in raw}, name)
+    except UserError:
+        return None
+
+
+def _answers(raw: Mapping[str, np.ndarray], name: str) -> Answers | None:
     if len(raw) < 2 or len(raw[name]) != len(raw["sources"]):
         return None
     values = raw[name].astype(np.float64)

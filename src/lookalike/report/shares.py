@@ -9,6 +9,7 @@ import numpy as np
 from lookalike.errors import UserError
 from lookalike.evaluate.intervals import Values
 from lookalike.evaluate.robustness import share_at_least, share_name
+from lookalike.report.choice import Sample
 from lookalike.report.rows import Row
 
 DIGITS = 6
@@ -45,6 +46,11 @@ class MinShare:
         if values is None:
             return row.metric(share_name(measure, k, self.least))
         return share_at_least(np.round(values, DIGITS), self.least)
+
+    def sample(self, values: Sample) -> Sample:
+        """Return of each query 1 or 0, whether it has :attr:`least`; nan for those that do not count."""
+        has = np.round(values.values, DIGITS) >= self.least
+        return Sample(np.where(np.isnan(values.values), np.nan, has), values.sources)
 
     def __str__(self) -> str:
         return f"{self.least:g} or more for {100 * self.share:g} % of the queries"

@@ -111,10 +111,33 @@ function between(low, high) {
   const shown = report.advice.map((advice) => {
     const title = report.advice.length > 1 ? el("p", { className: "quiet" }, apartOf(advice)) : null;
     const lines = el("ul", {}, ...advice.lines.map((line) => el("li", {}, line)));
-    return el("div", { className: advice.point === null ? "advice none" : "advice" }, title, el("b", {}, advice.headline), lines);
+    return el("div", { className: advice.point === null ? "advice none" : "advice" }, title, el("b", {}, advice.headline), lines, lossOf(advice));
   });
   find("#advice").append(...shown);
   if (!shown.length) find("#advice").append(el("p", {}, "Nothing was measured."));
+}
+
+/** What a loss of the exact answer costs in relevance, of each point that loses any. */
+function lossOf(advice) {
+  const losses = advice.relevance_costs;
+  if (!losses.length) return null;
+  const [{ name, recall_name: recall }] = losses;
+  const signed = (value) => (value > 0 ? "+" : "") + value.toFixed(3).replace("-", "−");
+  const rows = losses.map((loss) =>
+    el(
+      "tr", { className: loss.point === advice.point ? "chosen" : "" },
+      el("td", { className: "text" }, loss.label), el("td", {}, share(loss.recall)), el("td", {}, signed(loss.change)),
+      el("td", {}, `${signed(loss.low)} – ${signed(loss.high)}`), el("td", { className: "text" }, loss.is_apart ? "" : "not distinguishable"),
+    ),
+  );
+  const heads = ["operating point", recall, name, "interval", ""];
+  const head = el("tr", {}, ...heads.map((title, place) => el("th", { className: place ? "" : "text", scope: "col" }, title)));
+  return el(
+    "details", { className: "losses" },
+    el("summary", {}, `What a loss of the exact answer costs in ${name}`),
+    el("p", { className: "quiet" }, `Difference from what the exact neighbours give, query by query (paired permutation test, Holm-corrected).`),
+    el("div", { className: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows))),
+  );
 }
 
 /** What sets the points of a recommendation apart from the others. */
