@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lookalike.cli import main
-from lookalike.runs.record import FAILED
+from lookalike.runs.record import FAILED, Record
 from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
 from tests.pipeline.command_line import QUICK
 from tests.records import make_point, make_record
@@ -176,3 +177,54 @@ def test_retry_gives_the_command_again_wherever_it_is_typed(
     assert main(["sweep", "status", name, "--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out.endswith("2 points: 2 done\n")
     assert (list(began.iterdir()), list(later.iterdir())) == ([], [])
+
+
+def test_status_tells_of_a_final_timing_that_was_asked_for(tmp_path: Path, capsys: Capture) -> None:
+    folder = make_sweep(tmp_path, "mine")
+    ledger = Ledger.load(folder)
+    ledger.arguments.append("sweep.final_timing=true")
+    ledger.save(folder)
+    good = Record.load(folder / "good")
+    make_record([make_point("hnsw", recall=0.99, p50_ms=0.4)], index=good.index | {"key": "e" * 32}).save(
+        folder / "other"
+    )
+    assert main(["sweep", "status", "mine"]) == 0
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        "final timing: not done",
+        "do it with: lookalike sweep time mine",
+        "",
+        "go on with: lookalike sweep retry mine",
+    ]
+    for name in ("good", "other"):
+        record = Record.load(folder / name)
+        record.final_timing = {"when": "2026-11-30T12:00:00+00:00", "points": 2, "hostname": "node7"}
+        record.points[0].final_latency = {"single": {"p50_ms": 0.1}}
+        record.save(folder / name)
+    assert main(["sweep", "status", "mine", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["final_timing"]
+    assert (shown["state"], shown["why"]) == ("done", "2 points together on node7")
+
+
+def test_time_measures_the_front_together_afterwards(tmp_path: Path, capsys: Capture) -> None:
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32))
+    data = ("dataset=embeddings", f"dataset.root={tmp_path / 'v.npy'}", "queries=held_out", "queries.n=20")
+    of_one_index = ("index=ivf_flat", "index.nlist=4,5", "search.nprobe=4", "sweep.name=mine")
+    quick = (*QUICK, "search.modes=[single]", "search.repeats=5")
+    assert main(["run", "-m", *quick, *data, *of_one_index]) == 0
+    capsys.readouterr()
+
+    assert main(["sweep", "time", "mine"]) == 0
+
+    ended = capsys.readouterr()
+    assert "final timing: 2 points of 2 indexes together" in ended.err
+    assert "2 points in shuffled rounds" in ended.out
+    assert "final_latency_single_p50_ms" in (tmp_path / "multirun/mine/comparison.csv").read_text()
+
+
+def test_time_says_when_there_is_nothing_to_compare(tmp_path: Path, capsys: Capture) -> None:
+    folder = make_sweep(tmp_path, "mine")
+    ledger = Ledger.load(folder)
+    ledger.jobs, ledger.directory = ledger.jobs[:1], str(tmp_path)
+    ledger.save(folder)
+    assert main(["sweep", "time", "mine"]) == 2
+    assert "nothing to be timed together; it takes points of at least two runs" in capsys.readouterr().err

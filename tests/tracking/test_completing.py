@@ -242,3 +242,72 @@ def test_a_dataset_that_another_run_names_first_at_the_same_moment(root: Path, t
     assert len(makers) == 2
     for record in (first, second):
         assert [run.inputs for run in of_record(root, record)] == [1, 1]
+
+
+# --- a final timing, which comes when all is logged ---------------------------------------------------------
+
+
+def timed_finally(record: Record, when: str, p50_ms: float) -> Record:
+    record.final_timing = {"when": when, "points": 2, "hostname": "node7"}
+    for point in record.points:
+        point.final_latency = {"single": {"p50_ms": p50_ms}}
+        point.metrics["final_latency_single_p50_ms"] = p50_ms
+    return record
+
+
+def check_shown(tracker: MlflowTracker, record: Record, when: str, p50_ms: float, to: Path) -> None:
+    for point in record.points:
+        run = tracker.client.get_run(str(point.mlflow_run_id))
+        assert run.data.metrics["final_latency_single_p50_ms"] == p50_ms
+        assert run.data.tags["lookalike.final_timing"] == when
+        kept = tracker.client.download_artifacts(run.info.run_id, "record.json", str(to))
+        assert Record.load(Path(kept)).final_timing["when"] == when
+
+
+def test_a_final_timing_reaches_runs_that_were_logged_before(root: Path, tmp_path: Path) -> None:
+    tracker, record = tracker_in(root), two_points("final", tmp_path / "index.faiss")
+    record.save(tmp_path)
+    tracker.log(record, tmp_path)
+    ids = [point.mlflow_run_id for point in record.points]
+
+    for when, p50_ms in (("2026-11-30T12:00:00+00:00", 0.7), ("2026-11-30T13:00:00+00:00", 0.4)):
+        timed_finally(record, when, p50_ms).save(tmp_path)
+        assert tracker.log_missing(record, tmp_path) is Change.COMPLETED
+        check_shown(tracker, record, when, p50_ms, tmp_path / "points")
+        assert tracker.log_missing(record, tmp_path) is Change.COMPLETE
+    assert [point.mlflow_run_id for point in record.points] == ids
+    assert len(of_record(root, record)) == 2
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_final_timing_whose_log_is_cut_short_is_completed(root: Path, tmp_path: Path, done: bool) -> None:
+    """Cut at each request in turn, before it or right after it."""
+    record, when = two_points(f"final {done}", tmp_path / "index.faiss"), "2026-11-30T12:00:00+00:00"
+    record.save(tmp_path)
+    tracker_in(root).log(record, tmp_path)
+    timed_finally(record, when, 0.7).save(tmp_path)
+    for last in range(1, 100):
+        tracker = tracker_in(root)
+        tracker.client = CutClient(tracker.client, last, done)  # type: ignore[assignment]
+        try:
+            tracker.log_missing(record, tmp_path)
+        except Cut:
+            continue
+        break
+    assert last > 3, "what was done before a cut is not done again"
+    assert tracker_in(root).log_missing(record, tmp_path) is Change.COMPLETE
+    check_shown(tracker_in(root), record, when, 0.7, tmp_path / "points")
+
+
+def test_a_parent_that_missed_it_gets_the_comparison_again(root: Path, tmp_path: Path) -> None:
+    tracker, record = tracker_in(root), two_points("final parent", tmp_path / "index.faiss")
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    group = RunGroup("final parent", "mine", folder, [record], None, is_over=True)
+    parent, _ = tracker.log_missing_parent(group)
+    assert tracker.log_missing_parent(group) == (parent, Change.COMPLETE)
+    timed_finally(record, "2026-11-30T12:00:00+00:00", 0.7)
+    (folder / "comparison.md").write_text("# timed together")
+    assert tracker.log_missing_parent(group) == (parent, Change.COMPLETED)
+    assert tracker.client.get_run(parent).data.tags["mlflow.note.content"] == "# timed together"
+    assert tracker.log_missing_parent(group) == (parent, Change.COMPLETE)

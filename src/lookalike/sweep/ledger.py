@@ -20,6 +20,8 @@ FORMAT = 1
 
 BUILD, TIME, FINAL, COLLECT = "build", "time", "final", "collect"
 """Phases of a :class:`Submission`."""
+NOTHING_TO_TIME = "nothing to time together: the points on or near a front are of one run"
+"""Why a sweep has no final timing, which times points of several runs."""
 
 
 @dataclass

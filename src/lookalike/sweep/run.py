@@ -25,7 +25,7 @@ from lookalike.sweep.gathering import (
     show,
     show_finally_timed,
 )
-from lookalike.sweep.ledger import Ledger, LedgerJob, Submission
+from lookalike.sweep.ledger import NOTHING_TO_TIME, Ledger, LedgerJob, Submission
 from lookalike.sweep.plan import Candidate, SweepPlan, all_faults, count_of, plan_sweep
 from lookalike.sweep.resume import (
     RemainingJobs,
@@ -203,7 +203,10 @@ class _Sweep:
 
         The records are complete before: what goes wrong is a warning.
         """
-        if not self.services.final_is_due(records_of_sweep(self.folder, known).values()):
+        records = records_of_sweep(self.folder, known).values()
+        if not self.services.final_is_due(records):
+            if not any(record.final_timing for record in records):
+                self.progress.say(f"final timing: {NOTHING_TO_TIME}")
             return True
         verb = f"lookalike sweep time {quote(self.folder.name)}"
         try:

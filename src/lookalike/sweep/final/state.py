@@ -10,7 +10,7 @@ from typing import Any
 from lookalike.report.front import front
 from lookalike.runs.record import FINISHED, Record
 from lookalike.sweep.final.choosing import Choice, choices
-from lookalike.sweep.ledger import FINAL, Ledger, Submission
+from lookalike.sweep.ledger import FINAL, NOTHING_TO_TIME, Ledger, Submission
 from lookalike.sweep.slurm.jobs import Queue, log_of
 from lookalike.sweep.states import DONE, FAILED, PENDING, RUNNING
 
@@ -87,7 +87,7 @@ def final_state(
 
 def _where(timed: Sequence[Mapping[str, Any]]) -> str:
     if not timed:
-        return "nothing to time together: the front's points are of one run"
+        return NOTHING_TO_TIME
     return f"{timed[-1].get('points', '?')} points together on {timed[-1].get('hostname', '?')}"
 
 
