@@ -121,11 +121,11 @@ def examine_threads(
     which = "all" if allowed == there else f"{allowed} (cpuset or affinity)"
     yield ok(THREADS, f"{cpu_model()}: {which} of {there} processors")
     if limits.cpus is not None and limits.cpus < allowed:
-        yield note(
+        count = max(1, int(limits.cpus))
+        yield ok(
             THREADS,
-            f"a control group allows {limits.cpus:g} processors' time, and threads start on {allowed}",
-            f"set search.threads={max(1, int(limits.cpus))} and model.workers likewise: "
-            "threads that are throttled spoil latencies",
+            f"a control group allows {limits.cpus:g} processors' time: all cores means "
+            f"{count} thread{'s' * (count != 1)} here",
         )
     for name in THREAD_VARIABLES:
         if name in environ:

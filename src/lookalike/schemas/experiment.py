@@ -46,15 +46,16 @@ class Search:
     """Walk the index config's ladder."""
     batch_size: int = bounded(1024, minimum=1)
     threads: int | None = bounded(None, minimum=1)
-    """Threads of a batch search and of each saturated search; null: all cores."""
+    """Threads of a batch search, and of saturated searches; null: all cores, as far as a quota allows."""
     single_threads: int = bounded(1, minimum=1)
     """OpenMP threads of a single-query search (one query on IndexFlat is faster with one)."""
     modes: list[str] = choice(["single", "batch"], of=MODES, several=True)
     """single: one query at a time; batch: ``batch_size`` at a time; saturated: one query on each core."""
     warm_up: int = bounded(32, minimum=0)
-    """Queries searched before each clock starts."""
+    """Queries searched before the clock of a point's first turn starts; before each later one a quarter."""
     seconds: float = bounded(0.25, above=0.0)
-    """Each mode is sampled for this long, then up to ten times as long until 1,000 single samples are in."""
+    """Each mode is sampled for this long, in nine turns; single queries up to ten times as long until there
+    are 1,000 samples."""
     repeats: int | None = bounded(None, minimum=1)
     """Passes over the queries in each mode, instead of the time budget."""
     encoding: bool | None = None
