@@ -11,6 +11,7 @@ from lookalike.report.front import by_front, front, marks
 from lookalike.report.html import points_payload
 from lookalike.report.rows import rows_of
 from lookalike.report.table import comparison_csv, comparison_markdown
+from lookalike.report.values import names_of_rows, value_named
 from lookalike.runs.catalog import Run
 from lookalike.runs.record import Record
 from tests.records import make_point, make_record
@@ -106,6 +107,12 @@ def test_files_for_programs_have_both_timings() -> None:
     assert frame.loc["fast", "latency_single_p50_ms"] == 1.0
     assert frame.loc["fast", "final_latency_single_p50_ms"] == 1.5
     assert frame.loc["fast", "final_hostname"] == "node7"
+
+
+def test_a_column_can_be_chosen_of_either() -> None:
+    [row, _] = rows_of([record("fast", 0.8, 1.0, 1.5), record("exact", 1.0, 4.0, 2.0)])
+    assert value_named(row, "p50_ms") == value_named(row, "final_latency_single_p50_ms") == 1.5
+    assert "final_latency_single_p50_ms" in names_of_rows([row])
 
 
 def test_the_page_draws_the_timing_that_stands() -> None:

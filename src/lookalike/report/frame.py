@@ -33,8 +33,9 @@ def points(of: Runs = None, *, root: str | Path | None = None) -> pd.DataFrame:
     a row each time, with their number as ``repeats``. ``on_front``: no point measured on the same terms is
     both faster and closer to the exact answer, beyond what the intervals leave open, of repeats the medians;
     ``front_rank``: its place there from fast to exact, shared by points that are not distinguishable.
-    ``folder``: where the raw samples lie; None for a record. A run that failed before its first point is a
-    row with its ``error``. Raises UserError when nothing is found.
+    ``final_latency_…``, ``final_when``, ``final_hostname``: of the final timing of a sweep, which stands for
+    ``on_front`` where all of the front has it. ``folder``: where the raw samples lie; None for a record. A
+    run that failed before its first point is a row with its ``error``. Raises UserError when there is none.
 
         front = lookalike.points("emoji").query("on_front")[["label", "knn_recall_at_10"]]
     """

@@ -116,7 +116,12 @@ class Row:
         return [*of_all.get("flags", ()), *self.point.flags]
 
     def metric(self, name: str) -> float | None:
-        """A single value of the point, of repeats the median; None when it was not measured."""
+        """A single value of the point, of repeats the median; None when it was not measured.
+
+        Where the final timing stands it is under both names: ``latency_…`` and ``final_latency_…``.
+        """
+        if self.final and name.startswith(FINAL):
+            return self.by_jobs.point.metrics.get(name)
         return _median([row.point.metrics.get(name) for row in _sure(self.each)])
 
     def value(self, measure: str, k: int) -> float | None:

@@ -97,7 +97,7 @@ def names_of_rows(rows: Sequence[Row]) -> list[str]:
     """Return every name that :func:`value_named` knows for one of ``rows``."""
     names = list(ALWAYS)
     for row in rows:
-        names += [*facts_of(row), *settings_of(row), *row.single_values, *row.point.curves]
+        names += [*facts_of(row), *settings_of(row), *row.by_jobs.single_values, *row.point.curves]
         names += [f"{measure}@{k}" for measure in row.point.curves for k in row.point.curve(measure)]
     return list(dict.fromkeys(names))
 
