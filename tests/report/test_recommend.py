@@ -184,7 +184,7 @@ def test_a_measure_that_nobody_has_recommends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_recall": 95}, {"confidence": 95}, {"confidence": 0.5}, {"max_gb": 0}, {"max_p95_ms": -1}]
+    "wrong", [{"min_recall": 95}, {"confidence": 95}, {"confidence": 0.5}, {"max_gb": 0}, {"max_p95_ms": -1}, {"max_end_to_end_ms": 0}]
 )
 def test_impossible_wishes(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="--"):
@@ -330,3 +330,14 @@ def test_what_a_loss_of_recall_costs_in_relevance(fall: float, told: str) -> Non
 def test_without_the_exact_answer_nothing_is_said_of_what_recall_costs() -> None:
     advice = recommend([row("good", 0.96, 0.5)], Requirements(min_recall=0.9), Queries())
     assert advice.relevance_costs == () and "exact answer" not in advice.text
+
+
+def test_a_limit_may_be_of_encoding_and_search_together() -> None:
+    rows = [row("slow", 0.99, 2.0), row("good", 0.96, 0.5), row("not timed", 0.999, 0.4)]
+    for one, end_to_end in zip(rows, (33.0, 30.0), strict=False):
+        one.point.metrics["end_to_end_p95_ms"] = end_to_end
+    advice = recommend(rows, Requirements(max_end_to_end_ms=32), Queries())
+    assert advice.row is rows[1]
+    assert "the highest knn_recall@100 with p95 end to end ≤ 32 ms" in advice.headline
+    assert recommend(rows, Requirements(max_p95_ms=5), Queries()).row is rows[2], "of the search alone"
+    assert recommend(rows, Requirements(max_end_to_end_ms=30), Queries()).row is None, "not for sure"

@@ -39,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         options.max_gb,
         tuple(map(MinShare.parse, options.min_share)),
         options.confidence,
+        options.max_end_to_end_ms,
     )
     selection = _selection(root, options)
     if not selection.runs:
@@ -98,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     requirements.add_argument(
         "--max-p95-ms", type=float, metavar="MS", help="the best recall within this latency"
+    )
+    requirements.add_argument(
+        "--max-end-to-end-ms", type=float, metavar="MS", help="the same of encoding a query and searching"
     )
     requirements.add_argument("--max-gb", type=float, metavar="GB", help="the best recall within this memory")
     requirements.add_argument(

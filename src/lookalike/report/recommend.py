@@ -53,20 +53,26 @@ class Requirements:
     """Of the measure's values of single queries; all have to be met."""
     confidence: float = 0.95
     """With which the chosen point has to meet them."""
+    max_end_to_end_ms: float | None = None
+    """Of the p95 of encoding a query and searching for it, held to with the margin of the search's."""
 
     def __post_init__(self) -> None:
         if self.min_recall is not None and not 0 <= self.min_recall <= 1:
             raise UserError(f"--min-recall {self.min_recall:g} is not a share; give one between 0 and 1")
         if not 0.5 < self.confidence < 1:
             raise UserError(f"--confidence {self.confidence:g} is not possible; give one above 0.5, below 1")
-        for name, limit in (("--max-p95-ms", self.max_p95_ms), ("--max-gb", self.max_gb)):
+        for name, limit in (
+            ("--max-p95-ms", self.max_p95_ms),
+            ("--max-end-to-end-ms", self.max_end_to_end_ms),
+            ("--max-gb", self.max_gb),
+        ):
             if limit is not None and limit <= 0:
                 raise UserError(f"{name} {limit:g} leaves nothing to choose from; give more than 0")
 
     @property
     def is_open(self) -> bool:
         """Whether nothing is required."""
-        limits = (self.min_recall, self.max_p95_ms, self.max_gb)
+        limits = (self.min_recall, self.max_p95_ms, self.max_end_to_end_ms, self.max_gb)
         return all(limit is None for limit in limits) and not self.min_shares
 
 
@@ -125,6 +131,8 @@ class _Wish:
         limits = []
         if self.limits.max_p95_ms is not None:
             limits.append(f"p95 ≤ {self.limits.max_p95_ms:g} ms")
+        if self.limits.max_end_to_end_ms is not None:
+            limits.append(f"p95 end to end ≤ {self.limits.max_end_to_end_ms:g} ms")
         if self.limits.max_gb is not None:
             limits.append(f"memory ≤ {self.limits.max_gb:g} GB")
         recalls = [] if self.min_recall is None else [f"{self.name} ≥ {self.min_recall:g}"]
@@ -252,6 +260,11 @@ def _within_limits(candidate: Candidate, requirements: Requirements) -> bool:
     if requirements.max_p95_ms is not None:
         p95 = candidate.p95
         if p95 is None or p95.choosing * p95.margin > requirements.max_p95_ms:
+            return False
+    if requirements.max_end_to_end_ms is not None:
+        both = candidate.row.metric("end_to_end_p95_ms")
+        margin = 1.0 if candidate.p95 is None else candidate.p95.margin
+        if both is None or both * margin > requirements.max_end_to_end_ms:
             return False
     if requirements.max_gb is not None:
         return candidate.gigabytes is not None and candidate.gigabytes <= requirements.max_gb
