@@ -184,7 +184,15 @@ def test_a_measure_that_nobody_has_recommends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_recall": 95}, {"confidence": 95}, {"confidence": 0.5}, {"max_gb": 0}, {"max_p95_ms": -1}, {"max_end_to_end_ms": 0}]
+    "wrong",
+    [
+        {"min_recall": 95},
+        {"confidence": 95},
+        {"confidence": 0.5},
+        {"max_gb": 0},
+        {"max_p95_ms": -1},
+        {"max_end_to_end_ms": 0},
+    ],
 )
 def test_impossible_wishes(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="--"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.datasets.sets import VectorSet
 from lookalike.errors import ImageError, ModelError, QueryError, UserError
+from lookalike.export.vectors.bundle import bundle_of_run
 from lookalike.index.families.brute_force import BruteForceIndex
 from lookalike.index.families.flat import FlatIndex
 from lookalike.index.families.hnsw import HnswIndex
@@ -257,3 +260,24 @@ def test_tars_whose_listing_is_gone_are_read_and_nothing_is_kept(tmp_path: Path)
     run = opened(tmp_path, "run")
     assert run.search(run.images.load(1), 1).rows.tolist() == [1]
     assert {path.name for path in artifacts.iterdir()} == kept - {listing}
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_what_was_done_to_ready_vectors_is_read_off_the_record_and_not_off_todays_rule(
+    scaled: bool, tmp_path: Path
+) -> None:
+    """Up to 0.1.0 ``normalize: null`` scaled what its file said nothing of, and records kept no more."""
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32))
+    dataset = EmbeddingsDataset(root=str(tmp_path / "v.npy"), normalize=scaled)
+    folder = finished(tmp_path, tmp_path, dataset=dataset, queries=InGalleryQueries(n=5), index=FlatIndex())
+    record = json.loads((folder / "record.json").read_text())
+    assert record["data"].pop("unit_length") is scaled
+    record["config"]["dataset"]["normalize"] = None
+    (folder / "record.json").write_text(json.dumps(record))
+    run = open_finished(str(folder), tmp_path)
+    assert isinstance(run.gallery, VectorSet)
+    assert run.gallery.normalize is scaled
+    assert isinstance(run.experiment.dataset, EmbeddingsDataset)
+    assert run.experiment.dataset.normalize is scaled
+    assert run.vectors.unit_length is scaled
+    assert bundle_of_run(run).of_directions is scaled
