@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -266,6 +267,16 @@ def test_the_latency_is_stated_from_turns_that_did_not_choose() -> None:
         del each.point.latency["single"]["turn_p50_ms"]
     advice = recommend(rows, Requirements(), Queries())
     assert "chosen and is stated on the same samples" in advice.text
+
+
+def test_the_final_timing_of_a_sweep_states_what_the_timing_of_the_jobs_chose() -> None:
+    jobs = [row("first", 0.99, 0.5), row("second", 0.99, 0.6)]
+    rows = [
+        replace(final, jobs=job) for job, final in zip(jobs, [row("first", 0.99, 0.7), jobs[1]], strict=True)
+    ]
+    advice = recommend(rows, Requirements(), Queries())
+    assert advice.row is rows[0] and "first, 0.7 ms" in advice.headline
+    assert "Its latency is from the final timing of the sweep; the jobs' own timing chose." in advice.lines
 
 
 def test_a_limit_on_the_latency_has_a_margin_and_is_stated_on_other_turns() -> None:

@@ -157,12 +157,19 @@ class Latency:
 def latency_of(row: Row, percentile: int, confidence: float = 0.95) -> Latency | None:
     """Return the latency of ``row``: every other turn of its timing chooses, the others state it.
 
-    Where only one turn was taken, or where the record does not know its turns, both are the percentile of all
+    Where the final timing of a sweep stands, the timing by the jobs chooses and the final one states. Where
+    only one turn was taken, or where the record does not know its turns, both are the percentile of all
     samples. None when single searches were not timed.
     """
-    whole = row.metric(f"latency_single_p{percentile}_ms")
+    name = f"latency_single_p{percentile}_ms"
+    whole = row.metric(name)
     if whole is None:
         return None
+    if row.jobs is not None and (before := row.jobs.metric(name)) is not None:
+        timing = row.jobs.point.latency.get("single", {})
+        return Latency(
+            before, whole, True, _margin(timing.get(f"p{percentile}_ms_interval"), before, confidence)
+        )
     timing = row.point.latency.get("single", {})
     turns = timing.get(f"turn_p{percentile}_ms") or []
     margin = _margin(timing.get(f"p{percentile}_ms_interval"), whole, confidence)
