@@ -228,4 +228,4 @@ def _ys(rows: Sequence[Row]) -> list[float]:
 
 def _wrapped(text: str, inches: float, points: float) -> str:
     """``text`` broken to lines that fit into ``inches`` at a font size of ``points``."""
-    return "\n".join(textwrap.wrap(text, max(20, int(inches * 72 / (points * 0.55)))))
+    return "\n".join(textwrap.wrap(text, max(20, int(inches * 72 / (points * 0.6)))))
