@@ -83,6 +83,12 @@ function recallAxis(items) {
   return { axis, place: (value) => Math.max(1 - value, floor) };
 }
 
+/** Ticks of a log axis: at 1, 2 and 5 of each power of ten, or closer where no such number may lie between the values. */
+const ticksOf = (values) => {
+  const spread = Math.max(...values) / Math.min(...values);
+  return spread > 1 && spread < 5 ? { nticks: 6 } : { dtick: "D2" };
+};
+
 /** One chart: its heading with the choice of cost, the drawing, and what was set apart. */
 class FrontChart {
   constructor(cost) {
@@ -139,7 +145,7 @@ class FrontChart {
     );
     const xaxis = {
       title: { text: `${this.cost.metrics[metric]}${chosen.logCost ? ", log scale" : ""}`, standoff: 8 },
-      type: chosen.logCost ? "log" : "linear", ...(chosen.logCost ? { dtick: "D2", exponentformat: "none", tickformat: ",~r" } : { rangemode: "tozero" }),
+      type: chosen.logCost ? "log" : "linear", ...(chosen.logCost ? { ...ticksOf(items.map((item) => item.cost)), exponentformat: "none", tickformat: ",~r" } : { rangemode: "tozero" }),
     };
     Plotly.react(this.chart, traces, layout({ xaxis, yaxis: axis }), CONFIG);
   }
