@@ -356,3 +356,29 @@ def test_reports_of_runs_that_do_not_know_why_say_so(report: Path, opened: Opene
     why = opened(report).locator("#why")
     assert "do not say how hard their queries are" in why.inner_text()
     assert not why.locator(".grid").is_visible()
+
+
+def test_a_narrow_page_does_not_scroll_sideways(tmp_path: Path, opened: Opened) -> None:
+    """Whatever is long: names of points and classes in choices, tables, sentences."""
+    long = "a woman with a very long name of words " * 3
+    point = make_point(label=f"ivf_flat {long}", by_difficulty={"lid": quarters(0.9, 0.7)})
+    point.by_class = make_by_class(long, f"{long} again")
+    runs = save_sweep(tmp_path, [make_record([point]), *make_sweep()])
+    page = opened(write_report(make_report(runs, "narrow"), tmp_path / "report.html"))
+    options = (
+        "[...document.querySelectorAll('select')].forEach(each => each.append(new Option('x'.repeat(200))))"
+    )
+    page.evaluate(options)
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+
+
+def test_costs_near_each_other_are_told_apart_by_ticks(tmp_path: Path, opened: Opened) -> None:
+    points = [make_point(recall=recall, trial_key=str(recall)) for recall in (0.8, 0.9)]
+    for size, point in zip((22.9e6, 23.7e6), points, strict=True):
+        point.metrics["serving_memory_bytes"] = size
+    runs = save_sweep(tmp_path, [make_record(points)])
+    page = opened(write_report(make_report(runs, "near"), tmp_path / "report.html"))
+    memory = page.locator("#fronts .card", has_text="Recall and memory")
+    assert memory.locator(".xtick").count() >= 2
