@@ -242,7 +242,7 @@ def test_what_is_unequal_is_set_apart_and_can_be_chosen(tmp_path: Path, opened: 
     page = opened(write_report(make_report(runs, "two models"), tmp_path / "report.html"))
     assert page.locator("#sets").is_visible()
     assert len(column(page, "operating point")) == 6
-    page.get_by_role("button", name="model pixels (1 point)").click()
+    page.get_by_role("button", name="pixels (1 point)").click()
     assert column(page, "operating point") == ["pixels' point"]
     page.select_option("#measure", "hit_rate")
     assert len(column(page, "operating point")) == 7, "relevance compares models"
