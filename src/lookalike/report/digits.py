@@ -17,9 +17,10 @@ def share_text(share: float) -> str:
 
 def interval_text(low: float, high: float) -> str:
     """``0.741–0.784``; a bound on one side, where nothing (or all) was missed: ``≥ 0.996`` (``≤ 0.004``)."""
-    if low < high == 1:
-        return f"≥ {share_text(low)}"
-    return f"≤ {share_text(high)}" if low == 0 < high else f"{share_text(low)}–{share_text(high)}"
+    ends = share_text(low), share_text(high)
+    if low < 1 and ends[1] == share_text(1):
+        return f"≥ {ends[0]}"
+    return f"≤ {ends[1]}" if high > 0 and ends[0] == share_text(0) else "–".join(ends)
 
 
 def missed_text(missed: tuple[int, int]) -> str:
