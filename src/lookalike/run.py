@@ -121,7 +121,9 @@ def measure(plan: Plan, record: Record, folder: Path, session: Session) -> None:
         for planned, found in zip(plan.to_measure, timed.points, strict=True)
     ]
     if exact := judge_exact(experiment, ready):
-        record.data["exact_answer"] = exact_answer(exact, queries.clusters, k_of(experiment.search), folder)
+        record.data["exact_answer"] = exact_answer(
+            exact, digests, queries.clusters, k_of(experiment.search), folder
+        )
 
 
 @dataclass(frozen=True)

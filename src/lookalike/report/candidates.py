@@ -103,10 +103,9 @@ def candidates_of(
 
 def of_the_same_queries(one: Candidate, other: Candidate) -> bool:
     """Return whether both were asked the very same queries, so that they pair."""
-    if one.answers is None or other.answers is None or one.answers.sources != other.answers.sources:
+    if one.answers is None or other.answers is None or not one.answers.pairs_with(other.answers):
         return False
-    data = [candidate.row.record.data for candidate in (one, other)]
-    if all("query_ids" in each for each in data):
-        return bool(data[0]["query_ids"] == data[1]["query_ids"])
+    if one.answers.asked is not None and other.answers.asked is not None:
+        return True
     configs = [candidate.row.record.config for candidate in (one, other)]
     return all(configs[0].get(group) == configs[1].get(group) for group in ("queries", "dataset"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lookalike.report.rows import Row
-from lookalike.runs.terms import ALL_TERMS, BATCH_TERMS
+from lookalike.runs.terms import BATCH_TERMS
 
 WARNING = "warning: "
 """How a line below a table begins that says why its timings should be doubted."""
@@ -95,7 +95,7 @@ def _encoding(rows: Sequence[Row]) -> str:
 
 def shared_text(rows: Sequence[Row], name: str) -> str:
     """Return what a term says of ``rows``; '' where it says nothing, or not the same of all."""
-    texts = {ALL_TERMS[name].text(row.record, row.point) for row in rows}
+    texts = {row.text(name) for row in rows}
     return texts.pop() if len(texts) == 1 else ""
 
 

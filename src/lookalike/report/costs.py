@@ -81,7 +81,7 @@ def _differences(
     for k in sorted({*CUTOFFS, first.point.k}):
         mine = answers_of(folders.get(row.record.identity), row.point, measure, k)
         theirs = answers_of(folders.get(first.record.identity), first.point, measure, k)
-        if mine and theirs and mine.sources == theirs.sources:
+        if mine and theirs and mine.pairs_with(theirs):
             yield k, paired_difference(mine.values, theirs.values, mine.sources)
 
 

@@ -47,6 +47,7 @@ from lookalike.report.samples import (
     exact_answers_of,
     latencies_ms,
 )
+from lookalike.report.shared import shared_rows
 from lookalike.report.values import MEASURES, configured, full_name, value_named
 from lookalike.runs.catalog import Run
 from lookalike.runs.files import result_file
@@ -95,11 +96,12 @@ def make_report(
     folders = {run.record.identity: run.folder for run in runs}
 
     def answers(row: Row, measure: str, k: int) -> Answers | None:
-        return answers_of(folders[row.record.identity], row.point, measure, k)
+        return answers_of(folders[row.record.identity], row.point, measure, k, row.shared)
 
     def exact(row: Row, measure: str, k: int) -> Answers | None:
-        return exact_answers_of(folders[row.record.identity], row.record, measure, k)
+        return exact_answers_of(folders[row.record.identity], row.record, measure, k, row.shared)
 
+    rows += shared_rows(rows, folders)
     sets = sets_of(rows, scope_of(requirements.measure))
     advice = tuple((recommend(members, requirements, answers, exact), tuple(members)) for members in sets)
     names = columns or configured(rows)
@@ -325,6 +327,7 @@ def _point(row: Row, folder: Path | None, run: int) -> dict[str, Any]:
         "batch": batch_terms(row),
         "build": build_terms(row),
         "in_doubt": bool(row.doubts),
+        **({} if row.shared is None else {"shared": True}),
         "apart": row.apart,
         "doubts": list(point.flags),
         "calls": point.latency.get("single", {}).get("samples"),

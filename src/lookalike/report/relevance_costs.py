@@ -67,7 +67,7 @@ def relevance_costs(
         if (chosen := _measure_of(row, measure, k)) is None:
             continue
         mine, exact = answers_of(row, *chosen), exact_of(row, *chosen)
-        if mine is None or exact is None or mine.sources != exact.sources:
+        if mine is None or exact is None or not mine.pairs_with(exact):
             continue
         fall = paired_difference(exact.values, mine.values, mine.sources)
         compared.append((row, f"{chosen[0]}@{chosen[1]}", fall))

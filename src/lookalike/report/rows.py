@@ -8,8 +8,18 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from lookalike.evaluate.measures import AT_R, VS_EXACT, VS_RELEVANCE
+from lookalike.report.samples import Shared
 from lookalike.runs.record import PointRecord, Record
-from lookalike.runs.terms import BATCH_TERMS, EXACT, RELEVANCE, TIME_TERMS, Term, recall_terms
+from lookalike.runs.terms import (
+    ALL_TERMS,
+    BATCH_TERMS,
+    EXACT,
+    OF_THE_QUERIES,
+    RELEVANCE,
+    TIME_TERMS,
+    Term,
+    recall_terms,
+)
 from lookalike.terminal.crash import LONGEST_REASON
 
 _ON_CURVE = re.compile(r"_at_\d+$")
@@ -37,6 +47,8 @@ class Row:
     """Where ``point`` has the final timing of its sweep, which stands: the row by its jobs' own timing."""
     apart: bool = False
     """Whether the final timing of its group stands and it was not in it: it was beaten before."""
+    shared: Shared | None = None
+    """Where the measures are of these queries only."""
 
     @property
     def final(self) -> bool:
@@ -152,8 +164,19 @@ class Row:
 
     def terms(self, scope: str = EXACT) -> tuple[object, ...]:
         """What has to be equal before its measures of ``scope``, and its latency, stand beside another's."""
-        point = self.by_jobs.point
-        return tuple(term.value(self.record, point) for term in terms_for(scope).values())
+        return tuple(self.term(name) for name in terms_for(scope))
+
+    def term(self, name: str) -> object:
+        """The value of a term."""
+        if self.shared is not None and name in OF_THE_QUERIES:
+            return self.shared
+        return ALL_TERMS[name].value(self.record, self.by_jobs.point)
+
+    def text(self, name: str) -> str:
+        """What a caption says of a term."""
+        if self.shared is not None and name in OF_THE_QUERIES:
+            return self.shared.text if name == "query_ids" else ""
+        return ALL_TERMS[name].text(self.record, self.point)
 
 
 def _sure(rows: Sequence[Row]) -> Sequence[Row]:
@@ -235,24 +258,24 @@ def heading(rows: Sequence[Row], among: Sequence[Row], scope: str = EXACT) -> st
     beginning of its digest, where the words do not suffice.
     """
     terms = terms_for(scope)
-    differing = [
-        name for name, term in terms.items() if len({term.value(row.record, row.point) for row in among}) > 1
-    ]
+    differing = [name for name in terms if len({row.term(name) for row in among}) > 1]
 
-    varying = [
-        name for name in differing if len({terms[name].text(row.record, row.point) for row in among}) > 1
-    ]
+    varying = [name for name in differing if len({row.text(name) for row in among}) > 1]
 
     def words(row: Row) -> list[str]:
-        return [terms[name].text(row.record, row.point) or f"{name} unknown" for name in varying]
+        return [
+            row.text(name) or f"{name} unknown"
+            for name in varying
+            if row.shared is None or name not in OF_THE_QUERIES[1:]
+        ]
 
     mine = rows[0]
     parts = words(mine)
     if any(words(row) == words(mine) and row.terms(scope) != mine.terms(scope) for row in among):
         parts += [
-            f"{name} {str(terms[name].value(mine.record, mine.point))[:8]}"
+            f"{name} {str(mine.term(name))[:8]}"
             for name in differing
-            if name not in varying
+            if name not in varying and mine.shared is None
         ]
     return " · ".join(parts)
 
@@ -299,4 +322,5 @@ def scope_of(measure: str) -> str:
 
 def sets_of(rows: Sequence[Row], scope: str) -> list[list[Row]]:
     """Return ``rows`` in sets that agree in every term of the scope, the largest first."""
-    return sorted(comparable(rows, scope), key=len, reverse=True)
+    of_scope = [row for row in rows if row.shared is None or row.shared.scope == scope]
+    return sorted(comparable(of_scope, scope), key=len, reverse=True)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from lookalike.errors import UserError, foreign_parser
-from lookalike.evaluate.intervals import Values
+from lookalike.evaluate.intervals import Values, numbered
 from lookalike.runs.record import PointRecord, Record
+from lookalike.runs.terms import EXACT
 
 PROBABILITIES = np.unique(np.concatenate([np.linspace(0, 1, 101), [0.995, 0.999]]))
 """Where a latency distribution is drawn: every hundredth, and the tail."""
 SAMPLES_FOR_TAIL = 1_000
 """Fewer samples say nothing of what one call in a hundred takes."""
+
+
+QUESTIONS = ("asked", "wanted")
+"""Arrays that tell the queries of a run from those of others."""
+ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Mixes two hashes, so that equal ones do not cancel out."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,29 @@ class Answers:
     """float64 between 0 and 1, one a query; nan: it does not count."""
     sources: tuple[str, ...]
     """Per query, the image it was made from: what is resampled and split."""
+    asked: tuple[int, ...] | None = None
+    """Per query, a number that is the same in every run that asked it; None: the run kept no such."""
+
+    def pairs_with(self, other: Answers) -> bool:
+        """Whether both are of the same queries in the same order, as far as the runs tell."""
+        if self.asked is None and other.asked is None:
+            return self.sources == other.sources
+        return self.asked == other.asked
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """Queries that all points of a set were asked."""
+
+    scope: str
+    """Whether they are the same for exact neighbours, or also for what is relevant to them."""
+    questions: npt.NDArray[np.uint64] = field(repr=False)
+    """Ascending, what :func:`questions_of` gives of each."""
+
+    @property
+    def text(self) -> str:
+        """What a caption says of them."""
+        return f"on the {len(self.questions):,} queries that all were asked"
 
 
 def arrays_of(folder: Path | None, point: PointRecord, names: Iterable[str]) -> dict[str, np.ndarray]:
@@ -50,30 +80,66 @@ def read_arrays(folder: Path | None, point: PointRecord, names: Iterable[str]) -
         return {name: raw[name] for name in names if name in raw}
 
 
-def answers_of(folder: Path | None, point: PointRecord, measure: str, k: int) -> Answers | None:
-    """Return ``measure`` at ``k`` of each query; None when the run kept no such values."""
-    return _answers(arrays_of(folder, point, (f"{measure}_at_{k}", "sources")), f"{measure}_at_{k}")
+def answers_of(
+    folder: Path | None, point: PointRecord, measure: str, k: int, shared: Shared | None = None
+) -> Answers | None:
+    """Return ``measure`` at ``k`` of each query; None when the run kept no such values.
+
+    ``shared``: of these queries only. Where the run kept what was asked, queries are in an order of their
+    own, the same for every run that asked them, and so are the names of their sources.
+    """
+    name = f"{measure}_at_{k}"
+    return _answers(arrays_of(folder, point, (name, "sources", *QUESTIONS)), name, shared)
 
 
-def exact_answers_of(folder: Path | None, record: Record, measure: str, k: int) -> Answers | None:
-    """Return ``measure`` at ``k`` of each query's exact neighbours; None when the run kept no such values."""
+def exact_answers_of(
+    folder: Path | None, record: Record, measure: str, k: int, shared: Shared | None = None
+) -> Answers | None:
+    """Return ``measure`` at ``k`` of each query's exact neighbours, as :func:`answers_of` does of a point."""
     kept, name = record.data.get("exact_answer"), f"{measure}_at_{k}"
     if folder is None or not kept:
         return None
     try:
         with foreign_parser(kept["values"], "", UserError), np.load(folder / kept["values"]) as raw:
-            return _answers({each: raw[each] for each in (name, "sources") if each in raw}, name)
+            names = [each for each in (name, "sources", *QUESTIONS) if each in raw]
+            return _answers({each: raw[each] for each in names}, name, shared)
     except UserError:
         return None
 
 
-def _answers(raw: Mapping[str, np.ndarray], name: str) -> Answers | None:
-    if len(raw) < 2 or len(raw[name]) != len(raw["sources"]):
+def _answers(raw: Mapping[str, np.ndarray], name: str, shared: Shared | None) -> Answers | None:
+    if name not in raw or "sources" not in raw or len(raw[name]) != len(raw["sources"]):
         return None
     values = raw[name].astype(np.float64)
     if ((values < 0) | (values > 1)).any():
         return None
-    return Answers(values, tuple(map(str, raw["sources"].tolist())))
+    questions = _questions(raw, shared.scope if shared else EXACT)
+    if questions is None or len(questions) != len(values):
+        return None if shared else Answers(values, tuple(map(str, raw["sources"].tolist())))
+    order = np.argsort(questions, kind="stable")
+    if shared is not None:
+        order = order[np.isin(questions[order], shared.questions)]
+    sources, _ = numbered(raw["sources"][order])
+    return Answers(values[order], tuple(map(str, sources.tolist())), tuple(questions[order].tolist()))
+
+
+def questions_of(folder: Path | None, point: PointRecord, scope: str) -> npt.NDArray[np.uint64] | None:
+    """Return a number for each query of the point, equal to that of the same query in another run.
+
+    uint64 (queries,). Queries are the same for exact neighbours when their ids, sources and edits are, and
+    for relevance when the same is relevant to them, too. None where the run kept no such.
+    """
+    return _questions(arrays_of(folder, point, QUESTIONS), scope)
+
+
+def _questions(raw: Mapping[str, np.ndarray], scope: str) -> npt.NDArray[np.uint64] | None:
+    asked, wanted = (raw.get(name) for name in QUESTIONS)
+    if asked is None or wanted is None or asked.shape != wanted.shape or asked.ndim != 1:
+        return None
+    if asked.dtype != np.uint64 or wanted.dtype != np.uint64:
+        return None
+    questions: npt.NDArray[np.uint64] = asked if scope == EXACT else asked ^ (wanted * ODD)
+    return questions
 
 
 def latencies_ms(

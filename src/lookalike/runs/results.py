@@ -324,14 +324,17 @@ def _values_per_query(per_query: PerQuery, k: int, sources: Sequence[str]) -> di
     return values | {"sources": numbered(sources)[0].astype(np.int32)}
 
 
-def exact_answer(per_query: PerQuery, sources: Sequence[str], k: int, folder: Path) -> dict[str, Any]:
+def exact_answer(
+    per_query: PerQuery, digests: Digests, sources: Sequence[str], k: int, folder: Path
+) -> dict[str, Any]:
     """Return what a record keeps of the exact neighbours' own relevance: means, and a file of all values.
 
     The file lies in ``folder/points`` and has the names of a point's: ``hit_rate_at_1``, ``sources``.
     """
     path = RunPaths(folder).exact_answer
     with writing_results(path.parent):
-        kept = save_beside(path, **_values_per_query(per_query, k, sources))
+        values = _values_per_query(per_query, k, sources)
+        kept = save_beside(path, **values, asked=digests.asked, wanted=digests.wanted)
     curves = {
         name: {str(cutoff): float(np.nanmean(values)) for cutoff, values in curve.items()}
         for name, curve in per_query.items()

@@ -214,4 +214,6 @@ BATCH_TERMS: dict[str, Term] = {
     "saturated_threads": _threads("saturated", "saturated by {}"),
 }
 """What throughput depends on besides."""
+OF_THE_QUERIES = ("query_ids", "query_seed", "judgements")
+"""Terms in which runs of other queries differ: on those that both asked they can be compared."""
 ALL_TERMS: dict[str, Term] = RECALL_TERMS | TIME_TERMS | BATCH_TERMS

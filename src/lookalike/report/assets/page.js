@@ -105,7 +105,8 @@ function between(low, high) {
 // --- first lines -------------------------------------------------------------------------------------------
 
 {
-  const queries = points.length === 1 ? "1 operating point" : `${points.length} operating points`;
+  const measured = points.filter((point) => !point.shared).length; // those on shared queries are there twice
+  const queries = measured === 1 ? "1 operating point" : `${measured} operating points`;
   const from = runs.length === 1 ? "1 run" : `${runs.length} runs`;
   find("#made").textContent = `${queries} of ${from} · Lookalike ${report.version} · ${report.made.slice(0, 16).replace("T", " ")} UTC`;
   const shown = report.advice.map((advice) => {
