@@ -14,7 +14,7 @@ from lookalike.progress import RichProgress
 from lookalike.report.classes import most_confused, points_with_classes, worst_classes
 from lookalike.report.html import Report, make_report, write_report
 from lookalike.report.recommend import Requirements
-from lookalike.report.rows import SCOPES
+from lookalike.report.rows import SCOPES, heading, scope_of
 from lookalike.report.shares import MinShare
 from lookalike.report.table import print_table as print_comparison
 from lookalike.report.values import check_names
@@ -53,7 +53,9 @@ def main(arguments: Sequence[str]) -> int:
     written += _other_files(report, page, options, costs)
     if options.columns:
         print_comparison([run.record for run in report.runs], chosen=options.columns)
-    for advice, _ in report.advice:
+    for advice, members in report.advice:
+        if apart := heading(members, report.rows, scope_of(measure)):
+            print_wrapped(f"{apart}:")
         print_wrapped(f"{advice.text}\n")
     if options.classes:
         _print_classes(report)
