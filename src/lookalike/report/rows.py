@@ -257,17 +257,16 @@ def heading(rows: Sequence[Row], among: Sequence[Row], scope: str = EXACT) -> st
     What differs and cannot be told apart in words, as other images of the same number, is told by the
     beginning of its digest, where the words do not suffice.
     """
-    terms = terms_for(scope)
-    differing = [name for name in terms if len({row.term(name) for row in among}) > 1]
+    def told(row: Row, name: str) -> bool:
+        """Rows on shared queries say nothing of the queries but that."""
+        return row.shared is None or name == "query_ids" or name not in OF_THE_QUERIES
 
-    varying = [name for name in differing if len({row.text(name) for row in among}) > 1]
+    names = terms_for(scope)
+    differing = [name for name in names if len({row.term(name) for row in among if told(row, name)}) > 1]
+    varying = [name for name in differing if len({row.text(name) for row in among if told(row, name)}) > 1]
 
     def words(row: Row) -> list[str]:
-        return [
-            row.text(name) or f"{name} unknown"
-            for name in varying
-            if row.shared is None or name not in OF_THE_QUERIES[1:]
-        ]
+        return [row.text(name) or f"{name} unknown" for name in varying if told(row, name)]
 
     mine = rows[0]
     parts = words(mine)
