@@ -75,9 +75,9 @@ class ClassResults:
     of the queries whose first result is not relevant, the most frequent first.
     """
 
-    @property
+    @cached_property
     def hit_rate(self) -> Values:
-        """Return, of each class, the share of queries whose first result is relevant."""
+        """Of each class, the share of queries whose first result is relevant."""
         return self.right_first / self.queries
 
     @cached_property
