@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-SIZE, SMALL = 600, 3
+SIZE, SMALL = 600, 2
 TURNS, CALL_NOISE, HELD_UP, RESAMPLES = 9, 0.05, 0.02, 199
 PERCENTILES = (50, 95, 99)
 METHODS = ("order statistics", "bootstrap over queries", "queries and turns")
