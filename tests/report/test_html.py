@@ -14,10 +14,11 @@ import pytest
 
 from lookalike.errors import UserError
 from lookalike.report.html import make_report, write_report
-from lookalike.report.samples import answers_of, distribution
+from lookalike.report.samples import answers_of, distribution, exact_answers_of
 from lookalike.report.values import unknown_names
 from lookalike.runs.catalog import Run
 from lookalike.runs.record import Record
+from lookalike.schemas import Search
 from tests.pipeline.conftest import RunOf, pictures, run_of  # noqa: F401 — a small real run
 from tests.records import make_by_class, make_ladder, make_point, make_record, make_sweep
 from tests.report.raw import save_sweep
@@ -197,6 +198,23 @@ def test_what_was_lost_is_shown_with_its_images(tmp_path: Path, run_of: RunOf) -
     assert {query["edit"] for query in lost["queries"]} <= set(record.config["queries"]["edits"])
     assert any(tile["lost"] for tile in first["exact"]) and any(tile["lost"] for tile in first["found"])
     assert payload["losses"]["images"][first["query"]["image"]].startswith("data:image/webp;base64,")
+
+
+def test_the_page_says_what_a_loss_of_the_exact_answer_costs(tmp_path: Path, run_of: RunOf) -> None:  # noqa: F811
+    record = run_of(search=Search(k=10, nprobe=[1, 8], warm_up=1, repeats=1))
+    run = Run(record, tmp_path / "outputs" / "1")
+    [(advice, _)] = make_report([run], "costs").advice
+    lossy = min(record.points, key=lambda point: point.curve("knn_recall")[10])
+    [cost] = [cost for cost in advice.relevance_costs if cost.row.point is lossy]
+    exact = record.data["exact_answer"]["curves"]["hit_rate"]["1"]
+    assert cost.name == "hit_rate@1"
+    assert cost.fall.mean == pytest.approx(exact - lossy.curve("hit_rate")[1])
+    [told] = payload_of(page_of(tmp_path, [run]))["advice"][0]["relevance_costs"]
+    assert told["label"] == lossy.label and told["change"] == pytest.approx(-cost.fall.mean, abs=1e-5)
+
+    (run.folder / record.data["exact_answer"]["values"]).write_bytes(b"damaged")
+    assert exact_answers_of(run.folder, record, "hit_rate", 1) is None
+    assert payload_of(page_of(tmp_path, [run]))["advice"][0]["relevance_costs"] == []
 
 
 def test_a_run_keeps_what_its_queries_scored_and_where_they_come_from(

@@ -8,21 +8,20 @@ it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist, fmean
 
 import numpy as np
 
-from lookalike.evaluate.intervals import Values, mean_intervals
+from lookalike.evaluate.intervals import Values, mean_intervals, numbered
 from lookalike.report.rows import Row
 
 TO_CHOOSE = 0.75
 """Of the sources of the queries. The bound needs them more than the mean that is stated from the others."""
 MOST_TIMES = 64
 """As many times as many queries are tried, to say how many would decide."""
-STEP = 1.25
-"""From one number of queries tried to the next."""
 
 
 @dataclass(frozen=True)
@@ -119,27 +118,28 @@ def lower_bounds(samples: Sequence[Sample], confidence: float) -> list[float]:
     return bounds
 
 
-def times_to_decide(asked: Sequence[Wanted], confidence: float) -> float | None:
-    """Return about how many times as many queries like these would make a point sure.
+def times_to_decide(asked: Sequence[Wanted], confidence: float) -> int | None:
+    """Return how many times as many queries like these would make a point sure, at least: a whole number.
 
     None: not even 64 times as many, or the means themselves do not reach what is asked.
     """
-    times = 1.0
-    while times < MOST_TIMES and all(wanted.is_met for wanted in asked):
-        times *= STEP
-        bounds = lower_bounds([_repeated(wanted.sample, times) for wanted in asked], confidence)
-        if all(bound >= wanted.least for bound, wanted in zip(bounds, asked, strict=True)):
-            return times
-    return None
+    if not all(wanted.is_met for wanted in asked):
+        return None
+    tried = range(2, MOST_TIMES + 1)
+    place = bisect_left(tried, True, key=lambda times: _would_be_sure(asked, times, confidence))
+    return tried[place] if place < len(tried) else None
 
 
-def _repeated(sample: Sample, times: float) -> Sample:
-    """The sample ``times`` over, of as many times as many sources."""
-    counted = np.flatnonzero(~np.isnan(sample.values))
-    places = np.arange(int(times * len(counted)))
-    turn, place = places // len(counted), counted[places % len(counted)]
-    sources = tuple(f"{turn} {sample.sources[place]}" for turn, place in zip(turn, place, strict=True))
-    return Sample(sample.values[place], sources)
+def _would_be_sure(asked: Sequence[Wanted], times: int, confidence: float) -> bool:
+    """Whether the samples ``times`` over, of as many times as many sources, would reach what is asked."""
+    for wanted in asked:
+        counted = ~np.isnan(wanted.sample.values)
+        source, total = numbered(wanted.sample.sources)
+        sources = (np.arange(times)[:, None] * total + source[counted]).ravel()
+        values = np.tile(wanted.sample.values[counted], times)
+        if not mean_intervals([values], sources, confidence=2 * confidence - 1)[0, 0] >= wanted.least:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
