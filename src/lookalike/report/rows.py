@@ -257,6 +257,7 @@ def heading(rows: Sequence[Row], among: Sequence[Row], scope: str = EXACT) -> st
     What differs and cannot be told apart in words, as other images of the same number, is told by the
     beginning of its digest, where the words do not suffice.
     """
+
     def told(row: Row, name: str) -> bool:
         """Rows on shared queries say nothing of the queries but that."""
         return row.shared is None or name == "query_ids" or name not in OF_THE_QUERIES
