@@ -360,3 +360,6 @@ def test_a_limit_may_be_of_encoding_and_search_together() -> None:
     assert "the highest knn_recall@100 with p95 end to end ≤ 32 ms" in advice.headline
     assert recommend(rows, Requirements(max_p95_ms=5), Queries()).row is rows[2], "of the search alone"
     assert recommend(rows, Requirements(max_end_to_end_ms=30), Queries()).row is None, "not for sure"
+    unmeasured = recommend([row("search alone", 0.99, 2.0)], Requirements(max_end_to_end_ms=30), Queries())
+    assert unmeasured.row is None
+    assert "search.encoding=true measures it" in unmeasured.headline

@@ -180,6 +180,14 @@ def recommend(
     candidates = candidates_of(rows, measure, k, requirements.confidence, answers_of)
     if not candidates:
         return Advice(None, f"Nothing can be recommended: no point here has both {name} and a latency.")
+    if requirements.max_end_to_end_ms is not None and not any(
+        candidate.row.metric("end_to_end_p95_ms") for candidate in candidates
+    ):
+        return Advice(
+            None,
+            "Nothing can be recommended: no point here has a p95 of encoding and search; "
+            "search.encoding=true measures it.",
+        )
     min_recall = requirements.min_recall
     if requirements.is_open and measure.endswith("nn_recall"):
         min_recall = USUAL_RECALL
