@@ -169,6 +169,15 @@ def test_when_nothing_will_do_the_nearest_is_named() -> None:
     assert "No point keeps the limits" in advice.text and advice.row is None
 
 
+def test_what_is_said_of_the_nearest_says_on_which_queries() -> None:
+    """The table has the recall of all: another number beside it needs its basis."""
+    advice = recommend([row("slow", 0.9, 2.0)], Requirements(min_recall=0.95), Queries(slow=(0.91, 0.87)))
+    [line] = advice.lines[:1]
+    assert line.startswith(
+        "The nearest is slow: knn_recall@100 0.900 (0.870 on the queries that did not choose it)"
+    )
+
+
 def test_without_values_per_query_it_says_that_it_flatters() -> None:
     rows = [row("good", 0.96, 0.5)]
     advice = recommend(rows, Requirements(min_recall=0.95), lambda row, measure, k: None)

@@ -287,7 +287,11 @@ def _nothing_meets(choice: _Choice, candidates: Sequence[Candidate], wish: _Wish
     near = choice.within or candidates
     best = max(near, key=lambda c: (c.to_choose, -c.p50.choosing))
     among = "The nearest" if choice.within else "No point keeps the limits; the highest"
-    told = f"{among} is {best.row.point.label}: {wish.name} {share_text(best.stated)}, {costs(best)}."
+    of_all = best.row.point.curve(wish.limits.measure).get(wish.k, best.stated)
+    found = f"{wish.name} {share_text(of_all)}"
+    if best.unseen is not None and share_text(best.stated) != share_text(of_all):
+        found += f" ({share_text(best.stated)} on the queries that did not choose it)"
+    told = f"{among} is {best.row.point.label}: {found}, {costs(best)}."
     return f"Nothing measured here meets {wish.words}.", [told]
 
 
