@@ -382,3 +382,12 @@ def test_costs_near_each_other_are_told_apart_by_ticks(tmp_path: Path, opened: O
     page = opened(write_report(make_report(runs, "near"), tmp_path / "report.html"))
     memory = page.locator("#fronts .card", has_text="Recall and memory")
     assert memory.locator(".xtick").count() >= 2
+
+
+def test_one_point_with_an_interval_has_ticks(tmp_path: Path, opened: Opened) -> None:
+    point = make_point(p50_ms=0.35)
+    point.latency["single"] |= {"p50_ms_interval": [0.34, 0.37]}
+    page = opened(
+        write_report(make_report(save_sweep(tmp_path, [make_record([point])]), "one"), tmp_path / "a.html")
+    )
+    assert page.locator("#fronts .chart").first.locator(".xtick").count() >= 2

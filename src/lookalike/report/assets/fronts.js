@@ -145,7 +145,7 @@ class FrontChart {
     );
     const xaxis = {
       title: { text: `${this.cost.metrics[metric]}${chosen.logCost ? ", log scale" : ""}`, standoff: 8 },
-      type: chosen.logCost ? "log" : "linear", ...(chosen.logCost ? { ...ticksOf(items.map((item) => item.cost)), exponentformat: "none", tickformat: ",~r" } : { rangemode: "tozero" }),
+      type: chosen.logCost ? "log" : "linear", ...(chosen.logCost ? { ...ticksOf(items.flatMap((item) => item.costs)), exponentformat: "none", tickformat: ",~r" } : { rangemode: "tozero" }),
     };
     Plotly.react(this.chart, traces, layout({ xaxis, yaxis: axis }), CONFIG);
   }
