@@ -48,7 +48,8 @@ def status_of_runs(home: Path) -> Counter[str]:
 
 def test_records_report_store_and_runs_stay_readable(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     frame = load_runs(home)
-    assert sorted(frame["index"]) == ["flat", "hnsw"], "the newest of each"
+    assert sorted(frame["index"]) == ["flat", "flat", "hnsw"], "a trial that was repeated is there each time"
+    assert dict(zip(frame["index"], frame["repeats"], strict=True)) == {"flat": 2, "hnsw": 1}
     assert (frame["knn_recall_at_5"] == 1).all()
     assert main(["store", "verify"]) == 0
     assert "8 artifacts verified, 0 damaged" in capfd.readouterr().out
