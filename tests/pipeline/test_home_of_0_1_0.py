@@ -99,4 +99,4 @@ def test_images_are_embedded_again_once_and_the_old_ones_pruned_on_request(
     assert "removed 8" in capfd.readouterr().out
     assert main([*run, "tracking=none"]) == 0
     assert {stage["outcome"] for stage in records(home)[-1]["stages"]} == {"reused"}
-    assert len(load_runs(home)) == 3
+    assert len(load_runs(home)) == 6, "every time that a trial was measured"
