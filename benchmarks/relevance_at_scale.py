@@ -2,7 +2,7 @@
 
 Every image is a query, once with all images in 10 classes and once with 10 images a class; the neighbours,
 100 for each, are there already. The baseline does by hand what a careful numpy user would: labels compared
-with labels block by block, cumulative sums, the same bootstrap of the same resamples, and for each class its
+with labels block by block, cumulative sums, a bootstrap (our intervals need none), and for each class its
 share of right first results and what the others are. Ours counts ties, repeated and missing rows as well. The
 ratio is our seconds / the baseline's, the larger of the two cases; the goal is at most 2. Each is done in a
 fresh process; the peak of its memory holds the found neighbours (1.2 GB of the full size) and the exact ones

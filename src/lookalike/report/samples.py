@@ -33,7 +33,7 @@ class Answers:
     values: Values
     """float64 between 0 and 1, one a query; nan: it does not count."""
     sources: tuple[str, ...]
-    """Per query, the image it was made from: what is resampled and split."""
+    """Per query, equal for those that may be alike: what is permuted and split as one."""
     asked: tuple[int, ...] | None = None
     """Per query, a number that is the same in every run that asked it; None: the run kept no such."""
 

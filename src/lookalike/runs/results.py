@@ -296,7 +296,7 @@ def _save_raw(
     """Rows and scores as they were returned, every latency sample with its turn and query, what each query
     scored.
 
-    Sources are kept as numbers, equal for queries made from one image: it is all that resampling needs.
+    Sources are kept as numbers, equal for queries that may be alike: it is all that intervals and tests need.
     ``asked`` and ``wanted`` are kept to find the same queries in another run.
     Returns the file, which is ``path`` or, where that is another run's already, ``path`` with a number.
     """
