@@ -18,7 +18,7 @@ from lookalike.sweep.final.state import FinalState
 from lookalike.sweep.ledger import Ledger
 from lookalike.sweep.plan import Candidate
 from lookalike.sweep.run import OnNode, SweepRequest, run_sweep
-from lookalike.sweep.slurm.jobs import JobLost, TaskState
+from lookalike.sweep.slurm.jobs import TaskState
 from lookalike.sweep.task import Services
 from tests.notes import Notes
 from tests.sweep.test_resume import Cluster, hand_over
@@ -26,7 +26,7 @@ from tests.sweep.test_run import in_this_process
 from tests.sweep.worlds import ELSEWHERE, MemoryTracker, World
 
 FINAL = "sweep.final_timing=true"
-JOBS = [["index=flat"], ["index=ivf_flat"], ["index=hnsw"]]
+JOBS = [["index=flat"], ["index=ivf_flat"]]
 
 
 def mark(folder: Path) -> int:
@@ -87,18 +87,11 @@ def raising(error: BaseException) -> Callable[[Path], int]:
     return time
 
 
-def test_without_the_option_there_is_none(folder: Path) -> None:
-    world = Timing()
-    assert sweep(world, folder) == 0
-    assert world.timed == []
-    assert look(folder)[2] is None
-
-
 def test_it_comes_after_all_jobs_and_before_the_comparison(folder: Path) -> None:
     world = Timing()
     assert sweep(world, folder, FINAL) == 0
-    assert world.timed == [(3, 3)], "all records are written and shown by then"
-    assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
+    assert world.timed == [(2, 2)], "all records are written and shown by then"
+    assert world.tracker.events[-1] == ("finish", "parent-id", 2, "finished", True)
     assert "final_latency_single_p50_ms" in (folder / "comparison.csv").read_text()
     assert all(record.points[0].mlflow_run_id for record in records_of_sweep(folder).values())
     assert look(folder)[2] == FinalState("done", "3 points together on node7")
@@ -107,6 +100,7 @@ def test_it_comes_after_all_jobs_and_before_the_comparison(folder: Path) -> None
 def test_the_same_command_again_does_it_only_when_it_is_missing(folder: Path) -> None:
     world = Timing()
     sweep(world, folder)
+    assert (world.timed, look(folder)[2]) == ([], None), "it was not asked for"
     assert sweep(world, folder, FINAL) == 0
     assert len(world.timed) == 1, "asked for later, with all points done"
     assert sweep(world, folder, FINAL) == 0
@@ -121,7 +115,7 @@ def test_one_that_fails_is_a_warning(folder: Path) -> None:
         "the final timing is not done, the jobs' own stand: no memory; free some; "
         "again: lookalike sweep time mine"
     )
-    assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
+    assert world.tracker.events[-1] == ("finish", "parent-id", 2, "finished", True)
     assert look(folder)[2] == FinalState("not done")
 
 
@@ -139,13 +133,13 @@ def test_ctrl_c_leaves_the_records_complete_and_says_how_to_do_it(folder: Path) 
     assert str(stop.value) == (
         "every point is measured, and the final timing is not done; do it with: lookalike sweep time mine"
     )
-    assert world.tracker.events[-1] == ("finish", "parent-id", 3, "interrupted", True)
+    assert world.tracker.events[-1] == ("finish", "parent-id", 2, "interrupted", True)
     assert {record.status for record in records_of_sweep(folder).values()} == {"finished"}
 
     world.time = mark
     assert sweep(world, folder, FINAL) == 0
-    assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
-    assert len(world.runs) == 3, "nothing is measured again"
+    assert world.tracker.events[-1] == ("finish", "parent-id", 2, "finished", True)
+    assert len(world.runs) == 2, "nothing is measured again"
 
 
 def test_a_cluster_does_it_on_a_node(folder: Path) -> None:
@@ -161,15 +155,6 @@ def test_a_cluster_does_it_on_a_node(folder: Path) -> None:
     assert list(command[-3:]) == ["-m", "lookalike.sweep.final", str(folder)]
     assert world.timed == []
     assert "final_latency_single_p50_ms" in (folder / "comparison.csv").read_text()
-
-
-def test_a_node_that_fails_is_a_warning(folder: Path) -> None:
-    def on_node(command: Sequence[str]) -> None:
-        raise JobLost("SLURM job 7 ended as timeout; its log: x.err")
-
-    notes = Notes()
-    assert sweep(Timing(), folder, FINAL, on_node=on_node, notes=notes) == 0
-    assert "SLURM job 7 ended as timeout" in notes.warned[0]
 
 
 class Queue:
@@ -221,7 +206,7 @@ def test_it_can_be_done_afterwards(folder: Path) -> None:
     assert time_again(folder, world, notes) == 0
     assert len(world.timed) == 1
     assert "final_latency_single_p50_ms" in (folder / "comparison.csv").read_text()
-    assert world.tracker.events[-1] == ("finish", "parent-id", 3, "finished", True)
+    assert world.tracker.events[-1] == ("finish", "parent-id", 2, "finished", True)
     assert Ledger.load(folder).parent == "parent-id"
     with pytest.raises(UserError, match="nothing to be timed together"):
         time_again(folder, Timing(lambda folder: 0), notes)
