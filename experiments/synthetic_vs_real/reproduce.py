@@ -52,7 +52,7 @@ def main() -> None:
     file = root / "crops.npy"
     np.save(file, vectors)
     records = {
-        "real": search(root, ["dataset=embeddings", f"dataset.root={file}"], rows),
+        "real": search(root, ["dataset=embeddings", f"dataset.root={file}", "dataset.normalize=true"], rows),
         "synthetic": search(root, ["dataset=synthetic", f"dataset.n={rows}", f"dataset.dim={dim}"], rows),
     }
     results = list(rows_of(records))

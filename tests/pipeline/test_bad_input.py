@@ -121,7 +121,7 @@ CASES = {
         "remove it or",
     ),
     "zero vector": Case(
-        lambda tmp: vectors(tmp, spoiled(0, whole_row=True)),
+        lambda tmp: vectors(tmp, spoiled(0, whole_row=True), "dataset.normalize=true"),
         r"part_0\.npy, row 17 is all zeros",
         "remove it or embed its image again",
     ),
