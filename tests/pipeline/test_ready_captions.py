@@ -51,6 +51,7 @@ def run(world: Path, capfd: pytest.CaptureFixture[str]) -> Run:
                 f"paths.root={world / 'home'}",
                 "dataset=embeddings",
                 f"dataset.root={world}",
+                "dataset.normalize=true",  # as the captions are
                 "queries=captions",
                 "index=flat",
                 "index.threads=1",
