@@ -26,7 +26,7 @@ from lookalike.index.families.flat import FlatIndex
 from lookalike.index.families.ivf_flat import IvfFlatIndex
 from lookalike.index.serving import SERVING_VERSION, serving_memory
 from lookalike.queries.edits import EDITS, EDITS_VERSION
-from lookalike.run import Prepared, prepare
+from lookalike.runs.preparation import Prepared, prepare
 from lookalike.runs.session import Session, StageLog
 from lookalike.schemas import EfficientNetLite0Model
 from tests.pipeline.conftest import small_experiment
