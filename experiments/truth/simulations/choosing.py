@@ -170,13 +170,19 @@ def draw(frame: pd.DataFrame) -> Figure:
     recall, latency = frame[frame["of"] == "recall"], frame[frame["of"] == "latency"]
     for (name, method), part in recall.groupby(["setting", "method"], sort=False):
         colour = {"ladder": "#0072b2", "edge": "#cc79a7", "crowd": "#d55e00"}[name]
-        left.plot(part.queries, part.met, styles[method], marker="o", color=colour, label=f"{name}, {method}")
+        shown = {"color": colour, "marker": "o", "mfc": colour if styles[method] == "-" else "white"}
+        left.plot(part.queries, part.met, styles[method], label=f"{name}, {method}", **shown)
     left.axhline(CONFIDENCE, color="0.6", lw=0.8)
-    left.set(xscale="log", xlabel="queries", ylabel=f"share of picks that have {ASKED:g}", ylim=(-0.03, 1.03))
+    left.set_xscale("log")
+    left.set_xticks(sizes := sorted(recall.queries.unique()), [f"{size:,.0f}" for size in sizes])
+    left.minorticks_off()
+    left.set(xlabel="queries", ylabel=f"share of picks that have {ASKED:g}", ylim=(-0.03, 1.03))
     for method, part in latency.groupby("method", sort=False):
-        right.plot(part.points, 100 * part.bias, styles[method], marker="o", color="#009e73", label=method)
+        shown = {"color": "#009e73", "marker": "o", "mfc": "#009e73" if styles[method] == "-" else "white"}
+        right.plot(part.points, 100 * part.bias, styles[method], label=method, **shown)
     right.axhline(0, color="0.6", lw=0.8)
+    right.set_xticks(sorted(latency.points.unique()))
     right.set(xlabel="points to choose from", ylabel="bias of the stated latency (%)")
     for axes in (left, right):
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, handlelength=3.5)
     return figure
