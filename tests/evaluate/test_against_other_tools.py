@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import ir_measures
 import numpy as np
 import pytest
@@ -78,8 +81,13 @@ def test_r_precision_is_that_of_trec_where_enough_was_returned(answers):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_pytorch_metric_learning_has_the_same_r_precision_and_map_at_r():
+def test_pytorch_metric_learning_has_the_same_r_precision_and_map_at_r(monkeypatch: pytest.MonkeyPatch):
     import torch
+
+    patches_faiss = (
+        "faiss.contrib.torch_utils"  # of the whole process, for all tests to come
+    )
+    monkeypatch.setitem(sys.modules, patches_faiss, ModuleType(patches_faiss))
     from pytorch_metric_learning.utils.accuracy_calculator import mean_average_precision, r_precision
 
     rng = np.random.default_rng(6)
