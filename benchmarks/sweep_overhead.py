@@ -98,7 +98,7 @@ def task_like(record: Record, shape: Shape, folder: Path) -> dict[str, Any]:
     [point] = record.points
     task: dict[str, Any] = {
         "index": record.index["path"],
-        "queries": str(stage_file(folder, record, "queries", "embeddings.npy")),
+        "queries": str(folder / "queries.npy"),
         "exact": str(stage_file(folder, record, "exact", "neighbours.npy")),
         "k": point.k,
         "warm_up": record.config["search"]["warm_up"],

@@ -84,9 +84,7 @@ def test_r_precision_is_that_of_trec_where_enough_was_returned(answers):
 def test_pytorch_metric_learning_has_the_same_r_precision_and_map_at_r(monkeypatch: pytest.MonkeyPatch):
     import torch
 
-    patches_faiss = (
-        "faiss.contrib.torch_utils"  # of the whole process, for all tests to come
-    )
+    patches_faiss = "faiss.contrib.torch_utils"  # of the whole process, for all tests to come
     monkeypatch.setitem(sys.modules, patches_faiss, ModuleType(patches_faiss))
     from pytorch_metric_learning.utils.accuracy_calculator import mean_average_precision, r_precision
 

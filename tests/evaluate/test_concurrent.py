@@ -94,6 +94,6 @@ def test_an_exception_passes_and_frees_the_socket(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("others", "said"), [(None, False), (0, False), (1, True), (3, True)])
 def test_concurrent_timings_are_a_reason_for_doubt(others: int | None, said: bool) -> None:
-    flags = TimedPoints((), None, None, others).flags
+    flags = TimedPoints((), other_timings=others).flags
     assert bool(flags) is said
     assert all("same machine at once" in flag for flag in flags)

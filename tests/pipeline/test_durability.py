@@ -24,14 +24,14 @@ def test_results_are_on_the_disk_before_the_record_that_names_them(
     monkeypatch.setattr(os, "fsync", remember)
     run_of()
     folder = tmp_path / "outputs" / "1"
-    [raw] = (folder / "points").iterdir()
+    raw = [file.name for file in (folder / "points").iterdir()]
 
     def first(match: str, parent: Path) -> int:
         return next(i for i, path in enumerate(synced) if path.parent == parent and match in path.name)
 
     order = [
-        first(raw.name, folder / "points"),
-        synced.index(folder / "points"),
+        max(first(name, folder / "points") for name in raw),
+        len(synced) - 1 - synced[::-1].index(folder / "points"),
         first("record.json", folder),
         len(synced) - 1 - synced[::-1].index(folder),
     ]

@@ -77,13 +77,13 @@ def test_a_sweep_without_room_ends_in_sentences_and_goes_on_when_there_is_some(
     ("size", "kept"),
     [
         pytest.param("48k", [], id="embeddings"),
-        pytest.param("2500k", ["embeddings", "exact", "queries"], id="index"),
+        pytest.param("2500k", ["difficulty", "embeddings", "exact", "queries"], id="index"),
     ],
 )
 def test_a_full_disk_publishes_nothing_by_halves(tmp_path: Path, size: str, kept: list[str]) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    overrides = vectors(tmp_path, random_vectors(2000, 256))
+    overrides = [*vectors(tmp_path, random_vectors(2000, 256)), "dataset.normalize=true"]  # not in place
     command = [sys.executable, "-m", "lookalike", "run", f"paths.root={disk}", *QUICK, *overrides]
 
     done = subprocess.run(

@@ -77,11 +77,11 @@ def test_one_point(tmp_path: Path, counted: Counter[str]) -> None:
 
 
 def test_one_point_that_is_tracked(tmp_path: Path, counted: Counter[str]) -> None:
-    """The record is written before it is shown, or a kill and a tracker that is away would cost it, and once
-    more with the ids of its MLflow runs.
+    """The record is written before it is shown, or a kill and a tracker that is away would cost it, and is
+    then amended with the ids of its MLflow runs: read again, as another process may have added to it.
     """
     run(tmp_path, *ONE_POINT, "tracking=local")
-    assert (counted["save"], counted["load"]) == (2, 0)
+    assert (counted["save"], counted["load"]) == (1, 1)
     assert (counted["expand_points"], counted["point_id"]) == (1, 1)
     [file] = (tmp_path / "home").glob("outputs/*/*/record.json")
     assert all(point.mlflow_run_id for point in Record.load(file).points)
@@ -107,7 +107,7 @@ def test_a_sweep_of_two(tmp_path: Path, counted: Counter[str]) -> None:
 
 def test_a_sweep_of_two_that_is_tracked(tmp_path: Path, counted: Counter[str]) -> None:
     run(tmp_path, *TWO_JOBS, "tracking=local")
-    assert (counted["point_id"], counted["save"], counted["load"]) == (2, 4, 0)
+    assert (counted["point_id"], counted["save"], counted["load"]) == (2, 2, 2)
 
 
 def test_a_sweep_that_is_gone_on_with_reads_what_the_process_before_it_measured(

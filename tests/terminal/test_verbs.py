@@ -55,8 +55,10 @@ def test_a_sweep(swept: tuple[Path, Ended]) -> None:
     assert "sweep: 2 points in 2 jobs" in ended.lines
     assert HEADS in ended.words
     for label in ("flat", "hnsw hnsw_m=32"):
-        (row,) = [line for line in ended.lines if re.match(rf"[• ] {label} ", line)]
-        assert re.search(r" [01]\.\d{3} +\S*–\S* [01]\.\d{3} ", row), "recall, its interval and the hit rate"
+        (row,) = [line for line in ended.lines if re.match(rf"[•! ] {label} ", line)]
+        assert re.search(r" [01]\.\d{3} +(\S*–|≥ )\S* [01]\.\d{3} ", row), (
+            "recall, its interval and the hit rate"
+        )
     assert ended.lines[-1] == NEXT, "a command to copy stands whole on a line"
 
 
@@ -181,7 +183,7 @@ def test_make_run(tmp_path: Path) -> None:
     assert "recall@100" in ended.text
     (row,) = [line for line in ended.lines if line.startswith("ivf_flat nlist=64 nprobe=8  ")]
     assert 0.7 < float(row.split()[3]) < 0.85
-    assert "twemoji: 4,009 images, efficientnet_lite0 (1280-d, l2)" in ended.words
+    assert "twemoji: 4,009 images · efficientnet_lite0 (1280-d, unit length, l2)" in ended.words
     assert ended.lines[-2:] == ["4,009 images need no index. Next, your own:", NEXT]
     shutil.rmtree(tmp_path / "home")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lookalike import schemas
 from lookalike.runs.record import Record
+from lookalike.tracking.content import single_metrics
 from tests.tracking.crowd import Logged, log_at_once, write_records
 from tests.tracking.snapshots import Snapshot, runs_shown, snapshot
 
@@ -30,7 +31,7 @@ def check(logged: list[Logged], found: Snapshot, experiment: str) -> None:
     one = next(iter(runs.values()))
     assert one.files == {"config.yaml", "record.json", "index.json"} and one.inputs == 1
     assert {name: sorted(steps) for name, steps in one.metrics.items()} == {
-        **{name: [0] for name in point.metrics},
+        **{name: [0] for name in single_metrics(point)},
         **{f"{name}_at_k": sorted(point.curve(name)) for name in point.curves},
     }
 

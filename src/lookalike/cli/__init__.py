@@ -131,7 +131,7 @@ def _perform(verb: str, arguments: list[str]) -> int:
         complain(str(error))
         code = 2
     except KeyboardInterrupt as stop:
-        complain(f"interrupted; {stop or 'what was finished is kept and reused next time'}", mark="")
+        complain(f"interrupted; {str(stop) or 'what was finished is kept and reused next time'}", mark="")
         code = 130
     except BrokenPipeError:  # a reader that left while this was a part of another program
         code = 0

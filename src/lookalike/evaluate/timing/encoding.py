@@ -7,6 +7,7 @@ takes the model in memory: it is measured when the queries are embedded, and kep
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -210,7 +211,7 @@ def _encoder_of_one(plan: QueryPlan, encoder: Encoder) -> Callable[[int], bool]:
 
 def _devices() -> int:
     """How many NVIDIA GPUs the system has: torch, which would know, may not be loaded."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return next(number for number in itertools.count() if not Path(f"/dev/nvidia{number}").exists())
 
 
 def _originals(plan: QueryPlan) -> dict[str, int]:
